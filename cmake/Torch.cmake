@@ -1,0 +1,23 @@
+# Our own imported targets for LibTorch: find_package(Torch) fails where no CUDA toolkit is
+# installed, and a CPU build must not load libtorch_cuda.so.
+set(TANDEM_TORCH_DIR "${CMAKE_SOURCE_DIR}/.deps/python/lib/python3.11/site-packages/torch" CACHE PATH
+    "the torch folder of the PyPI wheel torch==2.11.0")
+if(NOT EXISTS "${TANDEM_TORCH_DIR}/lib/libtorch_cpu.so")
+  message(FATAL_ERROR "no LibTorch in ${TANDEM_TORCH_DIR}; run scripts/setup")
+endif()
+set(_lib "${TANDEM_TORCH_DIR}/lib")
+set(_nvidia "${TANDEM_TORCH_DIR}/../nvidia/cu13/lib")
+
+add_library(torch::c10 SHARED IMPORTED)
+set_target_properties(torch::c10 PROPERTIES
+  IMPORTED_LOCATION "${_lib}/libc10.so"
+  INTERFACE_SYSTEM_INCLUDE_DIRECTORIES
+  "${TANDEM_TORCH_DIR}/include;${TANDEM_TORCH_DIR}/include/torch/csrc/api/include")
+
+add_library(torch::cpu SHARED IMPORTED)
+set_target_properties(torch::cpu PROPERTIES
+  IMPORTED_LOCATION "${_lib}/libtorch_cpu.so"
+  INTERFACE_COMPILE_DEFINITIONS "USE_DISTRIBUTED;USE_C10D_GLOO"
+  INTERFACE_LINK_LIBRARIES torch::c10
+  # libtorch_cpu needs the CUDA runtime and CUPTI of the wheels beside it.
+  INTERFACE_LINK_OPTIONS "-Wl,-rpath,${_lib}:${_nvidia};-Wl,--allow-shlib-undefined")

@@ -1,0 +1,29 @@
+#pragma once
+// A source of samples: a size, and O(1) reading by index (DESIGN 3, decision 2). Wrappers compose.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "tandem/base/fields.h"
+#include "tandem/data/sample.h"
+
+namespace tandem::data {
+
+class Source {
+ public:
+  virtual ~Source() = default;
+  virtual std::int64_t size() const = 0;
+  // Pure and thread-safe. A sample that cannot be read throws Error(data) with its id in where():
+  // the loader records it and draws another.
+  virtual Sample read(std::int64_t index) const = 0;
+  // What stands in the manifest: a change of the data is named on resume.
+  virtual std::string fingerprint() const = 0;
+};
+
+// The formats a config may name (`format: folder`), one line each in src/data/formats.cpp.
+const SettingsTable& source_formats();
+// `settings` as source_formats().make(format) gave it, after the config was read into it.
+std::unique_ptr<Source> open_source(std::string_view format, const Settings& settings);
+
+}  // namespace tandem::data

@@ -1,0 +1,120 @@
+#pragma once
+// What the trainer, the evaluations and the command line know of a model. A family's modules are
+// private to its folder.
+
+#include <ATen/core/Tensor.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tandem/base/fields.h"
+#include "tandem/base/random.h"
+#include "tandem/data/sample.h"
+#include "tandem/dist/mesh.h"
+#include "tandem/objectives/loss_term.h"
+#include "tandem/tensor/batch.h"
+#include "tandem/text/tokenizer.h"
+
+namespace tandem::models {
+
+using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;  // in the module's order
+
+// Features of a contrastive loss, collected in the first of two passes (DESIGN 3, decision 4).
+struct Features {
+  at::Tensor image, text;  // [B, D], L2-normalised
+};
+
+struct LossRequest {
+  std::map<std::string, double> weights{};  // by name: itc, itm, ...
+  std::int64_t itc_chunk = 0;               // objectives::ItcOptions::chunk
+};
+
+// What one pass of one micro-batch may know of the step around it.
+struct StepContext {
+  std::int64_t step = 0;         // of the stage
+  std::int64_t micro_batch = 0;  // of this rank
+  Key key{0};                    // of this micro-batch: dropout, masks, negatives fold from it
+  const dist::Mesh* mesh = nullptr;
+  bool recompute = false;  // recompute blocks in backward (run_block)
+  // Pass two of a contrastive loss: solved features of the whole step and where this micro-batch's
+  // rows start in them. Null in a step with one micro-batch: the loss is computed in one pass.
+  const void* contrast = nullptr;  // objectives::ItcSolution
+  std::int64_t contrast_first = 0;
+};
+
+// What a model can do beyond its losses; an empty function = cannot. Inputs are on the model's device.
+struct Abilities {
+  std::function<at::Tensor(const Images&)> embed_image{};  // -> [N, D], L2-normalised
+  std::function<at::Tensor(const Tokens&)> embed_text{};   // -> [N, D], L2-normalised
+  std::function<at::Tensor(const Batch&)> match{};         // -> [B], probability of a match
+};
+
+class Model {
+ public:
+  virtual ~Model() = default;
+
+  // Every parameter under the name it has in the file of weights; a tied weight once.
+  virtual NamedTensors parameters() const = 0;
+  virtual NamedTensors buffers() const { return {}; }
+  virtual void to(const at::Device& device) = 0;
+  virtual void train(bool on) = 0;
+
+  // Names of the losses this model has.
+  virtual std::vector<std::string> losses_known() const = 0;
+  // Counts of the losses for a batch, on the host and before anything runs, so that the loop can
+  // divide by the global count without waiting for the device.
+  virtual std::map<std::string, double> counts(const Batch& batch, const LossRequest&) const = 0;
+  virtual LossTerms losses(const Batch& batch, const LossRequest& request, const StepContext&) = 0;
+  // First pass of a contrastive loss, called without gradient; empty tensors: no such loss.
+  virtual Features features(const Batch&, const LossRequest&, const StepContext&) { return {}; }
+  // After the optimiser: clamped temperatures, momentum copies, queues.
+  virtual void after_step(const StepContext&) {}
+
+  virtual Abilities abilities() = 0;
+
+  // For `tandem verify`: recorded inputs by their names, outputs by theirs (loss: differentiable).
+  // Throws Error(config) naming an input that is missing or unknown.
+  virtual std::map<std::string, at::Tensor> reference_outputs(
+      const std::map<std::string, at::Tensor>& inputs) = 0;
+};
+
+// How training and evaluation turn a sample into tensors; the family's own.
+struct Processor {
+  // key: of this sample at this position; `train` chooses augmentation or the evaluation transform.
+  std::function<Batch(const data::Sample&, Key key, bool train)> prepare{};
+  std::int64_t pad_id = 0;
+  // Only the evaluation transform of a picture and of a text (galleries, queries).
+  std::function<Images(const data::Picture&)> image{};
+  std::function<Tokens(const std::string&)> text{};
+};
+
+// One of the eleven systems: a record of functions, one line in src/models/families.cpp.
+struct Family {
+  std::string name{};
+  std::vector<std::string> architectures{};  // of config.json
+  std::function<std::unique_ptr<Settings>()> settings{};
+  // Reads a Hugging Face config.json (its text) into settings.
+  std::function<std::unique_ptr<Settings>(const std::string& config_json)> from_config_json{};
+  std::function<std::string(const Settings&)> to_config_json{};
+  // Initialised from the key as the original does.
+  std::function<std::unique_ptr<Model>(const Settings&, Key init)> make{};
+  std::function<Processor(const Settings&, std::shared_ptr<const text::Tokenizer>)> processor{};
+  // Sets what follows from the vocabulary (size, ids of marks) where the config left it open.
+  std::function<void(Settings&, const text::Tokenizer&)> fit_vocabulary{};
+  // Foreign names to ours (OpenAI's for CLIP): renames, splits, transposes; identity when the
+  // tensors already have the Hugging Face names. Position tables are resized to `settings`.
+  std::function<std::map<std::string, at::Tensor>(std::map<std::string, at::Tensor>,
+                                                  const Settings&)>
+      import_weights{};
+};
+
+const std::vector<Family>& families();
+// Throws Error(config) with the nearest name.
+const Family& family(std::string_view name);
+const Family* family_of_architecture(std::string_view architecture);
+
+}  // namespace tandem::models

@@ -1,0 +1,45 @@
+#pragma once
+// Image-text contrast: the symmetric softmax over all pairs of the global batch.
+// Source: Radford et al. 2021 (CLIP), figure 3; openai/CLIP:clip/model.py; open_clip:loss.py.
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+#include "tandem/dist/mesh.h"
+#include "tandem/objectives/loss_term.h"
+
+namespace tandem::objectives {
+
+struct ItcOptions {
+  // Rows of the similarity matrix held at once; 0 = the plain form with the whole local block.
+  std::int64_t chunk = 0;
+};
+
+// The exact global loss in one pass: features of the other ranks are gathered, this rank adds the
+// rows of its own pairs to `sum`, and the gradient with respect to `image` and `text` is that of the
+// sum over ALL ranks (the columns included), so summing parameter gradients over ranks is exact.
+// image, text: [B, D], L2-normalised, fp32; log_scale: scalar (logits are exp(log_scale) * I T^t).
+// sum = sum over the local rows of (CE of image rows + CE of text rows) / 2, count = B.
+LossTerm itc(const at::Tensor& image, const at::Tensor& text, const at::Tensor& log_scale,
+             const dist::Mesh& mesh, const ItcOptions& options = {});
+
+// The two-pass form for accumulation (DESIGN 3, decision 4). Pass one collects the features of all
+// micro-batches without gradient; solve() computes loss and feature gradients on the global matrix.
+struct ItcSolution {
+  at::Tensor sum;         // scalar: loss of all local rows
+  at::Tensor image_grad;  // [B_local, D], of the sum over all ranks
+  at::Tensor text_grad;   // [B_local, D]
+  at::Tensor scale_grad;  // scalar: this rank's rows only
+  std::int64_t rows = 0;
+};
+ItcSolution solve_itc(const at::Tensor& image, const at::Tensor& text, const at::Tensor& log_scale,
+                      const dist::Mesh& mesh, const ItcOptions& options = {});
+
+// Pass two: rows [first, first + B) of the solution replayed through the graph of this micro-batch.
+// The value of `sum` is sum * B / rows (the micro-batches' terms add up to the solution's sum); its
+// gradient is the solution's.
+LossTerm replay_itc(const at::Tensor& image, const at::Tensor& text, const at::Tensor& log_scale,
+                    const ItcSolution& solution, std::int64_t first);
+
+}  // namespace tandem::objectives

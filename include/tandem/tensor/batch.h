@@ -1,0 +1,52 @@
+#pragma once
+// What a model sees: a plain struct of named parts, the meaning in the type. An absent part is
+// nullopt. A Batch of one is an Example (what a Processor makes of a Sample); collate and pack are
+// generic over the parts.
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+namespace tandem {
+
+// Pictures of one size. Pixels travel as uint8 and are normalised on the device, (x/255 - mean)/std.
+struct Images {
+  at::Tensor pixels;  // [B, 3, H, W] uint8, or float32 when already normalised
+};
+
+// Pictures of any size, cut into patches and laid end to end.
+struct PackedPatches {
+  at::Tensor patches;     // [sum P, patch_dim]
+  at::Tensor grid_thw;    // [N, 3] int64
+  at::Tensor cu_seqlens;  // [N + 1] int32
+};
+
+struct Tokens {
+  at::Tensor ids;        // [B, T] int64
+  at::Tensor mask;       // [B, T] int64; 1 = a token, 0 = padding
+  at::Tensor labels;     // [B, T] int64, -100 = not supervised; may be undefined
+  at::Tensor positions;  // [B, T] or [3, B, T] int64; may be undefined
+  at::Tensor segments;   // [B, T] int64, the sample's number inside a pack; may be undefined
+};
+
+struct Batch {
+  std::vector<std::int64_t> positions{};  // of the samples in the global order of the stage
+  at::Tensor picture_ids;                 // [B] int64: which rows show the same picture
+  std::optional<Images> images{};
+  std::optional<PackedPatches> patches{};
+  std::optional<Tokens> text{};
+
+  std::int64_t size() const { return static_cast<std::int64_t>(positions.size()); }
+};
+
+// Every defined tensor moved in one call; from pinned memory without waiting.
+Batch to(const Batch& batch, const at::Device& device);
+Batch pin(Batch batch);
+
+// Stacks examples (Batches of one) along the first dimension; tokens are padded with `pad_id` on
+// the right to the longest. Throws Error(data) naming the part when shapes disagree.
+Batch collate(const std::vector<Batch>& examples, std::int64_t pad_id);
+
+}  // namespace tandem
