@@ -1,0 +1,41 @@
+#pragma once
+// Encoded pictures to pixels, equal to Pillow's open(...).convert("RGB"): alpha is dropped,
+// palettes are looked up, gray is repeated, CMYK is converted as Pillow does. JPEG and PNG are told
+// apart by their first bytes, never by a file's name. EXIF orientation is left alone, as Pillow
+// leaves it.
+//
+// A broken file throws Error(data): truncated, a wrong checksum (PNG), entropy data that do not
+// decode (JPEG; a flipped bit that still decodes cannot be seen, JPEG has no checksum). Memory is
+// bounded by DecodeLimits before anything is allocated.
+
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "tandem/vision/image.h"
+
+namespace tandem::vision {
+
+enum class Encoding { unknown, jpeg, png };
+
+struct DecodeLimits {
+  std::int64_t max_pixels = 100'000'000;
+  int max_side = 65'500;  // JPEG's own limit
+  int max_scans = 200;    // of a progressive JPEG: tiny files may ask for hours of work
+};
+
+struct PictureSize {
+  int width = 0, height = 0;
+};
+
+Encoding sniff(std::span<const std::uint8_t> bytes) noexcept;
+
+// `where` (a file's name, a sample's id) is put into the error.
+Image decode(std::span<const std::uint8_t> bytes, const std::string& where = {},
+             const DecodeLimits& limits = {});
+
+// From the header alone.
+PictureSize picture_size(std::span<const std::uint8_t> bytes, const std::string& where = {},
+                         const DecodeLimits& limits = {});
+
+}  // namespace tandem::vision
