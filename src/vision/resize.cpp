@@ -38,21 +38,32 @@ struct Taps {
   }
 };
 
-Taps make_taps(int in_size, double low, double high, int out_size, Filter filter) {
-  const double scale = (high - low) / out_size;
+// Of an axis whose [low, high) becomes `out_size` pixels: those of [from, from + outputs) only.
+struct Axis {
+  int in_size = 0;
+  double low = 0, high = 0;
+  int out_size = 0, from = 0, outputs = 0;
+
+  bool same() const {
+    return low == 0 && high == in_size && out_size == in_size && from == 0 && outputs == in_size;
+  }
+};
+
+Taps make_taps(const Axis& axis, Filter filter) {
+  const double low = axis.low, scale = (axis.high - axis.low) / axis.out_size;
   const double spread = std::max(scale, 1.0);
   const double support = (filter == Filter::bilinear ? 1.0 : 2.0) * spread;
   Taps taps;
   taps.stride = static_cast<int>(std::ceil(support)) * 2 + 1;
-  const auto outputs = static_cast<std::size_t>(out_size);
+  const auto outputs = static_cast<std::size_t>(axis.outputs);
   taps.first.resize(outputs);
   taps.count.resize(outputs);
   taps.weights.resize(outputs * static_cast<std::size_t>(taps.stride));
   std::vector<double> exact(static_cast<std::size_t>(taps.stride));
   for (std::size_t i = 0; i < outputs; ++i) {
-    const double centre = low + (static_cast<double>(i) + 0.5) * scale;
+    const double centre = low + (static_cast<double>(i) + axis.from + 0.5) * scale;
     const int first = std::max(static_cast<int>(centre - support + 0.5), 0);
-    const int last = std::min(static_cast<int>(centre + support + 0.5), in_size);
+    const int last = std::min(static_cast<int>(centre + support + 0.5), axis.in_size);
     const auto count = static_cast<std::size_t>(last - first);
     double sum = 0;
     for (std::size_t k = 0; k < count; ++k) {
@@ -114,35 +125,34 @@ View view_of(const Image& image) {
           image.height};
 }
 
-Image resample(const View& in, int width, int height, Filter filter, const Window& window) {
-  const bool across = width != in.width || window.x0 != 0 || window.x1 != width;
-  const bool down = height != in.height || window.y0 != 0 || window.y1 != height;
-  if (!across && !down) {
+Image resample(const View& in, const Axis& columns, const Axis& rows, Filter filter) {
+  const int width = columns.outputs, height = rows.outputs;
+  if (columns.same() && rows.same()) {
     Image same = make_image(width, height);
     for (int y = 0; y < height; ++y) {
       std::memcpy(same.row(y), in.row(y), static_cast<std::size_t>(width) * 3);
     }
     return same;
   }
-  Taps rows;
+  Taps taps;
   int y0 = 0, y1 = in.height;  // the rows that the second pass will read
-  if (down) {
-    rows = make_taps(in.height, window.y0, window.y1, height, filter);
-    y0 = rows.first.front();
-    y1 = rows.first.back() + rows.count.back();
+  if (!rows.same()) {
+    taps = make_taps(rows, filter);
+    y0 = taps.first.front();
+    y1 = taps.first.back() + taps.count.back();
   }
   Image middle;
   View from = in;
-  if (across) {
-    middle = make_image(width, y1 - y0);
-    horizontal(in, y0, y1, make_taps(in.width, window.x0, window.x1, width, filter), middle);
-    if (!down) return middle;
-    from = view_of(middle);
-  } else {
+  if (columns.same()) {
     from.data = in.row(y0);
+  } else {
+    middle = make_image(width, y1 - y0);
+    horizontal(in, y0, y1, make_taps(columns, filter), middle);
+    if (rows.same()) return middle;
+    from = view_of(middle);
   }
   Image out = make_image(width, height);
-  vertical(from, y0, rows, out);
+  vertical(from, y0, taps, out);
   return out;
 }
 
@@ -161,7 +171,8 @@ Image resize(const Image& image, int width, int height, Filter filter,
   TANDEM_CHECK(part.x0 >= 0 && part.y0 >= 0 && part.x0 < part.x1 && part.y0 < part.y1 &&
                    part.x1 <= all.x1 && part.y1 <= all.y1,
                "[resize] a window outside the picture");
-  return resample(view_of(image), width, height, filter, part);
+  return resample(view_of(image), {image.width, part.x0, part.x1, width, 0, width},
+                  {image.height, part.y0, part.y1, height, 0, height}, filter);
 }
 
 Image resized_crop(const Image& image, const Rectangle& part, int width, int height,
@@ -172,8 +183,18 @@ Image resized_crop(const Image& image, const Rectangle& part, int width, int hei
                "[resized_crop] a rectangle outside the picture");
   const View view{image.row(part.y) + static_cast<std::ptrdiff_t>(part.x) * 3,
                   static_cast<std::ptrdiff_t>(image.width) * 3, part.width, part.height};
-  return resample(view, width, height, filter,
-                  {0, 0, static_cast<double>(part.width), static_cast<double>(part.height)});
+  return resample(view, {part.width, 0, static_cast<double>(part.width), width, 0, width},
+                  {part.height, 0, static_cast<double>(part.height), height, 0, height}, filter);
+}
+
+Image resize_part(const Image& image, int width, int height, const Rectangle& part, Filter filter) {
+  check_size(part.width, part.height);
+  TANDEM_CHECK(
+      part.x >= 0 && part.y >= 0 && part.width <= width - part.x && part.height <= height - part.y,
+      "[resize_part] a rectangle outside the resized picture");
+  return resample(
+      view_of(image), {image.width, 0, static_cast<double>(image.width), width, part.x, part.width},
+      {image.height, 0, static_cast<double>(image.height), height, part.y, part.height}, filter);
 }
 
 Image crop(const Image& image, const Rectangle& part) {

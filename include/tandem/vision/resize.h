@@ -27,6 +27,9 @@ Image resize(const Image& image, int width, int height, Filter filter,
 // crop, then resize, without the copy: only pixels of the rectangle count. It lies inside.
 Image resized_crop(const Image& image, const Rectangle& part, int width, int height, Filter filter);
 
+// The rectangle `part` of resize(image, width, height, filter), without computing the rest of it.
+Image resize_part(const Image& image, int width, int height, const Rectangle& part, Filter filter);
+
 // Black where the rectangle leaves the picture.
 Image crop(const Image& image, const Rectangle& part);
 
