@@ -1,0 +1,165 @@
+#include "tandem/tensor/batch.h"
+
+#include <ATen/ops/cat.h>
+#include <ATen/ops/constant_pad_nd.h>
+
+#include <algorithm>
+#include <functional>
+#include <string>
+
+#include "tandem/base/error.h"
+
+namespace tandem {
+namespace {
+
+using Tensors = std::vector<at::Tensor>;
+
+// The one list of a batch's tensors.
+void each_tensor(Batch& batch, const std::function<void(at::Tensor&)>& visit) {
+  const auto defined = [&](at::Tensor& tensor) {
+    if (tensor.defined()) visit(tensor);
+  };
+  defined(batch.picture_ids);
+  if (batch.images) defined(batch.images->pixels);
+  if (batch.patches) {
+    for (auto* t : {&batch.patches->patches, &batch.patches->grid_thw, &batch.patches->cu_seqlens})
+      defined(*t);
+  }
+  if (batch.text) {
+    for (auto* t : {&batch.text->ids, &batch.text->mask, &batch.text->labels,
+                    &batch.text->positions, &batch.text->segments})
+      defined(*t);
+  }
+}
+
+std::string shape_of(const at::Tensor& tensor) {
+  std::string text = "[";
+  for (const std::int64_t size : tensor.sizes()) {
+    text += (text.size() > 1 ? ", " : "") + std::to_string(size);
+  }
+  return text + "] " + std::string(tensor.dtype().name());
+}
+
+[[noreturn]] void fail(const std::string& part, const std::string& expected,
+                       const std::string& got) {
+  throw Error(ErrorKind::data, "[collate] " + part + ": expected " + expected + "; got " + got);
+}
+
+// Equal in type and in every dimension but `free`.
+at::Tensor cat_along(const Tensors& parts, std::int64_t free, const std::string& name) {
+  for (const at::Tensor& part : parts) {
+    bool equal = part.dim() == parts[0].dim() && part.scalar_type() == parts[0].scalar_type();
+    for (std::int64_t d = 0; equal && d < part.dim(); ++d) {
+      equal = d == free || part.size(d) == parts[0].size(d);
+    }
+    if (!equal) fail(name, "equal shapes and types", shape_of(parts[0]) + " and " + shape_of(part));
+  }
+  return at::cat(parts, free);
+}
+
+// Tensors of one member over all examples; all defined, or none (then an undefined tensor).
+template <class Get>
+Tensors gather(const std::vector<Batch>& examples, const std::string& name, Get get) {
+  Tensors found;
+  for (const Batch& example : examples) {
+    const at::Tensor tensor = get(example);
+    if (tensor.defined()) found.push_back(tensor);
+  }
+  if (!found.empty() && found.size() != examples.size()) {
+    fail(name, "it in all examples or in none",
+         std::to_string(found.size()) + " of " + std::to_string(examples.size()));
+  }
+  return found;
+}
+
+at::Tensor collate_text(const std::vector<Batch>& examples, const std::string& name,
+                        at::Tensor Tokens::*member, std::int64_t fill, std::int64_t longest) {
+  Tensors parts = gather(examples, "text." + name, [&](const Batch& example) {
+    return example.text ? (*example.text).*member : at::Tensor();
+  });
+  if (parts.empty()) return {};
+  for (at::Tensor& part : parts) {
+    if (part.dim() < 2) fail("text." + name, "[B, T]", shape_of(part));
+    const std::int64_t missing = longest - part.size(-1);
+    if (missing < 0) fail("text." + name, "as many tokens as ids", shape_of(part));
+    if (missing > 0) part = at::constant_pad_nd(part, {0, missing}, fill);
+  }
+  return cat_along(parts, parts[0].dim() - 2, "text." + name);
+}
+
+std::optional<Tokens> collate_tokens(const std::vector<Batch>& examples, std::int64_t pad_id) {
+  std::int64_t longest = 0;
+  bool any = false;
+  for (const Batch& example : examples) {
+    if (!example.text) continue;
+    any = true;
+    if (example.text->ids.dim() != 2) fail("text.ids", "[B, T]", "another number of dimensions");
+    longest = std::max(longest, example.text->ids.size(1));
+  }
+  if (!any) return {};
+  Tokens tokens;
+  tokens.ids = collate_text(examples, "ids", &Tokens::ids, pad_id, longest);
+  tokens.mask = collate_text(examples, "mask", &Tokens::mask, 0, longest);
+  tokens.labels = collate_text(examples, "labels", &Tokens::labels, -100, longest);
+  tokens.positions = collate_text(examples, "positions", &Tokens::positions, 0, longest);
+  tokens.segments = collate_text(examples, "segments", &Tokens::segments, -1, longest);
+  return tokens;
+}
+
+// Examples without pictures add nothing: which rows own the patches is in their tokens.
+std::optional<PackedPatches> collate_patches(const std::vector<Batch>& examples) {
+  Tensors patches, grids, lengths;
+  std::int64_t offset = 0;
+  for (const Batch& example : examples) {
+    if (!example.patches) continue;
+    const PackedPatches& one = *example.patches;
+    patches.push_back(one.patches);
+    grids.push_back(one.grid_thw);
+    const at::Tensor& ends = one.cu_seqlens;
+    if (ends.dim() != 1 || ends.size(0) < 1) fail("patches.cu_seqlens", "[N + 1]", shape_of(ends));
+    lengths.push_back(lengths.empty() ? ends : ends.slice(0, 1).add(offset).to(ends.dtype()));
+    offset += one.patches.size(0);
+  }
+  if (patches.empty()) return {};
+  return PackedPatches{cat_along(patches, 0, "patches.patches"),
+                       cat_along(grids, 0, "patches.grid_thw"),
+                       cat_along(lengths, 0, "patches.cu_seqlens")};
+}
+
+}  // namespace
+
+Batch to(const Batch& batch, const at::Device& device) {
+  Batch moved = batch;
+  each_tensor(moved, [&](at::Tensor& tensor) {
+    tensor = tensor.to(device, tensor.scalar_type(), /*non_blocking=*/tensor.is_pinned());
+  });
+  return moved;
+}
+
+Batch pin(Batch batch) {
+  each_tensor(batch, [](at::Tensor& tensor) {
+    if (tensor.device().is_cpu() && !tensor.is_pinned()) tensor = tensor.pin_memory();
+  });
+  return batch;
+}
+
+Batch collate(const std::vector<Batch>& examples, std::int64_t pad_id) {
+  if (examples.empty()) return {};
+  Batch batch;
+  for (const Batch& example : examples) {
+    batch.positions.insert(batch.positions.end(), example.positions.begin(),
+                           example.positions.end());
+  }
+  const Tensors ids =
+      gather(examples, "picture_ids", [](const Batch& example) { return example.picture_ids; });
+  if (!ids.empty()) batch.picture_ids = cat_along(ids, 0, "picture_ids");
+  const Tensors pixels = gather(examples, "images.pixels", [](const Batch& example) {
+    return example.images ? example.images->pixels : at::Tensor();
+  });
+  if (!pixels.empty()) batch.images = Images{cat_along(pixels, 0, "images.pixels")};
+  batch.patches = collate_patches(examples);
+  batch.text = collate_tokens(examples, pad_id);
+  return batch;
+}
+
+}  // namespace tandem
