@@ -143,6 +143,14 @@ Batch pin(Batch batch) {
   return batch;
 }
 
+std::int64_t bytes_of(const Batch& batch) {
+  Batch view = batch;
+  std::int64_t bytes = 0;
+  each_tensor(view,
+              [&](at::Tensor& tensor) { bytes += static_cast<std::int64_t>(tensor.nbytes()); });
+  return bytes;
+}
+
 Batch collate(const std::vector<Batch>& examples, std::int64_t pad_id) {
   if (examples.empty()) return {};
   Batch batch;

@@ -11,7 +11,8 @@
 
 namespace tandem {
 
-// Pictures of one size. Pixels travel as uint8 and are normalised on the device, (x/255 - mean)/std.
+// Pictures of one size. Pixels travel as uint8 and are normalised on the device, (x/255 -
+// mean)/std.
 struct Images {
   at::Tensor pixels;  // [B, 3, H, W] uint8, or float32 when already normalised
 };
@@ -44,6 +45,8 @@ struct Batch {
 // Every defined tensor moved in one call; from pinned memory without waiting.
 Batch to(const Batch& batch, const at::Device& device);
 Batch pin(Batch batch);
+// Bytes of all its tensors.
+std::int64_t bytes_of(const Batch& batch);
 
 // Stacks examples (Batches of one) along the first dimension; tokens are padded with `pad_id` on
 // the right to the longest. Throws Error(data) naming the part when shapes disagree.
