@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "tandem/base/error.h"
+#include "tandem/data/folder.h"
 #include "tandem/data/source.h"
 
 namespace tandem::data {
@@ -27,7 +28,7 @@ template <class S>
 
 const std::vector<Format>& formats() {
   static const std::vector<Format> table{
-      // format("folder", open_folder),
+      format("folder", open_folder),
   };
   return table;
 }

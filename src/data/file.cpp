@@ -1,0 +1,101 @@
+#include "data/file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "tandem/base/error.h"
+
+namespace tandem::data {
+namespace {
+
+[[noreturn]] void fail(const std::string& path, const std::string& what) {
+  throw Error(ErrorKind::data, "[data] " + what, path);
+}
+
+}  // namespace
+
+InputFile::InputFile(const std::string& path) : path_(path) {
+  descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor_ < 0) fail(path, std::string("cannot open: ") + std::strerror(errno));
+  struct stat facts {};
+  if (::fstat(descriptor_, &facts) != 0 || !S_ISREG(facts.st_mode)) {
+    ::close(descriptor_);
+    fail(path, "expected a regular file");
+  }
+  size_ = facts.st_size;
+  modified_ns_ = std::int64_t{facts.st_mtim.tv_sec} * 1'000'000'000 + facts.st_mtim.tv_nsec;
+}
+
+InputFile::~InputFile() { ::close(descriptor_); }
+
+void InputFile::read(std::int64_t offset, std::int64_t count, void* to) const {
+  auto* at = static_cast<char*>(to);
+  while (count > 0) {
+    const ssize_t got = ::pread(descriptor_, at, static_cast<std::size_t>(count), offset);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) fail(path_, std::string("cannot read: ") + std::strerror(errno));
+    if (got == 0) fail(path_, "ends at byte " + std::to_string(offset) + ": truncated");
+    at += got;
+    offset += got;
+    count -= got;
+  }
+}
+
+std::vector<std::uint8_t> InputFile::bytes(std::int64_t offset, std::int64_t count) const {
+  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(count));
+  read(offset, count, bytes.data());
+  return bytes;
+}
+
+std::vector<std::uint8_t> read_bytes(const std::string& path, std::int64_t limit) {
+  const InputFile file(path);
+  if (file.size() > limit) {
+    fail(path, "expected at most " + std::to_string(limit) + " bytes; got " +
+                   std::to_string(file.size()));
+  }
+  return file.bytes(0, file.size());
+}
+
+std::string read_text(const std::string& path, std::int64_t limit) {
+  const std::vector<std::uint8_t> bytes = read_bytes(path, limit);
+  return {bytes.begin(), bytes.end()};
+}
+
+std::uint64_t hash64(std::string_view bytes, std::uint64_t seed) {
+  return XXH3_64bits_withSeed(bytes.data(), bytes.size(), seed);
+}
+
+std::string hex(std::uint64_t value) {
+  static constexpr char digits[] = "0123456789abcdef";
+  std::string text(16, '0');
+  for (std::size_t i = 16; i-- > 0; value >>= 4) text[i] = digits[value & 15];
+  return text;
+}
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return out;
+}
+
+std::string_view first_line(std::string_view text) {
+  text = text.substr(0, text.find('\n'));
+  if (!text.empty() && text.back() == '\r') text.remove_suffix(1);
+  return text;
+}
+
+std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view spaces = " \t\r\n";
+  const std::size_t first = text.find_first_not_of(spaces);
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(spaces) - first + 1);
+}
+
+}  // namespace tandem::data
