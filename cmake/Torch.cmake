@@ -1,7 +1,7 @@
 # Our own imported targets for LibTorch: find_package(Torch) fails where no CUDA toolkit is
 # installed, and a CPU build must not load libtorch_cuda.so.
-set(TANDEM_TORCH_DIR "${CMAKE_SOURCE_DIR}/.deps/python/lib/python3.11/site-packages/torch" CACHE PATH
-    "the torch folder of the PyPI wheel torch==2.11.0")
+file(GLOB _torch ${CMAKE_SOURCE_DIR}/.deps/python/lib/python3*/site-packages/torch)
+set(TANDEM_TORCH_DIR "${_torch}" CACHE PATH "the torch folder of the wheel torch==2.11.0")
 if(NOT EXISTS "${TANDEM_TORCH_DIR}/lib/libtorch_cpu.so")
   message(FATAL_ERROR "no LibTorch in ${TANDEM_TORCH_DIR}; run scripts/setup")
 endif()

@@ -11,24 +11,36 @@ Error::Error(ErrorKind kind, std::string what, std::string where, std::string hi
 
 int exit_code(ErrorKind kind) noexcept {
   switch (kind) {
-    case ErrorKind::config: return 64;
-    case ErrorKind::data: return 65;
-    case ErrorKind::internal: return 70;
-    case ErrorKind::io: return 74;
-    case ErrorKind::interrupted: return 75;
-    case ErrorKind::numerics: return 77;
+    case ErrorKind::config:
+      return 64;
+    case ErrorKind::data:
+      return 65;
+    case ErrorKind::internal:
+      return 70;
+    case ErrorKind::io:
+      return 74;
+    case ErrorKind::interrupted:
+      return 75;
+    case ErrorKind::numerics:
+      return 77;
   }
   return 70;
 }
 
 std::string_view name_of(ErrorKind kind) noexcept {
   switch (kind) {
-    case ErrorKind::config: return "config";
-    case ErrorKind::data: return "data";
-    case ErrorKind::internal: return "internal";
-    case ErrorKind::io: return "io";
-    case ErrorKind::interrupted: return "interrupted";
-    case ErrorKind::numerics: return "numerics";
+    case ErrorKind::config:
+      return "config";
+    case ErrorKind::data:
+      return "data";
+    case ErrorKind::internal:
+      return "internal";
+    case ErrorKind::io:
+      return "io";
+    case ErrorKind::interrupted:
+      return "interrupted";
+    case ErrorKind::numerics:
+      return "numerics";
   }
   return "internal";
 }

@@ -38,7 +38,7 @@ std::string_view name_of(ErrorKind kind) noexcept;
 
 }  // namespace tandem
 
-#define TANDEM_CHECK(condition, text)                                         \
-  do {                                                                        \
+#define TANDEM_CHECK(condition, text)                                               \
+  do {                                                                              \
     if (!(condition)) ::tandem::fail_check(__FILE__, __LINE__, #condition, (text)); \
   } while (false)

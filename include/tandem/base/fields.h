@@ -25,7 +25,7 @@ namespace tandem {
 enum class Unit { none, steps, bytes, seconds };
 
 struct Rule {
-  std::string doc{};                   // one line, for docs/config.md
+  std::string doc{};  // one line, for docs/config.md
   bool required = false;
   std::optional<double> min{}, max{};  // inclusive
   bool above_min = false;              // min itself is not allowed

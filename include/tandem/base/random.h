@@ -29,9 +29,9 @@ class Random {
  public:
   explicit Random(Key key) : key_(key) {}
   std::uint64_t bits() noexcept;
-  double uniform() noexcept;                                 // [0, 1), 53 bits
-  double uniform(double low, double high) noexcept;          // [low, high)
-  std::uint64_t below(std::uint64_t n) noexcept;             // [0, n), unbiased; n > 0
+  double uniform() noexcept;                                           // [0, 1), 53 bits
+  double uniform(double low, double high) noexcept;                    // [low, high)
+  std::uint64_t below(std::uint64_t n) noexcept;                       // [0, n), unbiased; n > 0
   std::int64_t between(std::int64_t low, std::int64_t high) noexcept;  // inclusive
   bool chance(double p) noexcept;
   double normal() noexcept;

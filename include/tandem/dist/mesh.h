@@ -43,8 +43,8 @@ Mesh join(const JoinOptions& options);
 
 // Collectives: every rank calls them in the same order. A lost rank throws Error(interrupted) that
 // names it. None of them is differentiable.
-void all_reduce_sum(const Mesh& mesh, at::Tensor& tensor);                 // in place
-at::Tensor all_gather(const Mesh& mesh, const at::Tensor& tensor);         // [W, ...], equal shapes
+void all_reduce_sum(const Mesh& mesh, at::Tensor& tensor);          // in place
+at::Tensor all_gather(const Mesh& mesh, const at::Tensor& tensor);  // [W, ...], equal shapes
 std::vector<at::Tensor> all_gather_uneven(const Mesh& mesh, const at::Tensor& rows);  // [n_r, ...]
 void broadcast(const Mesh& mesh, at::Tensor& tensor, int from);
 std::vector<std::string> all_gather_text(const Mesh& mesh, const std::string& text);

@@ -46,7 +46,8 @@ struct StepContext {
   std::int64_t contrast_first = 0;
 };
 
-// What a model can do beyond its losses; an empty function = cannot. Inputs are on the model's device.
+// What a model can do beyond its losses; an empty function = cannot. Inputs are on the model's
+// device.
 struct Abilities {
   std::function<at::Tensor(const Images&)> embed_image{};  // -> [N, D], L2-normalised
   std::function<at::Tensor(const Tokens&)> embed_text{};   // -> [N, D], L2-normalised

@@ -17,10 +17,10 @@ struct ItcOptions {
 };
 
 // The exact global loss in one pass: features of the other ranks are gathered, this rank adds the
-// rows of its own pairs to `sum`, and the gradient with respect to `image` and `text` is that of the
-// sum over ALL ranks (the columns included), so summing parameter gradients over ranks is exact.
-// image, text: [B, D], L2-normalised, fp32; log_scale: scalar (logits are exp(log_scale) * I T^t).
-// sum = sum over the local rows of (CE of image rows + CE of text rows) / 2, count = B.
+// rows of its own pairs to `sum`, and the gradient with respect to `image` and `text` is that of
+// the sum over ALL ranks (the columns included), so summing parameter gradients over ranks is
+// exact. image, text: [B, D], L2-normalised, fp32; log_scale: scalar (logits are exp(log_scale) * I
+// T^t). sum = sum over the local rows of (CE of image rows + CE of text rows) / 2, count = B.
 LossTerm itc(const at::Tensor& image, const at::Tensor& text, const at::Tensor& log_scale,
              const dist::Mesh& mesh, const ItcOptions& options = {});
 
