@@ -11,7 +11,7 @@ set(_nvidia "${TANDEM_TORCH_DIR}/../nvidia/cu13/lib")
 add_library(torch::c10 SHARED IMPORTED)
 set_target_properties(torch::c10 PROPERTIES
   IMPORTED_LOCATION "${_lib}/libc10.so"
-  INTERFACE_SYSTEM_INCLUDE_DIRECTORIES
+  INTERFACE_INCLUDE_DIRECTORIES
   "${TANDEM_TORCH_DIR}/include;${TANDEM_TORCH_DIR}/include/torch/csrc/api/include")
 
 add_library(torch::cpu SHARED IMPORTED)

@@ -17,11 +17,12 @@
 #include "tandem/dist/mesh.h"
 #include "tandem/objectives/loss_term.h"
 #include "tandem/tensor/batch.h"
+#include "tandem/tensor/safetensors.h"
 #include "tandem/text/tokenizer.h"
 
 namespace tandem::models {
 
-using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;  // in the module's order
+using tandem::NamedTensors;  // in the module's order
 
 // Features of a contrastive loss, collected in the first of two passes (DESIGN 3, decision 4).
 struct Features {

@@ -1,0 +1,137 @@
+#pragma once
+// One experiment, as its YAML file says it (DESIGN 4). Typed structs, described once by `fields`;
+// the reader, the writer of the resolved file and the page of the schema visit the same fields.
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tandem/base/fields.h"
+
+namespace tandem::config {
+
+// Of the stage's ordered rules on parameter names; the first that matches decides.
+struct TrainRule {
+  std::string match = "*";  // a glob over the full dotted name (`*` crosses dots), or /regex/
+  bool freeze = false;
+  double lr = 0;             // 0: the optimizer's
+  double lr_scale = 1;       // of the optimizer's or of `lr`
+  double weight_decay = -1;  // below 0: the optimizer's
+};
+
+struct OptimizerConfig {
+  double lr = 5e-4;
+  std::vector<double> betas{0.9, 0.98};
+  double eps = 1e-6;
+  double weight_decay = 0.2;  // not of tensors with fewer than 2 dimensions
+  std::int64_t warmup = 0;    // steps
+  std::string schedule = "cosine";  // cosine, linear, constant
+  double min_lr = 0;
+  double clip = 0;  // of the gradient's norm; 0: off
+};
+
+struct StageData {
+  std::vector<std::pair<std::string, double>> mix{};  // source -> share; empty: the only source
+  bool proportional = false;                          // `mix: proportional`
+  std::int64_t batch = 64;                            // over all ranks
+  std::int64_t micro_batch = 0;                       // of one rank; 0: batch / ranks
+};
+
+struct Until {  // exactly one is above 0
+  std::int64_t steps = 0, epochs = 0, samples = 0;
+};
+
+struct ItcConfig {
+  std::string gather = "exact";  // exact, released
+  std::int64_t chunk = 0;        // rows of the similarity matrix held at once; 0: all
+};
+
+struct StageConfig {
+  std::string name{};
+  std::string kind = "train";
+  std::vector<TrainRule> train{{}};  // `all` is one rule "*", `none` is empty
+  std::vector<std::pair<std::string, double>> losses{};
+  StageData data{};
+  OptimizerConfig optimizer{};
+  Until until{};
+  ItcConfig itc{};
+};
+
+struct SourceConfig {
+  std::string name{}, format{};
+  std::shared_ptr<Settings> settings{};
+};
+
+struct ModelConfig {
+  std::string family{};
+  std::string pretrained{};  // a Hugging Face directory; empty: from scratch
+  std::string tokenizer{};   // a tokenizer.json or its directory; empty: trained from `vocabulary`
+  std::int64_t vocabulary = 0;  // size of a vocabulary trained on the captions of all sources
+  std::shared_ptr<Settings> settings{};
+};
+
+struct LoaderConfig {
+  std::int64_t threads = 2;
+  std::int64_t memory = std::int64_t{512} << 20;
+};
+
+struct EvalConfig {
+  std::int64_t every = 0;  // steps; 0: only at the end
+  std::vector<std::string> tasks{};
+  std::string source{};  // of data.sources; empty: the first
+  std::int64_t size = 500;  // samples of it
+};
+
+struct CheckpointConfig {
+  std::int64_t every = 0;  // steps; 0: only at the end and when stopped
+  std::int64_t keep = 3;
+};
+
+struct RunConfig {
+  std::string name{};
+  std::int64_t seed = 0;
+  ModelConfig model{};
+  std::vector<SourceConfig> sources{};
+  LoaderConfig loader{};
+  std::vector<StageConfig> stages{};
+  std::string precision = "fp32";  // fp32, bf16
+  std::string device = "auto";     // auto, cpu, cuda
+  std::int64_t threads = 0;        // of a rank's kernels; 0: cores / local ranks
+  bool recompute = false;
+  bool deterministic = false;
+  CheckpointConfig checkpoint{};
+  EvalConfig eval{};
+};
+
+// The kinds that other rooms own: model families and source formats.
+struct Tables {
+  SettingsTable families{}, formats{};
+};
+
+struct Loaded {
+  RunConfig config{};
+  std::string resolved{};  // YAML; reading it again gives the same config
+  std::string origins{};   // the same with `# file:line` or `# default` or `# override` behind values
+};
+
+// Reads the file, its includes and the overrides (`dotted.key=value`). Throws Error(config) with ALL
+// mistakes, one a line, each as `file:line:column: what; did you mean ...?`.
+Loaded load(const std::filesystem::path& path, const std::vector<std::string>& overrides,
+            const Tables& tables);
+
+// docs/config.md: every key with type, default, range and meaning.
+std::string schema_page(const Tables& tables);
+
+// Dotted keys with both values, by which two resolved configs differ and a run must not be resumed
+// (all but name of until, eval, checkpoint, micro_batch, threads, loader, recompute).
+std::vector<std::string> resume_differences(const std::string& old_resolved,
+                                            const std::string& new_resolved);
+
+// How far apart two names are (Damerau-Levenshtein), and the nearest one; empty when none is near.
+std::string nearest(const std::string& name, const std::vector<std::string>& known);
+
+}  // namespace tandem::config
