@@ -3,7 +3,8 @@
 // again after any crash. Source of the rules: ../shared notes on reliability are restated here:
 // step-N.tmp.<nonce>/, each file written and fsynced, the manifest (sizes and checksums) last, the
 // directory fsynced, renamed to step-NNNNNN, the parent fsynced. A broken one is set aside as
-// NAME.broken-K, never deleted; an old one is removed only after a newer one is durable and verified.
+// NAME.broken-K, never deleted; an old one is removed only after a newer one is durable and
+// verified.
 
 #include <cstdint>
 #include <filesystem>
@@ -18,10 +19,10 @@
 namespace tandem::checkpoint {
 
 struct State {
-  std::int64_t step = 0;      // over the whole run
-  NamedTensors model{};       // -> model.safetensors (metadata format=pt), what transformers loads
-  NamedTensors optimizer{};   // -> optimizer.safetensors; "exp_avg.NAME", "exp_avg_sq.NAME"
-  std::string json = "{}";    // -> state.json: stage, step, position, config hash; the trainer's
+  std::int64_t step = 0;     // over the whole run
+  NamedTensors model{};      // -> model.safetensors (metadata format=pt), what transformers loads
+  NamedTensors optimizer{};  // -> optimizer.safetensors; "exp_avg.NAME", "exp_avg_sq.NAME"
+  std::string json = "{}";   // -> state.json: stage, step, position, config hash; the trainer's
   std::vector<std::pair<std::string, std::string>> files{};  // config.json, tokenizer.json, ...
 };
 

@@ -27,8 +27,8 @@ struct OptimizerConfig {
   double lr = 5e-4;
   std::vector<double> betas{0.9, 0.98};
   double eps = 1e-6;
-  double weight_decay = 0.2;  // not of tensors with fewer than 2 dimensions
-  std::int64_t warmup = 0;    // steps
+  double weight_decay = 0.2;        // not of tensors with fewer than 2 dimensions
+  std::int64_t warmup = 0;          // steps
   std::string schedule = "cosine";  // cosine, linear, constant
   double min_lr = 0;
   double clip = 0;  // of the gradient's norm; 0: off
@@ -82,7 +82,7 @@ struct LoaderConfig {
 struct EvalConfig {
   std::int64_t every = 0;  // steps; 0: only at the end
   std::vector<std::string> tasks{};
-  std::string source{};  // of data.sources; empty: the first
+  std::string source{};     // of data.sources; empty: the first
   std::int64_t size = 500;  // samples of it
 };
 
@@ -115,11 +115,12 @@ struct Tables {
 struct Loaded {
   RunConfig config{};
   std::string resolved{};  // YAML; reading it again gives the same config
-  std::string origins{};   // the same with `# file:line` or `# default` or `# override` behind values
+  std::string
+      origins{};  // the same with `# file:line` or `# default` or `# override` behind values
 };
 
-// Reads the file, its includes and the overrides (`dotted.key=value`). Throws Error(config) with ALL
-// mistakes, one a line, each as `file:line:column: what; did you mean ...?`.
+// Reads the file, its includes and the overrides (`dotted.key=value`). Throws Error(config) with
+// ALL mistakes, one a line, each as `file:line:column: what; did you mean ...?`.
 Loaded load(const std::filesystem::path& path, const std::vector<std::string>& overrides,
             const Tables& tables);
 
