@@ -41,7 +41,8 @@ std::vector<std::int64_t> whole_weights(const std::vector<MixPart>& parts) {
 
 }  // namespace
 
-Order::Order(Key key, std::vector<MixPart> parts, Mix mix, bool shuffle)
+Order::Order(Key key, std::vector<MixPart> parts, Mix mix, bool shuffle,
+             std::int64_t block)
     : key_(key), parts_(std::move(parts)), shuffle_(shuffle) {
   if (parts_.empty()) {
     throw Error(ErrorKind::config, "[data] expected at least one source; got none");

@@ -39,6 +39,7 @@ struct StageData {
   bool proportional = false;                          // `mix: proportional`
   std::int64_t batch = 64;                            // over all ranks
   std::int64_t micro_batch = 0;                       // of one rank; 0: batch / ranks
+  std::int64_t block = 1;  // samples that stay together when shuffled (groups, slow disks)
 };
 
 struct Until {  // exactly one is above 0
@@ -79,13 +80,18 @@ struct LoaderConfig {
   std::int64_t memory = std::int64_t{512} << 20;
 };
 
-struct EvalConfig {
-  std::int64_t every = 0;  // steps; 0: only at the end
-  std::vector<std::string> tasks{};
+// One line of `eval.tasks`: a name alone, or {task, source, size}.
+struct EvalTask {
+  std::string task{};       // of eval's table: retrieval, hard
   std::string source{};     // of data.sources; empty: the first
-  std::int64_t size = 500;  // samples of it
+  std::int64_t size = 500;  // samples of it, from the start
 };
 
+struct EvalConfig {
+  std::int64_t every = 0;  // steps; 0: only at the end of the stages
+  std::vector<EvalTask> tasks{};
+  std::int64_t batch = 64;
+};
 struct CheckpointConfig {
   std::int64_t every = 0;  // steps; 0: only at the end and when stopped
   std::int64_t keep = 3;
@@ -110,6 +116,7 @@ struct RunConfig {
 // The kinds that other rooms own: model families and source formats.
 struct Tables {
   SettingsTable families{}, formats{};
+  std::vector<std::string> tasks{};  // of eval.tasks
 };
 
 struct Loaded {

@@ -39,8 +39,11 @@ class Order {
   };
 
   // key: data_key(seed, stage). Throws Error(data) for a source without samples, Error(config) for
-  // no source or a weight that is not above 0.
-  Order(Key key, std::vector<MixPart> parts, Mix mix = Mix::weights, bool shuffle = true);
+  // no source or a weight that is not above 0. block: runs of so many consecutive samples of a
+  // source are permuted as wholes and stay together (groups, slow disks); a mix by weights
+  // interleaves them.
+  Order(Key key, std::vector<MixPart> parts, Mix mix = Mix::weights, bool shuffle = true,
+        std::int64_t block = 1);
 
   // O(1); position counts the samples of the stage from 0.
   Place at(std::int64_t position) const;

@@ -27,6 +27,7 @@ struct Box {
 struct Sample {
   std::string id{};             // what a person finds it by: a file's name, a shard and a key
   std::int64_t picture_id = 0;  // equal for samples that show the same picture
+  std::int64_t group = -1;      // samples that are told apart from each other (the hard gallery)
   std::vector<Picture> pictures{};
   std::vector<std::string> texts{};  // captions; an epoch draws one by key
   std::vector<Turn> turns{};
