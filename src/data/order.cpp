@@ -41,9 +41,12 @@ std::vector<std::int64_t> whole_weights(const std::vector<MixPart>& parts) {
 
 }  // namespace
 
-Order::Order(Key key, std::vector<MixPart> parts, Mix mix, bool shuffle,
-             std::int64_t block)
-    : key_(key), parts_(std::move(parts)), shuffle_(shuffle) {
+Order::Order(Key key, std::vector<MixPart> parts, Mix mix, bool shuffle, std::int64_t block)
+    : key_(key), parts_(std::move(parts)), shuffle_(shuffle), block_(block) {
+  if (block_ < 1) {
+    throw Error(ErrorKind::config,
+                "[data] expected a block of at least 1; got " + std::to_string(block_));
+  }
   if (parts_.empty()) {
     throw Error(ErrorKind::config, "[data] expected at least one source; got none");
   }
@@ -85,8 +88,11 @@ Place Order::at(std::int64_t position) const {
                             std::int64_t n) {
     if (!shuffle_) return i;
     const Key key = key_.fold("order").fold(lane).fold(static_cast<std::uint64_t>(epoch));
-    return static_cast<std::int64_t>(
-        permute(key, static_cast<std::uint64_t>(i), static_cast<std::uint64_t>(n)));
+    const std::int64_t blocks = n / block_;
+    if (i >= blocks * block_) return i;  // what is left of a whole block stays last
+    const std::uint64_t block =
+        permute(key, static_cast<std::uint64_t>(i / block_), static_cast<std::uint64_t>(blocks));
+    return static_cast<std::int64_t>(block) * block_ + i % block_;
   };
   Place place;
   if (pattern_.empty()) {

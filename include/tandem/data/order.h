@@ -41,7 +41,8 @@ class Order {
   // key: data_key(seed, stage). Throws Error(data) for a source without samples, Error(config) for
   // no source or a weight that is not above 0. block: runs of so many consecutive samples of a
   // source are permuted as wholes and stay together (groups, slow disks); a mix by weights
-  // interleaves them.
+  // interleaves
+  // them. What is left of a whole block comes last.
   Order(Key key, std::vector<MixPart> parts, Mix mix = Mix::weights, bool shuffle = true,
         std::int64_t block = 1);
 
@@ -64,6 +65,7 @@ class Order {
   Key key_;
   std::vector<MixPart> parts_;
   bool shuffle_;
+  std::int64_t block_;
   std::int64_t total_ = 0;             // of a proportional mix
   std::vector<std::int64_t> pattern_;  // source of each slot
   std::vector<std::int64_t> before_;   // slots of the same source before it in the pattern
