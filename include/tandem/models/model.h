@@ -20,6 +20,10 @@
 #include "tandem/tensor/safetensors.h"
 #include "tandem/text/tokenizer.h"
 
+namespace tandem::objectives {
+struct ItcSolution;
+}
+
 namespace tandem::models {
 
 using tandem::NamedTensors;  // in the module's order
@@ -43,7 +47,7 @@ struct StepContext {
   bool recompute = false;  // recompute blocks in backward (run_block)
   // Pass two of a contrastive loss: solved features of the whole step and where this micro-batch's
   // rows start in them. Null in a step with one micro-batch: the loss is computed in one pass.
-  const void* contrast = nullptr;  // objectives::ItcSolution
+  const objectives::ItcSolution* contrast = nullptr;
   std::int64_t contrast_first = 0;
 };
 
@@ -73,6 +77,12 @@ class Model {
   virtual LossTerms losses(const Batch& batch, const LossRequest& request, const StepContext&) = 0;
   // First pass of a contrastive loss, called without gradient; empty tensors: no such loss.
   virtual Features features(const Batch&, const LossRequest&, const StepContext&) { return {}; }
+  // Between the passes: the loss and the gradients of the features of all micro-batches of this
+  // rank (rows in the order of the micro-batches) on the global matrix. Null: no such loss.
+  virtual std::shared_ptr<const objectives::ItcSolution> solve(const Features&, const LossRequest&,
+                                                               const StepContext&) {
+    return nullptr;
+  }
   // After the optimiser: clamped temperatures, momentum copies, queues.
   virtual void after_step(const StepContext&) {}
 
