@@ -67,6 +67,13 @@ std::string full_caption(const Scene& scene, Key key) {
   return full_caption(scene, static_cast<int>(Random(key.fold("phrasing")).below(kPhrasings)));
 }
 
+std::vector<std::string> full_captions(const Scene& scene, Key key) {
+  const auto first = static_cast<int>(Random(key.fold("phrasing")).below(kPhrasings));
+  std::vector<std::string> all;
+  for (int i = 0; i < kPhrasings; ++i) all.push_back(full_caption(scene, (first + i) % kPhrasings));
+  return all;
+}
+
 std::string short_caption(const Scene& scene, Key key) {
   Random random(key.fold("short caption"));
   const std::size_t count = scene.objects.size();

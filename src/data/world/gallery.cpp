@@ -49,19 +49,32 @@ std::vector<Exchange> exchanges_of(const Scene& scene, Random& random) {
   return all;
 }
 
+bool shows_held_out(const Scene& scene) {
+  return std::any_of(scene.objects.begin(), scene.objects.end(), [](const Object& object) {
+    return held_out(object.look.shape, object.look.colour);
+  });
+}
+
+struct GroupRules {
+  std::size_t size = kHardVariants, bindings = kHardBindings;
+  bool keep_hidden = false;  // no held-out pair in any variant
+  bool all_bindings = true;  // a scene with fewer gives no group, else single changes fill it up
+};
+
 // Empty when the scene has too few different bindings.
-std::vector<Scene> variants_of(const Scene& scene, Key key) {
+std::vector<Scene> variants_of(const Scene& scene, Key key, const GroupRules& rules) {
   Random random(key.fold("variants"));
   std::vector<Scene> group{scene};
   for (const Exchange& one : exchanges_of(scene, random)) {
-    if (group.size() == 1 + kHardBindings) break;
+    if (group.size() == 1 + rules.bindings) break;
     Scene changed = scene;
     exchange(changed.objects[one.i].look, changed.objects[one.j].look, one.parts);
+    if (rules.keep_hidden && shows_held_out(changed)) continue;
     if (is_new(group, changed)) group.push_back(std::move(changed));
   }
-  if (group.size() < 1 + kHardBindings) return {};
-  for (std::uint64_t attempt = 0; group.size() < kHardVariants; ++attempt) {
-    Scene changed = with_one_change(scene, key.fold("change").fold(attempt), false);
+  if (rules.all_bindings && group.size() < 1 + rules.bindings) return {};
+  for (std::uint64_t attempt = 0; group.size() < rules.size; ++attempt) {
+    Scene changed = with_one_change(scene, key.fold("change").fold(attempt), rules.keep_hidden);
     if (is_new(group, changed)) group.push_back(std::move(changed));
   }
   shuffle(group, random);
@@ -82,7 +95,8 @@ std::vector<Scene> hard_group(const SceneRules& rules, int group) {
   constexpr std::int64_t base = std::int64_t{1} << 40, room = std::int64_t{1} << 16;
   for (std::int64_t attempt = 0; attempt < room; ++attempt) {
     const Scene scene = make_scene(test, base + group * room + attempt);
-    std::vector<Scene> variants = variants_of(scene, key.fold(static_cast<std::uint64_t>(attempt)));
+    std::vector<Scene> variants =
+        variants_of(scene, key.fold(static_cast<std::uint64_t>(attempt)), {});
     if (variants.empty()) continue;
     for (int i = 0; i < kHardVariants; ++i) variants[i].index = group * kHardVariants + i;
     return variants;
@@ -94,6 +108,26 @@ std::vector<Scene> hard_group(const SceneRules& rules, int group) {
 Scene hard_scene(const SceneRules& rules, std::int64_t index) {
   TANDEM_CHECK(index >= 0 && index < kHardSize, "[world] the hard gallery has 500 scenes");
   return hard_group(rules, static_cast<int>(index / kHardVariants))[index % kHardVariants];
+}
+
+std::vector<Scene> contrast_group(const SceneRules& rules, std::int64_t group, int variants) {
+  TANDEM_CHECK(variants >= 1 && variants <= kMaxVariants, "[world] 1 to 16 variants of a scene");
+  const bool train = rules.split == Split::train;
+  const Key key = Key(rules.seed)
+                      .fold("world contrast")
+                      .fold(kVersion)
+                      .fold(train ? "train" : "test")
+                      .fold(static_cast<std::uint64_t>(group));
+  // One change of a scene of one object gives at least 18 others without a held-out pair (3 shapes,
+  // 5 colours, a size, a texture, 8 places), and more objects give more: a group is always filled.
+  constexpr int others = kHardVariants - 1;
+  const auto bindings =
+      static_cast<std::size_t>(((variants - 1) * kHardBindings + others / 2) / others);
+  std::vector<Scene> scenes = variants_of(
+      make_scene(rules, group), key, {static_cast<std::size_t>(variants), bindings, train, false});
+  for (int i = 0; i < variants; ++i)
+    scenes[static_cast<std::size_t>(i)].index = group * variants + i;
+  return scenes;
 }
 
 }  // namespace tandem::data::world

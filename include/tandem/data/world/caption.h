@@ -20,6 +20,9 @@ std::string full_caption(const Scene& scene, int phrasing);
 // The phrasing drawn by key.
 std::string full_caption(const Scene& scene, Key key);
 
+// All phrasings, the drawn one first.
+std::vector<std::string> full_captions(const Scene& scene, Key key);
+
 // A true caption that leaves things out: one or two of the objects, some of their attributes, a
 // proper name where an object has one.
 std::string short_caption(const Scene& scene, Key key);

@@ -1,0 +1,180 @@
+#include "tandem/data/world/source.h"
+
+#include <cstdio>
+
+#include "tandem/base/error.h"
+#include "tandem/data/world/caption.h"
+#include "tandem/data/world/draw.h"
+#include "tandem/data/world/gallery.h"
+#include "tandem/data/world/reading.h"
+
+namespace tandem::data::world {
+namespace {
+
+constexpr std::int64_t kMaxSize = 1'000'000'000;  // far below the gallery's own indices
+constexpr int kShortCaptions = 5;
+
+struct Problem {
+  std::string field{}, text{};
+};
+
+// What the fields' own rules cannot say.
+std::vector<Problem> problems_of(const WorldSettings& s) {
+  std::vector<Problem> problems;
+  if (!is_side(static_cast<int>(s.side))) problems.push_back({"side", "expected 64, 96 or 224"});
+  if (s.split == "hard") {
+    if (s.captions != "full")
+      problems.push_back({"captions", "expected full for the hard gallery"});
+    if (s.max_objects < 2)
+      problems.push_back({"max_objects", "expected at least 2 for the hard gallery"});
+    if (s.variants != 1)
+      problems.push_back({"variants", "expected 1 for the hard gallery, whose groups are fixed"});
+  }
+  if (s.variants > 1 && s.size % s.variants != 0) {
+    problems.push_back(
+        {"size", "expected a multiple of variants (" + std::to_string(s.variants) + ")"});
+  }
+  return problems;
+}
+
+// Texts of a scene by the setting `captions`, the first one drawn by key.
+std::vector<std::string> texts_of(const Scene& scene, const std::string& kind, Key key) {
+  const bool short_first =
+      kind == "short" || (kind == "mixed" && Random(key.fold("length")).below(2) == 0);
+  std::vector<std::string> full, brief;
+  if (kind != "short") full = full_captions(scene, key);
+  if (kind != "full") {
+    for (std::uint64_t i = 0; i < kShortCaptions; ++i) {
+      brief.push_back(short_caption(scene, key.fold(i)));
+    }
+  }
+  std::vector<std::string>& first = short_first ? brief : full;
+  const std::vector<std::string>& second = short_first ? full : brief;
+  first.insert(first.end(), second.begin(), second.end());
+  return first;
+}
+
+class World final : public Source {
+ public:
+  explicit World(const WorldSettings& settings) : s_(settings), size_(settings.size) {
+    rules_.seed = static_cast<std::uint64_t>(s_.seed);
+    rules_.split = s_.split == "train" ? Split::train : Split::test;
+    rules_.max_objects = static_cast<int>(s_.max_objects);
+    if (is_hard()) size_ = kHardSize;
+  }
+
+  std::int64_t size() const override { return size_; }
+
+  Sample read(std::int64_t index) const override {
+    TANDEM_CHECK(index >= 0 && index < size_, "[world] an index out of range");
+    const Scene scene = scene_of(index);
+    const Key key = caption_key(rules_.seed, s_.split, index);
+    Sample sample;
+    sample.id = id_of(index);
+    sample.picture_id = index;
+    if (is_hard()) sample.group = index / kHardVariants;
+    if (s_.variants > 1) sample.group = index / s_.variants;
+    sample.pictures.push_back({{}, draw(scene, static_cast<int>(s_.side))});
+    if (s_.wrong > 0) {
+      const bool wrong = Random(key.fold("wrong")).chance(s_.wrong);
+      sample.label = wrong ? 0 : 1;
+      sample.texts = wrong ? wrong_texts(scene, key) : texts_of(scene, s_.captions, key);
+    } else {
+      sample.texts = texts_of(scene, s_.captions, key);
+    }
+    return sample;
+  }
+
+  std::string fingerprint() const override {
+    char wrong[32];
+    std::snprintf(wrong, sizeof wrong, "%.17g", s_.wrong);
+    return "world:v" + std::to_string(kVersion) + ":" + s_.split + ":" + std::to_string(size_) +
+           ":side=" + std::to_string(s_.side) + ":max_objects=" + std::to_string(s_.max_objects) +
+           ":" + s_.captions + ":wrong=" + wrong + ":variants=" + std::to_string(s_.variants) +
+           ":seed=" + std::to_string(s_.seed);
+  }
+
+ private:
+  bool is_hard() const { return s_.split == "hard"; }
+
+  Scene scene_of(std::int64_t index) const {
+    if (is_hard()) return hard_scene(rules_, index);
+    if (s_.variants == 1) return make_scene(rules_, index);
+    const auto variants = static_cast<int>(s_.variants);
+    return contrast_group(rules_, index / variants,
+                          variants)[static_cast<std::size_t>(index % variants)];
+  }
+
+  std::string id_of(std::int64_t index) const {
+    std::string number = std::to_string(index);
+    if (number.size() < 6) number.insert(0, 6 - number.size(), '0');
+    return "world/" + s_.split + "/" + number;
+  }
+
+  // Half of them speak of another scene, half of this one with an attribute changed. All texts of a
+  // sample are wrong: a short one may be true of both scenes, then other draws are tried.
+  std::vector<std::string> wrong_texts(const Scene& scene, Key key) const {
+    const bool other = Random(key.fold("wrong kind")).below(2) == 0;
+    Random random(key.fold("another scene"));
+    std::vector<std::string> texts;
+    for (std::uint64_t attempt = 0;; ++attempt) {
+      const Key draw = key.fold("wrong text").fold(attempt);
+      const Scene told = other ? make_scene(rules_, random.between(0, kMaxSize))
+                               : with_one_change(scene, draw, rules_.split == Split::train);
+      for (std::string& text : texts_of(told, s_.captions, draw)) {
+        const auto said = read_caption(text);
+        TANDEM_CHECK(said.has_value(), "[world] a caption of ours that cannot be read: " + text);
+        if (!agrees(*said, scene)) texts.push_back(std::move(text));
+      }
+      if (!texts.empty()) return texts;
+    }
+  }
+
+  WorldSettings s_;
+  SceneRules rules_{};
+  std::int64_t size_ = 0;
+};
+
+}  // namespace
+
+void WorldSettings::fields(FieldVisitor& v) {
+  v.field(
+      "split", split,
+      {.doc = "train: no held-out pair of shape and colour; test: at least one; hard: the gallery",
+       .choices = {"train", "test", "hard"}});
+  v.field("size", size,
+          {.doc = "samples; the hard gallery always has 500", .min = 1, .max = kMaxSize});
+  v.field("side", side, {.doc = "pixels of a picture's side: 64, 96 or 224"});
+  v.field("max_objects", max_objects,
+          {.doc = "a picture shows 1 to this many objects", .min = 1, .max = kMaxObjects});
+  v.field("captions", captions,
+          {.doc = "full: everything is named; short: one or two objects, in part; mixed: both",
+           .choices = {"full", "short", "mixed"}});
+  v.field("wrong", wrong,
+          {.doc = "share of wrong captions: half another scene's, half with one thing changed",
+           .min = 0,
+           .max = 1});
+  v.field("variants", variants,
+          {.doc = "so many samples in a row are one scene in different bindings; see data.block",
+           .min = 1,
+           .max = kMaxVariants});
+  v.field("seed", seed, {.doc = "of the scenes and their texts", .min = 0});
+  for (const Problem& problem : problems_of(*this)) v.problem(problem.field, problem.text);
+}
+
+std::unique_ptr<Source> open_world(const WorldSettings& settings) {
+  for (const Problem& problem : problems_of(settings)) {
+    throw Error(ErrorKind::config, "[world] " + problem.field + ": " + problem.text);
+  }
+  return std::make_unique<World>(settings);
+}
+
+Key caption_key(std::uint64_t seed, std::string_view split, std::int64_t index) {
+  return Key(seed)
+      .fold("world caption")
+      .fold(kVersion)
+      .fold(split)
+      .fold(static_cast<std::uint64_t>(index));
+}
+
+}  // namespace tandem::data::world
