@@ -6,6 +6,7 @@
 #include "tandem/base/error.h"
 #include "tandem/data/folder.h"
 #include "tandem/data/source.h"
+#include "tandem/data/webdataset.h"
 #include "tandem/data/world/source.h"
 
 namespace tandem::data {
@@ -30,6 +31,7 @@ template <class S>
 const std::vector<Format>& formats() {
   static const std::vector<Format> table{
       format("folder", open_folder),
+      format("webdataset", open_webdataset),
       format("world", world::open_world),
   };
   return table;

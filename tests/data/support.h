@@ -1,0 +1,160 @@
+#pragma once
+// What the tests of this room share: folders that go away, files, pictures encoded for real, tars.
+
+#include <spng.h>
+
+#include <cstdio>
+// jpeglib.h needs FILE before it.
+#include <jpeglib.h>
+
+#include <catch2/catch.hpp>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include "tandem/base/error.h"
+#include "tandem/vision/image.h"
+
+namespace tandem::test {
+
+class TempDir {
+ public:
+  TempDir() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "tandem.XXXXXX").string();
+    REQUIRE(::mkdtemp(pattern.data()) != nullptr);
+    path_ = pattern;
+  }
+  ~TempDir() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  TempDir(const TempDir&) = delete;
+  TempDir& operator=(const TempDir&) = delete;
+
+  std::string operator/(const std::string& name) const { return (path_ / name).string(); }
+  std::string path() const { return path_.string(); }
+
+  std::string write(const std::string& name, const std::string& bytes) const {
+    const std::filesystem::path path = path_ / name;
+    std::filesystem::create_directories(path.parent_path());
+    std::ofstream file(path, std::ios::binary);
+    file << bytes;
+    REQUIRE(file.flush());
+    return path.string();
+  }
+
+ private:
+  std::filesystem::path path_;
+};
+
+inline std::string read_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+// A picture whose pixels depend on `seed`.
+inline vision::Image pattern(int width, int height, int seed) {
+  vision::Image image = vision::make_image(width, height);
+  for (std::size_t i = 0; i < image.rgb.size(); ++i) {
+    image.rgb[i] = static_cast<std::uint8_t>((i / 3 % static_cast<std::size_t>(width)) * 5 +
+                                             i % 3 * 40 + static_cast<std::size_t>(seed) * 31 +
+                                             i / static_cast<std::size_t>(3 * width) * 3);
+  }
+  return image;
+}
+
+inline std::string png_of(const vision::Image& image) {
+  spng_ctx* png = spng_ctx_new(SPNG_CTX_ENCODER);
+  spng_set_option(png, SPNG_ENCODE_TO_BUFFER, 1);
+  spng_ihdr header{};
+  header.width = static_cast<std::uint32_t>(image.width);
+  header.height = static_cast<std::uint32_t>(image.height);
+  header.bit_depth = 8;
+  header.color_type = SPNG_COLOR_TYPE_TRUECOLOR;
+  spng_set_ihdr(png, &header);
+  REQUIRE(spng_encode_image(png, image.rgb.data(), image.rgb.size(), SPNG_FMT_PNG,
+                            SPNG_ENCODE_FINALIZE) == 0);
+  std::size_t size = 0;
+  int code = 0;
+  void* bytes = spng_get_png_buffer(png, &size, &code);
+  REQUIRE(bytes != nullptr);
+  std::string out(static_cast<const char*>(bytes), size);
+  std::free(bytes);
+  spng_ctx_free(png);
+  return out;
+}
+
+inline std::string jpeg_of(const vision::Image& image, int quality = 90) {
+  jpeg_compress_struct info{};
+  jpeg_error_mgr errors{};
+  info.err = jpeg_std_error(&errors);
+  jpeg_create_compress(&info);
+  unsigned char* bytes = nullptr;
+  unsigned long size = 0;
+  jpeg_mem_dest(&info, &bytes, &size);
+  info.image_width = static_cast<JDIMENSION>(image.width);
+  info.image_height = static_cast<JDIMENSION>(image.height);
+  info.input_components = 3;
+  info.in_color_space = JCS_RGB;
+  jpeg_set_defaults(&info);
+  jpeg_set_quality(&info, quality, TRUE);
+  jpeg_start_compress(&info, TRUE);
+  while (info.next_scanline < info.image_height) {
+    auto* row = const_cast<JSAMPROW>(image.row(static_cast<int>(info.next_scanline)));
+    jpeg_write_scanlines(&info, &row, 1);
+  }
+  jpeg_finish_compress(&info);
+  std::string out(reinterpret_cast<char*>(bytes), size);
+  jpeg_destroy_compress(&info);
+  std::free(bytes);
+  return out;
+}
+
+// Sets the checksum of the header at `at`.
+inline void sign_tar_header(std::string& tar, std::size_t at = 0) {
+  std::memset(&tar[at + 148], ' ', 8);
+  unsigned sum = 0;
+  for (std::size_t i = 0; i < 512; ++i) sum += static_cast<unsigned char>(tar[at + i]);
+  std::snprintf(&tar[at + 148], 7, "%06o", sum);
+}
+
+// One member with its ustar header, padded to whole blocks.
+inline std::string tar_member(const std::string& name, const std::string& bytes, char type = '0') {
+  std::string block(512, '\0');
+  std::memcpy(block.data(), name.data(), std::min<std::size_t>(name.size(), 100));
+  std::memcpy(&block[100], "0000644", 7);
+  std::snprintf(&block[124], 12, "%011llo", static_cast<unsigned long long>(bytes.size()));
+  block[156] = type;
+  std::memcpy(&block[257],
+              "ustar\0"
+              "00",
+              8);
+  sign_tar_header(block);
+  block += bytes;
+  block.resize((block.size() + 511) / 512 * 512);
+  return block;
+}
+
+inline std::string tar_end() { return std::string(1024, '\0'); }
+
+// Runs `act`, which must throw an Error, and gives it.
+inline Error error_of(const std::function<void()>& act) {
+  try {
+    act();
+  } catch (const Error& error) {
+    return error;
+  }
+  FAIL("expected an Error; nothing was thrown");
+  throw;
+}
+
+inline bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+}  // namespace tandem::test
