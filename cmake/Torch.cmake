@@ -21,3 +21,13 @@ set_target_properties(torch::cpu PROPERTIES
   INTERFACE_LINK_LIBRARIES torch::c10
   # libtorch_cpu needs the CUDA runtime and CUPTI of the wheels beside it.
   INTERFACE_LINK_OPTIONS "-Wl,-rpath,${_lib}:${_nvidia};-Wl,--allow-shlib-undefined")
+
+# Only libtandem_cuda.so links these (cmake/Cuda.cmake).
+if(EXISTS "${_lib}/libtorch_cuda.so")
+  add_library(torch::c10_cuda SHARED IMPORTED)
+  set_target_properties(torch::c10_cuda PROPERTIES IMPORTED_LOCATION "${_lib}/libc10_cuda.so")
+  add_library(torch::cuda SHARED IMPORTED)
+  set_target_properties(torch::cuda PROPERTIES
+    IMPORTED_LOCATION "${_lib}/libtorch_cuda.so"
+    INTERFACE_LINK_LIBRARIES "torch::c10_cuda;torch::cpu")
+endif()

@@ -4,17 +4,12 @@
 #include <ATen/ops/constant_pad_nd.h>
 
 #include <algorithm>
-#include <functional>
 #include <string>
 
 #include "tandem/base/error.h"
 
 namespace tandem {
-namespace {
 
-using Tensors = std::vector<at::Tensor>;
-
-// The one list of a batch's tensors.
 void each_tensor(Batch& batch, const std::function<void(at::Tensor&)>& visit) {
   const auto defined = [&](at::Tensor& tensor) {
     if (tensor.defined()) visit(tensor);
@@ -31,6 +26,10 @@ void each_tensor(Batch& batch, const std::function<void(at::Tensor&)>& visit) {
       defined(*t);
   }
 }
+
+namespace {
+
+using Tensors = std::vector<at::Tensor>;
 
 std::string shape_of(const at::Tensor& tensor) {
   std::string text = "[";

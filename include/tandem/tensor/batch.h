@@ -6,6 +6,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -42,6 +43,8 @@ struct Batch {
   std::int64_t size() const { return static_cast<std::int64_t>(positions.size()); }
 };
 
+// Visits every defined tensor.
+void each_tensor(Batch& batch, const std::function<void(at::Tensor&)>& visit);
 // Every defined tensor moved in one call; from pinned memory without waiting.
 Batch to(const Batch& batch, const at::Device& device);
 Batch pin(Batch batch);
