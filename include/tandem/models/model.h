@@ -112,6 +112,10 @@ struct Family {
   // Reads a Hugging Face config.json (its text) into settings.
   std::function<std::unique_ptr<Settings>(const std::string& config_json)> from_config_json{};
   std::function<std::string(const Settings&)> to_config_json{};
+  // (name, text) of what the original's processor reads beside the weights:
+  // preprocessor_config.json.
+  std::function<std::vector<std::pair<std::string, std::string>>(const Settings&)>
+      processor_files{};
   // Initialised from the key as the original does.
   std::function<std::unique_ptr<Model>(const Settings&, Key init)> make{};
   std::function<Processor(const Settings&, std::shared_ptr<const text::Tokenizer>)> processor{};
