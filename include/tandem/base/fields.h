@@ -21,8 +21,8 @@
 
 namespace tandem {
 
-// What a number in the file may carry behind it: `2000 steps`, `64 MiB`.
-enum class Unit { none, steps, bytes, seconds };
+// What a number in the file may carry behind it: `2000 steps`, `2 epochs`, `64 MiB`, `90 s`.
+enum class Unit { none, steps, epochs, samples, bytes, seconds };
 
 struct Rule {
   std::string doc{};  // one line, for docs/config.md
@@ -31,10 +31,16 @@ struct Rule {
   bool above_min = false;              // min itself is not allowed
   std::vector<std::string> choices{};  // of a string
   Unit unit = Unit::none;
+  // The default that stands for "not given" (a sentinel, or any number for an empty string): left
+  // out of the resolved config, so that `min` may exclude it. It must be the struct's own default.
+  std::optional<double> unset{};
   bool path = false;        // a string that is a path: resolved from the file that states it
   bool must_exist = false;  // such a path has to exist
   std::vector<std::string> aliases{};  // names that other trainers use, for "did you mean" only
 };
+
+class Settings;
+struct SettingsTable;
 
 class FieldVisitor {
  public:
@@ -71,7 +77,19 @@ class FieldVisitor {
   virtual void self(double& value, const Rule& rule) = 0;
   virtual void self(std::string& value, const Rule& rule) = 0;
 
-  // A reader records a problem of the current node (cross-field checks); others ignore it.
+  // A key that may hold one of the words of rule.choices where a list or a map stands otherwise
+  // (`train: all`, `mix: proportional`); rule.doc names what else may stand there. A reader answers
+  // true when a scalar stands there and sets `value`; a writer when `value` is not empty. On false,
+  // the caller goes on with list() or map() of the same name.
+  virtual bool word(std::string_view name, std::string& value, const Rule& rule);
+
+  // The name of one of several kinds; the settings of that kind stand in the same map. A reader
+  // makes them from the table and reports a name that it does not hold.
+  virtual void kind(std::string_view name, std::string& value, const SettingsTable& table,
+                    std::shared_ptr<Settings>& settings, const Rule& rule);
+
+  // A reader records a problem of the current node's field (or of the node itself: an empty name),
+  // for cross-field checks; others ignore it.
   virtual void problem(std::string_view field_name, std::string text) = 0;
 };
 
@@ -93,5 +111,13 @@ struct SettingsTable {
   std::vector<std::string> names{};
   std::function<std::unique_ptr<Settings>(std::string_view)> make{};
 };
+
+inline bool FieldVisitor::word(std::string_view, std::string&, const Rule&) { return false; }
+
+inline void FieldVisitor::kind(std::string_view name, std::string& value, const SettingsTable&,
+                               std::shared_ptr<Settings>& settings, const Rule& rule) {
+  field(name, value, rule);
+  if (settings) settings->fields(*this);
+}
 
 }  // namespace tandem

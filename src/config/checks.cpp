@@ -1,0 +1,99 @@
+// Checks that need more than one field, or more than a range.
+
+#include <algorithm>
+#include <regex>
+
+#include "config/describe.h"
+#include "config/node.h"
+#include "config/number.h"
+
+namespace tandem::config {
+namespace {
+
+constexpr std::size_t kLongestName = 100, kLongestPattern = 1000;
+
+bool made_of(const std::string& name, std::string_view more) {
+  return !name.empty() && name.size() <= kLongestName &&
+         std::all_of(name.begin(), name.end(), [&](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                  more.find(c) != std::string_view::npos;
+         });
+}
+
+}  // namespace
+
+bool plain_name(const std::string& name) { return made_of(name, "_-"); }
+
+bool folder_name(const std::string& name) {
+  return made_of(name, "_-.") && name.front() != '.' && name.front() != '-';
+}
+
+void check_rule(FieldVisitor& v, const TrainRule& rule) {
+  const std::string& match = rule.match;
+  if (match.empty() || match.size() > kLongestPattern) {
+    v.problem("match",
+              "expected a pattern of at most " + std::to_string(kLongestPattern) + " characters");
+    return;
+  }
+  if (match.front() == '/') {
+    if (match.size() < 3 || match.back() != '/') {
+      v.problem("match", "expected /a regular expression/; got " + quote(match));
+      return;
+    }
+    try {
+      std::regex(match.substr(1, match.size() - 2));
+    } catch (const std::regex_error& error) {
+      v.problem("match", "not a regular expression: " + quote(match));
+    }
+  }
+  if (rule.freeze && (rule.lr > 0 || rule.lr_scale != 1 || rule.weight_decay >= 0)) {
+    v.problem("freeze", "a frozen parameter has no lr, lr_scale or weight_decay");
+  }
+}
+
+void check_optimizer(FieldVisitor& v, const OptimizerConfig& o) {
+  if (o.min_lr > o.lr) {
+    v.problem("min_lr", "expected at most lr (" + shortest(o.lr) + "); got " + shortest(o.min_lr));
+  }
+  if (o.betas.size() != 2 || *std::max_element(o.betas.begin(), o.betas.end()) >= 1) {
+    v.problem("betas", "expected two numbers, at least 0 and below 1");
+  }
+}
+
+void check_data(FieldVisitor& v, const StageData& data, const StageSurroundings& around) {
+  if (data.micro_batch > data.batch) {
+    v.problem("micro_batch", "expected at most batch (" + std::to_string(data.batch) + "); got " +
+                                 std::to_string(data.micro_batch));
+  }
+  if (data.mix.empty() && !data.proportional && around.sources.size() > 1) {
+    v.problem("mix", "expected shares of the sources or `proportional`: there are " +
+                         std::to_string(around.sources.size()) + " sources");
+  }
+}
+
+void check_until(FieldVisitor& v, const Until& until) {
+  const int given = (until.steps > 0) + (until.epochs > 0) + (until.samples > 0);
+  if (given != 1) {
+    v.problem("", "expected exactly one of steps, epochs and samples; got " +
+                      (given == 0 ? std::string("none") : std::to_string(given)));
+  }
+}
+
+void check_epochs(FieldVisitor& v, const StageConfig& stage, const StageSurroundings& around) {
+  const bool one = stage.data.mix.size() == 1 || around.sources.size() <= 1;
+  const bool epochs = stage.until.epochs > 0 && stage.until.steps + stage.until.samples == 0;
+  if (epochs && !one && !stage.data.proportional) {
+    v.problem("until", "epochs need one source or `mix: proportional`; use steps or samples");
+  }
+}
+
+void check_source_name(FieldVisitor& v, std::string_view field, const std::string& name,
+                       const std::vector<std::string>& known) {
+  // Without any source, that is the mistake to tell.
+  if (known.empty() || std::find(known.begin(), known.end(), name) != known.end()) return;
+  const std::string near = nearest(name, known);
+  v.problem(field, "no source " + quote(name) + " in data.sources" +
+                       (near.empty() ? "" : "; did you mean " + near + "?"));
+}
+
+}  // namespace tandem::config

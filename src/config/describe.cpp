@@ -1,0 +1,181 @@
+#include "config/describe.h"
+
+#include <algorithm>
+
+namespace tandem::config {
+namespace {
+
+void describe_model(FieldVisitor& v, ModelConfig& model, const Tables& tables) {
+  v.kind("family", model.family, tables.families, model.settings,
+         {.doc = "the system; its own keys stand beside this one",
+          .required = true,
+          .aliases = {"architecture", "arch", "model_type"}});
+  v.field("pretrained", model.pretrained,
+          {.doc = "a Hugging Face directory to start from; empty: from scratch",
+           .path = true,
+           .must_exist = true,
+           .aliases = {"checkpoint", "weights", "model_name_or_path"}});
+  v.field("tokenizer", model.tokenizer,
+          {.doc = "a tokenizer.json or its directory; empty: that of `pretrained`, or trained to "
+                  "`vocabulary`",
+           .path = true,
+           .must_exist = true,
+           .aliases = {"tokenizer_path", "tokenizer_name"}});
+  v.field("vocabulary", model.vocabulary,
+          {.doc = "size of a vocabulary trained on the captions of all sources",
+           .min = 2,
+           .max = 1e7,
+           .unset = 0,
+           .aliases = {"vocab_size"}});
+  if (model.vocabulary > 0 && !model.tokenizer.empty()) {
+    v.problem("vocabulary", "expected either a tokenizer or a vocabulary to train; got both");
+  }
+}
+
+void describe_sources(FieldVisitor& v, std::vector<SourceConfig>& sources, const Tables& tables) {
+  std::vector<std::string> names;
+  for (const SourceConfig& source : sources) names.push_back(source.name);
+  const auto item = [&](const std::string& name, FieldVisitor& inner) {
+    auto source = std::find_if(sources.begin(), sources.end(),
+                               [&](const SourceConfig& s) { return s.name == name; });
+    if (source == sources.end()) {
+      sources.push_back({.name = name});
+      source = sources.end() - 1;
+    }
+    if (!plain_name(name)) {
+      inner.problem("", "expected a name of letters, digits, `_` and `-`");
+    }
+    inner.kind("format", source->format, tables.formats, source->settings,
+               {.doc = "how the samples are stored; its own keys stand beside this one",
+                .required = true,
+                .aliases = {"type", "dataset_type"}});
+  };
+  v.map("sources", names, {.doc = "samples by name", .required = true, .aliases = {"datasets"}},
+        item);
+}
+
+void describe_tasks(FieldVisitor& v, EvalConfig& eval, const Tables& tables,
+                    const std::vector<std::string>& sources) {
+  const Rule task_rule = {.doc = "what is measured; a task alone may stand for its map",
+                          .required = true,
+                          .choices = tables.tasks};
+  const auto item = [&](std::size_t i, FieldVisitor& inner) {
+    EvalTask& task = eval.tasks[i];
+    const EvalTask plain;
+    if (inner.is_scalar(task.source == plain.source && task.size == plain.size)) {
+      inner.self(task.task, task_rule);
+      return;
+    }
+    inner.field("task", task.task, task_rule);
+    inner.field("source", task.source, {.doc = "of data.sources; empty: the first", .unset = 0});
+    inner.field("size", task.size,
+                {.doc = "samples of it, from the start", .min = 1, .unit = Unit::samples});
+    if (!task.source.empty()) check_source_name(inner, "source", task.source, sources);
+  };
+  v.list(
+      "tasks", eval.tasks.size(), {.doc = "measurements"},
+      [&](std::size_t n) { eval.tasks.assign(n, {}); }, item);
+}
+
+void describe_eval(FieldVisitor& v, EvalConfig& eval, const Tables& tables,
+                   const std::vector<std::string>& sources) {
+  v.field("every", eval.every,
+          {.doc = "how often; 0: only at the end of a stage",
+           .min = 0,
+           .unit = Unit::steps,
+           .aliases = {"eval_steps", "val_frequency", "eval_every"}});
+  v.field("batch", eval.batch,
+          {.doc = "samples at once",
+           .min = 1,
+           .aliases = {"batch_size", "per_device_eval_batch_size"}});
+  describe_tasks(v, eval, tables, sources);
+}
+
+void describe_checkpoint(FieldVisitor& v, CheckpointConfig& checkpoint) {
+  v.field("every", checkpoint.every,
+          {.doc = "how often; 0: only at the end and when stopped",
+           .min = 0,
+           .unit = Unit::steps,
+           .aliases = {"save_steps", "save_frequency", "save_every"}});
+  v.field("keep", checkpoint.keep,
+          {.doc = "the newest ones that stay",
+           .min = 1,
+           .max = 1e6,
+           .aliases = {"save_total_limit", "keep_last"}});
+}
+
+void describe_loader(FieldVisitor& v, LoaderConfig& loader) {
+  v.field("threads", loader.threads,
+          {.doc = "that read, decode and augment, of one rank",
+           .min = 1,
+           .max = 1024,
+           .aliases = {"workers", "num_workers", "dataloader_num_workers"}});
+  v.field("memory", loader.memory,
+          {.doc = "of samples that wait, at most",
+           .min = 1 << 20,
+           .unit = Unit::bytes,
+           .aliases = {"prefetch", "prefetch_factor"}});
+}
+
+void describe_stages(FieldVisitor& v, std::vector<StageConfig>& stages,
+                     const std::vector<std::string>& sources) {
+  const auto item = [&](std::size_t i, FieldVisitor& inner) {
+    describe(inner, stages[i], {.sources = sources});
+    const auto same = [&](const StageConfig& other) { return other.name == stages[i].name; };
+    if (!stages[i].name.empty() &&
+        std::any_of(stages.begin(), stages.begin() + static_cast<std::ptrdiff_t>(i), same)) {
+      inner.problem("name", "another stage has this name");
+    }
+  };
+  v.list(
+      "stages", stages.size(), {.doc = "run in this order", .required = true},
+      [&](std::size_t n) { stages.assign(n, {}); }, item);
+}
+
+void describe_machine(FieldVisitor& v, RunConfig& config) {
+  v.field("precision", config.precision,
+          {.doc = "of activations and gradients; weights stay fp32",
+           .choices = {"fp32", "bf16"},
+           .aliases = {"dtype", "amp", "mixed_precision"}});
+  v.field("device", config.device,
+          {.doc = "auto: cuda where there is one", .choices = {"auto", "cpu", "cuda"}});
+  v.field("threads", config.threads,
+          {.doc = "of a rank's kernels; 0: cores / local ranks",
+           .min = 0,
+           .max = 4096,
+           .aliases = {"num_threads", "omp_num_threads"}});
+  v.field(
+      "recompute", config.recompute,
+      {.doc = "computes the blocks' activations again in backward, to save memory",
+       .aliases = {"gradient_checkpointing", "grad_checkpointing", "activation_checkpointing"}});
+  v.field("deterministic", config.deterministic,
+          {.doc = "the same bits in each run on a GPU, at some cost"});
+}
+
+}  // namespace
+
+void describe(FieldVisitor& v, RunConfig& config, const Tables& tables) {
+  v.field("name", config.name,
+          {.doc = "of the run, and of its folder; without it, that of the config's file",
+           .aliases = {"run_name", "experiment", "experiment_name"}});
+  if (!folder_name(config.name)) {
+    v.problem("name", "expected letters, digits, `_`, `-` and `.`, not first; at most 100");
+  }
+  v.field("seed", config.seed, {.doc = "of every draw", .min = 0, .aliases = {"random_seed"}});
+  v.block("model", {.doc = "what is trained", .required = true},
+          [&](FieldVisitor& inner) { describe_model(inner, config.model, tables); });
+  v.block("data", {.doc = "where samples come from", .required = true},
+          [&](FieldVisitor& inner) { describe_sources(inner, config.sources, tables); });
+  v.block("loader", {.doc = "how samples are read ahead", .aliases = {"dataloader"}},
+          [&](FieldVisitor& inner) { describe_loader(inner, config.loader); });
+  std::vector<std::string> sources;
+  for (const SourceConfig& source : config.sources) sources.push_back(source.name);
+  describe_stages(v, config.stages, sources);
+  describe_machine(v, config);
+  v.block("checkpoint", {.doc = "when the run is saved", .aliases = {"checkpoints", "save"}},
+          [&](FieldVisitor& inner) { describe_checkpoint(inner, config.checkpoint); });
+  v.block("eval", {.doc = "what is measured on the way", .aliases = {"evaluation", "validation"}},
+          [&](FieldVisitor& inner) { describe_eval(inner, config.eval, tables, sources); });
+}
+
+}  // namespace tandem::config

@@ -1,0 +1,31 @@
+#pragma once
+// The fields of every part of a RunConfig, once, for the reader, the writer and the schema's page.
+
+#include "tandem/base/fields.h"
+#include "tandem/config/run_config.h"
+
+namespace tandem::config {
+
+void describe(FieldVisitor& visitor, RunConfig& config, const Tables& tables);
+
+// What a stage needs of the rest of the file.
+struct StageSurroundings {
+  std::vector<std::string> sources{};
+};
+void describe(FieldVisitor& visitor, StageConfig& stage, const StageSurroundings& around);
+
+// Cross-field checks, recorded at the visitor's current node.
+void check_rule(FieldVisitor& visitor, const TrainRule& rule);
+void check_optimizer(FieldVisitor& visitor, const OptimizerConfig& optimizer);
+void check_data(FieldVisitor& visitor, const StageData& data, const StageSurroundings& around);
+void check_until(FieldVisitor& visitor, const Until& until);
+void check_epochs(FieldVisitor& visitor, const StageConfig& stage, const StageSurroundings& around);
+void check_source_name(FieldVisitor& visitor, std::string_view field, const std::string& name,
+                       const std::vector<std::string>& known);
+
+// Letters, digits, `_` and `-`: such a name can stand in an override.
+bool plain_name(const std::string& name);
+// Also `.`, but not at the start: a folder's name.
+bool folder_name(const std::string& name);
+
+}  // namespace tandem::config

@@ -1,0 +1,200 @@
+#include <algorithm>
+
+#include "config/describe.h"
+
+namespace tandem::config {
+namespace {
+
+using Weighted = std::vector<std::pair<std::string, double>>;
+
+double& weight_of(Weighted& list, const std::string& name) {
+  for (auto& [known, weight] : list) {
+    if (known == name) return weight;
+  }
+  return list.emplace_back(name, 0).second;
+}
+
+std::vector<std::string> names_of(const Weighted& list) {
+  std::vector<std::string> names;
+  for (const auto& entry : list) names.push_back(entry.first);
+  return names;
+}
+
+void describe_rule(FieldVisitor& v, TrainRule& rule) {
+  const bool only_match =
+      !rule.freeze && rule.lr == 0 && rule.lr_scale == 1 && rule.weight_decay < 0;
+  const Rule match = {
+      .doc =
+          "a glob over the full dotted name (`*` crosses dots), or /a regular expression/; a "
+          "pattern alone may stand for its map",
+      .required = true,
+      .aliases = {"pattern", "name", "params"}};
+  if (v.is_scalar(only_match)) {
+    v.self(rule.match, match);
+  } else {
+    v.field("match", rule.match, match);
+    v.field("freeze", rule.freeze, {.doc = "what matches is not trained"});
+    v.field("lr", rule.lr,
+            {.doc = "instead of the optimizer's",
+             .min = 0,
+             .above_min = true,
+             .unset = 0,
+             .aliases = {"learning_rate"}});
+    v.field("lr_scale", rule.lr_scale,
+            {.doc = "times `lr`, or the optimizer's",
+             .min = 0,
+             .above_min = true,
+             .aliases = {"lr_mult", "lr_multiplier"}});
+    v.field("weight_decay", rule.weight_decay,
+            {.doc = "instead of the optimizer's", .min = 0, .unset = -1, .aliases = {"wd"}});
+  }
+  check_rule(v, rule);
+}
+
+void describe_train(FieldVisitor& v, std::vector<TrainRule>& rules) {
+  const TrainRule all;
+  std::string word;
+  if (rules.empty()) word = "none";
+  if (rules.size() == 1 && rules[0].match == all.match && !rules[0].freeze && rules[0].lr == 0 &&
+      rules[0].lr_scale == 1 && rules[0].weight_decay < 0) {
+    word = "all";
+  }
+  const Rule rule = {.doc =
+                         "ordered rules on parameter names: the first that matches decides, "
+                         "what none matches is frozen",
+                     .aliases = {"trainable", "train_modules"}};
+  if (v.word("train", word,
+             {.doc = "a list of patterns", .choices = {"all", "none"}, .aliases = rule.aliases})) {
+    rules.assign(word == "none" ? 0 : 1, all);
+    return;
+  }
+  v.list(
+      "train", rules.size(), rule, [&](std::size_t n) { rules.assign(n, {}); },
+      [&](std::size_t i, FieldVisitor& inner) { describe_rule(inner, rules[i]); });
+}
+
+void describe_losses(FieldVisitor& v, Weighted& losses) {
+  v.map("losses", names_of(losses),
+        {.doc = "weights of the losses, by name",
+         .required = true,
+         .aliases = {"loss", "objectives"}},
+        [&](const std::string& name, FieldVisitor& inner) {
+          inner.self(weight_of(losses, name), {.doc = "its weight", .min = 0, .above_min = true});
+        });
+}
+
+void describe_mix(FieldVisitor& v, StageData& data, const StageSurroundings& around) {
+  std::string word = data.proportional ? "proportional" : "";
+  if (v.word("mix", word, {.doc = "a map of sources to shares", .choices = {"proportional"}})) {
+    data.proportional = word == "proportional";
+    data.mix.clear();
+    return;
+  }
+  if (data.mix.empty()) data.proportional = false;
+  v.map("mix", names_of(data.mix),
+        {.doc = "shares of the sources, by name; without it, the only source",
+         .aliases = {"weights", "mixture", "sources"}},
+        [&](const std::string& name, FieldVisitor& inner) {
+          inner.self(weight_of(data.mix, name), {.doc = "its share", .min = 0, .above_min = true});
+          check_source_name(inner, "", name, around.sources);
+        });
+}
+
+void describe_data(FieldVisitor& v, StageData& data, const StageSurroundings& around) {
+  describe_mix(v, data, around);
+  v.field("batch", data.batch,
+          {.doc = "samples of a step, over all ranks",
+           .min = 1,
+           .unit = Unit::samples,
+           .aliases = {"batch_size", "global_batch_size", "train_batch_size"}});
+  v.field("micro_batch", data.micro_batch,
+          {.doc = "samples of one rank at once; without it, batch / ranks",
+           .min = 1,
+           .unit = Unit::samples,
+           .unset = 0,
+           .aliases = {"micro_batch_size", "per_device_train_batch_size", "per_device_batch_size",
+                       "accum_freq", "gradient_accumulation_steps"}});
+  v.field("block", data.block,
+          {.doc = "samples that stay together when shuffled", .min = 1, .unit = Unit::samples});
+  check_data(v, data, around);
+}
+
+void describe_optimizer(FieldVisitor& v, OptimizerConfig& o) {
+  v.field("lr", o.lr, {.doc = "peak learning rate", .min = 0, .aliases = {"learning_rate"}});
+  v.field("betas", o.betas,
+          {.doc = "AdamW's two", .min = 0, .max = 1, .aliases = {"adam_betas", "beta1", "beta2"}});
+  v.field("eps", o.eps,
+          {.doc = "AdamW's", .min = 0, .above_min = true, .aliases = {"epsilon", "adam_epsilon"}});
+  v.field("weight_decay", o.weight_decay,
+          {.doc = "of tensors with at least 2 dimensions", .min = 0, .aliases = {"wd"}});
+  v.field("warmup", o.warmup,
+          {.doc = "linear, from 0 to lr",
+           .min = 0,
+           .unit = Unit::steps,
+           .aliases = {"warmup_steps", "num_warmup_steps"}});
+  v.field("schedule", o.schedule,
+          {.doc = "after the warm-up",
+           .choices = {"cosine", "linear", "constant"},
+           .aliases = {"lr_scheduler", "lr_scheduler_type", "scheduler"}});
+  v.field(
+      "min_lr", o.min_lr,
+      {.doc = "where the schedule ends", .min = 0, .aliases = {"end_lr", "final_lr", "eta_min"}});
+  v.field("clip", o.clip,
+          {.doc = "the gradient's norm, at most; 0: off",
+           .min = 0,
+           .aliases = {"grad_clip", "max_grad_norm", "grad_clip_norm", "clip_grad"}});
+  check_optimizer(v, o);
+}
+
+void describe_until(FieldVisitor& v, Until& until) {
+  v.field("steps", until.steps,
+          {.doc = "optimizer steps",
+           .min = 1,
+           .unit = Unit::steps,
+           .unset = 0,
+           .aliases = {"max_steps", "train_steps"}});
+  v.field("epochs", until.epochs,
+          {.doc = "passes over the data; only with one source or `mix: proportional`",
+           .min = 1,
+           .unit = Unit::epochs,
+           .unset = 0,
+           .aliases = {"num_epochs", "max_epochs", "num_train_epochs"}});
+  v.field("samples", until.samples,
+          {.doc = "samples over all ranks",
+           .min = 1,
+           .unit = Unit::samples,
+           .unset = 0,
+           .aliases = {"max_samples", "train_num_samples"}});
+  check_until(v, until);
+}
+
+void describe_itc(FieldVisitor& v, ItcConfig& itc) {
+  v.field("gather", itc.gather,
+          {.doc = "exact: the gradient of one big batch; released: that of the system's own code",
+           .choices = {"exact", "released"}});
+  v.field("chunk", itc.chunk,
+          {.doc = "rows of the similarity matrix held at once; 0: all", .min = 0});
+}
+
+}  // namespace
+
+void describe(FieldVisitor& v, StageConfig& stage, const StageSurroundings& around) {
+  v.field("name", stage.name, {.doc = "letters, digits, `_` and `-`", .required = true});
+  if (!stage.name.empty() && !plain_name(stage.name)) {
+    v.problem("name", "expected letters, digits, `_` and `-`");
+  }
+  v.field("kind", stage.kind, {.doc = "what the stage does", .choices = {"train"}});
+  describe_train(v, stage.train);
+  describe_losses(v, stage.losses);
+  v.block("data", {.doc = "its samples"},
+          [&](FieldVisitor& inner) { describe_data(inner, stage.data, around); });
+  v.block("optimizer", {.doc = "AdamW and its schedule", .aliases = {"optim", "optimiser"}},
+          [&](FieldVisitor& inner) { describe_optimizer(inner, stage.optimizer); });
+  v.block("until", {.doc = "its end: exactly one of them", .required = true},
+          [&](FieldVisitor& inner) { describe_until(inner, stage.until); });
+  v.block("itc", {.doc = "the contrastive loss"},
+          [&](FieldVisitor& inner) { describe_itc(inner, stage.itc); });
+  check_epochs(v, stage, around);
+}
+
+}  // namespace tandem::config

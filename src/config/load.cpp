@@ -1,0 +1,44 @@
+#include "config/describe.h"
+#include "config/node.h"
+#include "config/reader.h"
+#include "config/writer.h"
+
+namespace tandem::config {
+namespace {
+
+// The name of a run that states none: its file's, with `_` for what a folder must not have.
+std::string name_from(const std::filesystem::path& path) {
+  std::string name = path.stem().string().substr(0, 100);
+  for (char& c : name) {
+    if (!folder_name(std::string("a") + c)) c = '_';
+  }
+  if (name.empty()) name = "run";
+  if (!folder_name(name)) name.front() = '_';
+  return name;
+}
+
+}  // namespace
+
+Loaded load(const std::filesystem::path& path, const std::vector<std::string>& overrides,
+            const Tables& tables) {
+  Problems problems;
+  Node root;
+  // After a file that is no YAML, every key that it may state would be called missing.
+  if (!read_tree(path, problems, root)) problems.raise_if_any();
+  for (std::size_t i = 0; i < overrides.size(); ++i) {
+    apply_override(root, overrides[i], static_cast<int>(i), problems);
+  }
+  Loaded loaded;
+  loaded.config.name = name_from(path);
+  std::map<std::string, Place> origins;
+  ReadContext context{problems, origins};
+  Reader reader(&root, root.place, "", "", context);
+  describe(reader, loaded.config, tables);
+  reader.finish();
+  problems.raise_if_any();
+  loaded.resolved = write_config(loaded.config, tables, nullptr);
+  loaded.origins = write_config(loaded.config, tables, &origins);
+  return loaded;
+}
+
+}  // namespace tandem::config
