@@ -5,6 +5,8 @@ set(TANDEM_TORCH_DIR "${_torch}" CACHE PATH "the torch folder of the wheel torch
 if(NOT EXISTS "${TANDEM_TORCH_DIR}/lib/libtorch_cpu.so")
   message(FATAL_ERROR "no LibTorch in ${TANDEM_TORCH_DIR}; run scripts/setup")
 endif()
+# scripts/setup writes it: with CUDA's wheels added, there is more to build.
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/.deps/installed)
 set(_lib "${TANDEM_TORCH_DIR}/lib")
 set(_nvidia "${TANDEM_TORCH_DIR}/../nvidia/cu13/lib")
 
