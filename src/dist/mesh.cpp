@@ -11,6 +11,7 @@
 #include "dist/impl.h"
 #include "dist/nccl.h"
 #include "tandem/base/error.h"
+#include "tandem/tensor/device.h"
 
 namespace tandem::dist {
 namespace {
@@ -77,14 +78,19 @@ std::unique_ptr<Watch> make_watch(const JoinOptions& options,
 void make_nccl_group(Mesh::Impl& impl, const JoinOptions& options) {
   // A lost rank is the watch's to name; c10d's own watchdog would abort the process first.
   setenv("TORCH_NCCL_ASYNC_ERROR_HANDLING", "0", 0);
-  impl.nccl = make_nccl(c10::make_intrusive<c10d::PrefixStore>("nccl", impl.store), options.rank,
-                        options.size, options.local_rank, options.timeout);
+  impl.nccl = nccl_factory()(c10::make_intrusive<c10d::PrefixStore>("nccl", impl.store),
+                             options.rank, options.size, options.local_rank, options.timeout);
 }
 
 }  // namespace
 
 void set_nccl_factory(MakeNccl make) { make_nccl = make; }
-MakeNccl nccl_factory() { return make_nccl; }
+
+MakeNccl nccl_factory() {
+  if (make_nccl != nullptr) return make_nccl;
+  void* getter = cuda_function("tandem_cuda_nccl");
+  return getter == nullptr ? nullptr : reinterpret_cast<MakeNccl (*)()>(getter)();
+}
 
 Mesh::Impl::~Impl() {
   if (watch == nullptr) return;
@@ -113,7 +119,7 @@ std::shared_ptr<const Mesh::Impl> make_impl(const JoinOptions& options) {
     throw Error(ErrorKind::config, "[dist] expected 0 <= rank < size; got rank " +
                                        std::to_string(options.rank) + " of " +
                                        std::to_string(options.size));
-  if (options.backend == Backend::nccl && make_nccl == nullptr)
+  if (options.backend == Backend::nccl && nccl_factory() == nullptr)
     throw Error(ErrorKind::config, "[dist] this process has no NCCL", {},
                 "build with the cuda preset and set device: cuda, or use device: cpu");
   auto impl = std::make_shared<Mesh::Impl>();

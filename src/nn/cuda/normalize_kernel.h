@@ -13,13 +13,13 @@ struct NormalizeArguments {
   bool bfloat16 = false;                 // the type of out: bfloat16 (rounded to even) or float32
   std::int64_t plane = 0;                // H * W
   std::int64_t count = 0;                // B * 3 * H * W
-  float mean[3] = {}, std[3] = {};
-  void* stream = nullptr;  // a cudaStream_t of the current device
+  float scale[3] = {}, shift[3] = {};    // of each channel
+  void* stream = nullptr;                // a cudaStream_t of the current device
 };
 
-// Launches and returns; 0, or the cudaError_t of the launch. Computed in float32 in the order of
-// the formula with IEEE divisions, so it equals the ATen twin in every bit.
-using NormalizeKernel = int(const NormalizeArguments&);
+// Launches and returns; 0, or the cudaError_t of the launch. The product is rounded before the
+// difference, as ATen's two operations do: float32 results equal the twin's in every bit.
+using NormalizeFunction = int(const NormalizeArguments&);
 
 }  // namespace tandem::nn
 
