@@ -25,16 +25,15 @@ struct alignas(sizeof(T) * N) Pack {
 // out.
 template <class T, int N, class Index>
 __global__ void normalize(const std::uint8_t* __restrict__ pixels, T* __restrict__ out, Index plane,
-                          Index count, float3 scale, float3 shift) {
+                          Index count, float3 mean, float3 std) {
   const Index first = (static_cast<Index>(blockIdx.x) * kThreads + threadIdx.x) * N;
   if (first >= count) return;
   Index within = first % plane;
   int channel = static_cast<int>(first / plane % 3);
   const auto value = [&](std::uint8_t pixel) {
-    const float times = channel == 0 ? scale.x : channel == 1 ? scale.y : scale.z;
-    const float minus = channel == 0 ? shift.x : channel == 1 ? shift.y : shift.z;
-    // Not contracted into one operation with one rounding.
-    const float result = __fsub_rn(__fmul_rn(static_cast<float>(pixel), times), minus);
+    const float m = channel == 0 ? mean.x : channel == 1 ? mean.y : mean.z;
+    const float s = channel == 0 ? std.x : channel == 1 ? std.y : std.z;
+    const float result = __fdiv_rn(__fdiv_rn(static_cast<float>(pixel), 255.0f) - m, s);
     if (++within == plane) {
       within = 0;
       channel = channel == 2 ? 0 : channel + 1;
@@ -58,8 +57,7 @@ void launch(const NormalizeArguments& a) {
   const auto blocks = static_cast<unsigned>((packs + kThreads - 1) / kThreads);
   normalize<T, N, Index><<<blocks, kThreads, 0, static_cast<cudaStream_t>(a.stream)>>>(
       a.pixels, static_cast<T*>(a.out), static_cast<Index>(a.plane), static_cast<Index>(a.count),
-      make_float3(a.scale[0], a.scale[1], a.scale[2]),
-      make_float3(a.shift[0], a.shift[1], a.shift[2]));
+      make_float3(a.mean[0], a.mean[1], a.mean[2]), make_float3(a.std[0], a.std[1], a.std[2]));
 }
 
 bool aligned(const void* pointer, std::size_t bytes) {
