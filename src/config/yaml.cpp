@@ -180,7 +180,9 @@ class Builder final : public YAML::EventHandler {
 
   void start(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
              Node::Kind kind) {
-    if (expects_key()) refuse(mark, "expected a key; got " + std::string(name_of(kind)));
+    if (expects_key())
+      refuse(mark,
+             "expected a key; got " + std::string(name_of(kind)) + "; is each bracket closed?");
     check_tag(mark, tag);
     count(mark, 1, 0);
     if (static_cast<int>(frames_.size()) >= kMaxDepth) refuse(mark, "nested too deeply");
