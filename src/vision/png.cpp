@@ -24,6 +24,8 @@ Png open(Bytes bytes, const std::string& where, const DecodeLimits& limits, spng
   Png png(spng_ctx_new(0));
   TANDEM_CHECK(png != nullptr, "out of memory for a PNG's context");
   constexpr std::size_t max_chunk = 16 << 20, max_chunks = 32 << 20;  // of text and profiles
+  // Also of chunks that could be passed over: a flipped bit there is a broken file as any other.
+  check(spng_set_crc_action(png.get(), SPNG_CRC_ERROR, SPNG_CRC_ERROR), where);
   check(spng_set_chunk_limits(png.get(), max_chunk, max_chunks), where);
   check(spng_set_png_buffer(png.get(), bytes.data(), bytes.size()), where);
   check(spng_get_ihdr(png.get(), &header), where);

@@ -4,7 +4,8 @@
 // apart by their first bytes, never by a file's name. EXIF orientation is left alone, as Pillow
 // leaves it.
 //
-// A broken file throws Error(data): truncated, a wrong checksum (PNG), entropy data that do not
+// A broken file throws Error(data): truncated (of a PNG: before its end chunk is named whole, whose
+// own checksum is not read), a wrong checksum (PNG), entropy data that do not
 // decode (JPEG; a flipped bit that still decodes cannot be seen, JPEG has no checksum). Memory is
 // bounded by DecodeLimits before anything is allocated.
 

@@ -1,7 +1,8 @@
 #pragma once
 // Resampling equal to Pillow's Image.resize for 8-bit RGB: antialiased (the filter widens with the
 // reduction), two passes, horizontal first, coefficients of 22 bits, rounded to 8 bits between the
-// passes. The same bytes on every machine.
+// passes. The same bytes on every machine. (Pillow 13 takes the vertical pass first where the
+// height shrinks much more than the width; a pixel may then differ by one.)
 
 #include <optional>
 
