@@ -1,0 +1,164 @@
+#include "tandem/tensor/batch.h"
+
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
+
+#include <catch2/catch.hpp>
+#include <functional>
+
+#include "tandem/base/error.h"
+
+using namespace tandem;
+
+namespace {
+
+Batch example(std::int64_t position, std::int64_t length) {
+  Batch one;
+  one.positions = {position};
+  one.picture_ids = at::full({1}, 100 + position, at::kLong);
+  one.images = Images{at::full({1, 3, 2, 2}, position, at::kByte)};
+  Tokens text;
+  text.ids = at::full({1, length}, position + 1, at::kLong);
+  text.mask = at::ones({1, length}, at::kLong);
+  text.labels = at::full({1, length}, position, at::kLong);
+  text.segments = at::zeros({1, length}, at::kLong);
+  text.positions = at::arange(length, at::kLong).unsqueeze(0);
+  one.text = text;
+  return one;
+}
+
+// patches [count, 4] in one grid.
+Batch patched(std::int64_t count) {
+  Batch one;
+  one.positions = {0};
+  one.patches =
+      PackedPatches{at::full({count, 4}, count, at::kFloat),
+                    at::tensor(std::vector<std::int64_t>{1, 1, count}, at::kLong).unsqueeze(0),
+                    at::tensor(std::vector<int>{0, static_cast<int>(count)}, at::kInt)};
+  return one;
+}
+
+// Collating these fails; the message.
+std::string refusal(const std::vector<Batch>& examples) {
+  try {
+    collate(examples, 0);
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::data);
+    return error.message();
+  }
+  FAIL("expected an Error; nothing was thrown");
+  return "";
+}
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("collate stacks examples and pads each part of the text with its own filling") {
+  const Batch batch = collate({example(4, 2), example(7, 3)}, 49);
+  CHECK(batch.size() == 2);
+  CHECK(batch.positions == std::vector<std::int64_t>{4, 7});
+  CHECK(at::equal(batch.picture_ids, at::tensor({104, 107}, at::kLong)));
+  CHECK(batch.images->pixels.sizes() == at::IntArrayRef({2, 3, 2, 2}));
+  CHECK(batch.images->pixels[1][2][0][1].item<int>() == 7);
+  const Tokens& text = *batch.text;
+  CHECK(at::equal(text.ids, at::tensor({5, 5, 49, 8, 8, 8}, at::kLong).view({2, 3})));
+  CHECK(at::equal(text.mask, at::tensor({1, 1, 0, 1, 1, 1}, at::kLong).view({2, 3})));
+  CHECK(at::equal(text.labels, at::tensor({4, 4, -100, 7, 7, 7}, at::kLong).view({2, 3})));
+  CHECK(at::equal(text.segments, at::tensor({0, 0, -1, 0, 0, 0}, at::kLong).view({2, 3})));
+  CHECK(at::equal(text.positions, at::tensor({0, 1, 0, 0, 1, 2}, at::kLong).view({2, 3})));
+  CHECK_FALSE(batch.patches.has_value());
+}
+
+TEST_CASE("positions of three axes are padded along tokens and stacked along rows") {
+  std::vector<Batch> examples{example(0, 1), example(1, 2)};
+  examples[0].text->positions = at::full({3, 1, 1}, 5, at::kLong);
+  examples[1].text->positions = at::full({3, 1, 2}, 6, at::kLong);
+  const at::Tensor positions = collate(examples, 0).text->positions;
+  CHECK(positions.sizes() == at::IntArrayRef({3, 2, 2}));
+  CHECK(positions[2][0][0].item<int>() == 5);
+  CHECK(positions[2][0][1].item<int>() == 0);
+  CHECK(positions[1][1][1].item<int>() == 6);
+}
+
+TEST_CASE("parts that no example has are absent, and nothing collates to nothing") {
+  Batch bare;
+  bare.positions = {3};
+  const Batch batch = collate({bare, bare}, 0);
+  CHECK(batch.positions == std::vector<std::int64_t>{3, 3});
+  CHECK_FALSE(batch.picture_ids.defined());
+  CHECK_FALSE(batch.images.has_value());
+  CHECK_FALSE(batch.text.has_value());
+  CHECK(collate({}, 0).size() == 0);
+  std::vector<Batch> plain{example(0, 1), example(1, 1)};
+  for (Batch& one : plain) one.text->labels = at::Tensor();
+  CHECK_FALSE(collate(plain, 0).text->labels.defined());
+}
+
+TEST_CASE("packed patches are laid end to end, examples without pictures adding nothing") {
+  Batch text_only;
+  text_only.positions = {1};
+  const Batch batch = collate({patched(2), text_only, patched(3)}, 0);
+  REQUIRE(batch.patches.has_value());
+  CHECK(batch.patches->patches.sizes() == at::IntArrayRef({5, 4}));
+  CHECK(batch.patches->patches[2][0].item<float>() == 3);
+  CHECK(at::equal(batch.patches->grid_thw, at::tensor({1, 1, 2, 1, 1, 3}, at::kLong).view({2, 3})));
+  CHECK(batch.patches->cu_seqlens.scalar_type() == at::kInt);
+  CHECK(at::equal(batch.patches->cu_seqlens, at::tensor({0, 2, 5}, at::kInt)));
+}
+
+TEST_CASE("examples that disagree are refused with the name of the part") {
+  const auto changed = [](const std::function<void(Batch&)>& change) {
+    std::vector<Batch> examples{example(0, 2), example(1, 2)};
+    change(examples[1]);
+    return refusal(examples);
+  };
+  CHECK(contains(changed([](Batch& b) {
+                   b.images->pixels = at::zeros({1, 3, 4, 4}, at::kByte);
+                 }),
+                 "images.pixels: expected equal shapes"));
+  CHECK(contains(changed([](Batch& b) {
+                   b.images->pixels = at::zeros({1, 3, 2, 2}, at::kFloat);
+                 }),
+                 "images.pixels"));
+  CHECK(contains(changed([](Batch& b) { b.images.reset(); }), "1 of 2"));
+  CHECK(contains(changed([](Batch& b) { b.text.reset(); }), "text.ids"));
+  CHECK(contains(changed([](Batch& b) { b.text->labels = at::Tensor(); }), "text.labels"));
+  CHECK(contains(changed([](Batch& b) {
+                   b.text->mask = at::ones({1, 5}, at::kLong);
+                 }),
+                 "text.mask: expected as many tokens as ids"));
+  CHECK(contains(changed([](Batch& b) { b.text->ids = at::ones({2}, at::kLong); }), "text.ids"));
+  CHECK(contains(changed([](Batch& b) { b.text->mask = at::ones({2}, at::kLong); }), "text.mask"));
+  CHECK(contains(changed([](Batch& b) { b.text->ids = at::ones({1, 2}, at::kInt); }), "text.ids"));
+  CHECK(contains(changed([](Batch& b) { b.picture_ids = at::Tensor(); }), "picture_ids"));
+  Batch narrow = patched(2), broken = patched(2);
+  narrow.patches->patches = at::zeros({2, 3});
+  broken.patches->cu_seqlens = at::zeros({1, 2}, at::kInt);
+  CHECK(contains(refusal({patched(1), narrow}), "patches.patches"));
+  CHECK(contains(refusal({broken, patched(1)}), "patches.cu_seqlens"));
+}
+
+TEST_CASE("a batch's bytes are those of all its tensors") {
+  CHECK(bytes_of(Batch{}) == 0);
+  const Batch batch = collate({example(0, 2), example(1, 3)}, 0);
+  CHECK(bytes_of(batch) == 2 * 8 + 2 * 12 + 5 * 2 * 3 * 8);
+  CHECK(bytes_of(patched(3)) == 3 * 4 * 4 + 3 * 8 + 2 * 4);
+}
+
+TEST_CASE("moving a batch to the device where it is changes nothing") {
+  const Batch batch = collate({example(0, 2), example(1, 3)}, 0);
+  const Batch moved = to(batch, at::kCPU);
+  CHECK(moved.positions == batch.positions);
+  CHECK(at::equal(moved.text->ids, batch.text->ids));
+  CHECK(at::equal(moved.images->pixels, batch.images->pixels));
+  CHECK(moved.images->pixels.scalar_type() == at::kByte);
+  CHECK_FALSE(moved.patches.has_value());
+}
