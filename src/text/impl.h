@@ -1,0 +1,35 @@
+#pragma once
+// The parts of a tokenizer, as the trainer and the handle share them.
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tandem/text/tokenizer.h"
+#include "text/added_tokens.h"
+#include "text/decoder.h"
+#include "text/model.h"
+#include "text/normalizer.h"
+#include "text/post_processor.h"
+#include "text/pre_tokenizer.h"
+
+namespace tandem::text {
+
+struct Tokenizer::Impl {
+  Normalizer normalizer;
+  PreTokenizer pre_tokenizer;
+  std::unique_ptr<Model> model;
+  AddedTokens added;
+  Marks marks;
+  Decoder decoder;
+  std::int32_t vocab_size = 0;
+  std::vector<std::pair<std::string, std::string>> files;
+
+  // Appends ids until there are `limit`, or a few more.
+  void encode(std::string_view text, std::size_t limit, std::vector<std::int32_t>& ids) const;
+  // The token as decoding sees it.
+  std::optional<std::string_view> token(std::int32_t id) const;
+};
+
+}  // namespace tandem::text

@@ -1,0 +1,200 @@
+#include "text/pre_tokenizer.h"
+
+#include "text/unicode.h"
+
+namespace tandem::text {
+namespace {
+
+constexpr std::size_t kMaxSteps = 64;  // also bounds how deep `cut` calls itself
+
+// f(begin, end, is_match) for a text of which single characters match.
+template <class Matches, class F>
+void cut_chars(std::string_view text, Matches&& matches, F&& f) {
+  std::size_t done = 0;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t begin = at;
+    if (!matches(sets_of(next_char(text, at)))) continue;
+    if (done != begin) f(done, begin, false);
+    f(begin, at, true);
+    done = at;
+  }
+  if (done != text.size()) f(done, text.size(), false);
+}
+
+// \w+|[^\w\s]+
+template <class F>
+void cut_words(std::string_view text, F&& f) {
+  std::size_t begin = 0;
+  std::uint32_t inside = kSpace;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t here = at;
+    const std::uint32_t now = sets_of(next_char(text, at)) & (kWord | kSpace);
+    if (now != inside) {
+      if (inside != kSpace && begin != here) f(text.substr(begin, here - begin));
+      begin = here;
+      inside = now;
+    }
+  }
+  if (inside != kSpace && begin != text.size()) f(text.substr(begin));
+}
+
+}  // namespace
+
+PreTokenizer::PreTokenizer(const JsonNode& node) { add(node); }
+
+PreTokenizer::Behavior PreTokenizer::read_behavior(const JsonNode& node) {
+  const std::string name = node.string();
+  if (name == "Removed") return Behavior::removed;
+  if (name == "Isolated") return Behavior::isolated;
+  if (name == "MergedWithPrevious") return Behavior::with_previous;
+  if (name == "MergedWithNext") return Behavior::with_next;
+  if (name == "Contiguous") return Behavior::contiguous;
+  node.fail("one of {Removed, Isolated, MergedWithPrevious, MergedWithNext, Contiguous}");
+}
+
+void PreTokenizer::add(const JsonNode& node) {
+  const std::string type = node.type();
+  if (type == "Sequence") {
+    node.only({"type", "pretokenizers"});
+    const JsonNode parts = node.at("pretokenizers");
+    for (std::size_t i = 0; i < parts.size(); ++i) add(parts.at(i));
+    return;
+  }
+  if (steps_.size() >= kMaxSteps) node.fail("at most " + std::to_string(kMaxSteps) + " steps");
+  if (byte_level()) node.fail("no step behind ByteLevel");
+  if (type == "Split") {
+    add_split(node);
+  } else if (type == "ByteLevel") {
+    add_byte_level(node);
+  } else if (type == "Whitespace" || type == "WhitespaceSplit" || type == "BertPreTokenizer") {
+    node.only({"type"});
+    steps_.push_back({type == "Whitespace"        ? Kind::whitespace
+                      : type == "WhitespaceSplit" ? Kind::whitespace_split
+                                                  : Kind::bert});
+  } else if (type == "Punctuation") {
+    node.only({"type", "behavior"});
+    Step step{Kind::punctuation};
+    if (const auto behavior = node.find("behavior")) step.behavior = read_behavior(*behavior);
+    steps_.push_back(step);
+  } else if (type == "Digits") {
+    node.only({"type", "individual_digits"});
+    Step step{Kind::digits};
+    if (!node.at("individual_digits").boolean()) step.behavior = Behavior::contiguous;
+    steps_.push_back(step);
+  } else {
+    node.at("type").fail(
+        "a pre-tokenizer of {Sequence, Split, Whitespace, WhitespaceSplit, BertPreTokenizer, "
+        "Punctuation, Digits, ByteLevel}");
+  }
+}
+
+void PreTokenizer::add_split(const JsonNode& node) {
+  node.only({"type", "pattern", "behavior", "invert"});
+  Step step{Kind::split};
+  step.pattern = Pattern(node.at("pattern"));
+  step.behavior = read_behavior(node.at("behavior"));
+  step.invert = node.at("invert").boolean();
+  steps_.push_back(step);
+}
+
+void PreTokenizer::add_byte_level(const JsonNode& node) {
+  node.only({"type", "add_prefix_space", "trim_offsets", "use_regex"});
+  Step step{Kind::byte_level};
+  step.prefix_space = node.at("add_prefix_space").boolean();
+  step.use_regex = node.boolean_or("use_regex", true);
+  // CLIP's pieces are single words already: GPT-2's expression would leave each of them as it is.
+  const bool words = !steps_.empty() && steps_.back().pattern.kind() == Pattern::Kind::clip &&
+                     steps_.back().behavior == Behavior::removed && steps_.back().invert;
+  if (words && !step.prefix_space) step.use_regex = false;
+  steps_.push_back(step);
+}
+
+void PreTokenizer::cut(std::size_t index, std::string_view text, const Sink& sink) const {
+  if (steps_.empty()) return sink(text);
+  const Step& step = steps_[index];
+  const auto word = [&](std::string_view piece) { pass(index, piece, sink); };
+  // What a behavior makes of pieces and matches; `held` waits for its neighbour.
+  std::string_view held;
+  bool held_match = false;
+  const auto piece = [&](std::size_t begin, std::size_t end, bool match) {
+    match = match != step.invert;
+    const std::string_view now = text.substr(begin, end - begin);
+    const auto join = [&] { return std::string_view(held.data(), held.size() + now.size()); };
+    switch (step.behavior) {
+      case Behavior::removed:
+        if (!match) word(now);
+        return;
+      case Behavior::isolated:
+        return word(now);
+      case Behavior::contiguous:
+        if (held.data() != nullptr && match == held_match) {
+          held = join();
+        } else {
+          word(held);
+          held = now;
+        }
+        break;
+      case Behavior::with_previous:
+        if (held.data() != nullptr && match && !held_match) {
+          held = join();
+        } else {
+          word(held);
+          held = now;
+        }
+        break;
+      case Behavior::with_next:
+        if (held.data() != nullptr && held_match && !match) {
+          held = join();
+        } else {
+          word(held);
+          held = now;
+        }
+        break;
+    }
+    held_match = match;
+  };
+  switch (step.kind) {
+    case Kind::split:
+      step.pattern.cut(text, piece);
+      break;
+    case Kind::whitespace:
+      return cut_words(text, word);
+    case Kind::whitespace_split:
+    case Kind::bert:
+      return cut_chars(
+          text,
+          [&](std::uint32_t sets) {
+            return (sets & (step.kind == Kind::bert ? kSpace | kPunctuation : kSpace)) != 0;
+          },
+          [&](std::size_t begin, std::size_t end, bool match) {
+            std::size_t at = begin;
+            if (match && (sets_of(next_char(text, at)) & kSpace) != 0) return;
+            word(text.substr(begin, end - begin));
+          });
+    case Kind::punctuation:
+      cut_chars(
+          text, [](std::uint32_t sets) { return (sets & kPunctuation) != 0; }, piece);
+      break;
+    case Kind::digits:
+      cut_chars(
+          text, [](std::uint32_t sets) { return (sets & kNumeric) != 0; }, piece);
+      break;
+    case Kind::byte_level:
+      return cut_bytes(step, text, sink);
+  }
+  word(held);
+}
+
+void PreTokenizer::cut_bytes(const Step& step, std::string_view text, const Sink& sink) const {
+  std::string spaced;
+  if (step.prefix_space && text.front() != ' ') {
+    spaced.reserve(text.size() + 1);
+    text = spaced.append(1, ' ').append(text);
+  }
+  if (!step.use_regex) return sink(text);
+  step.pattern.cut(text, [&](std::size_t begin, std::size_t end, bool) {
+    sink(text.substr(begin, end - begin));
+  });
+}
+
+}  // namespace tandem::text

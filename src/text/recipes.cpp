@@ -1,0 +1,183 @@
+// What is trained: the files of CLIP's, GPT-2's and BERT's tokenizers with a vocabulary of ours.
+
+#include <algorithm>
+#include <set>
+
+#include "tandem/base/error.h"
+#include "tandem/text/tokenizer.h"
+#include "text/byte_level.h"
+#include "text/normalizer.h"
+#include "text/pre_tokenizer.h"
+#include "text/trainer.h"
+#include "text/unicode.h"
+
+namespace tandem::text {
+namespace {
+
+// The parts of a tokenizer.json that do not depend on the vocabulary. @NAME@ is the id of a mark.
+struct Recipe {
+  std::vector<std::string> marks;
+  const char *normalizer, *pre_tokenizer, *post_processor, *decoder;
+};
+
+const Recipe kClip = {
+    {"<|startoftext|>", "<|endoftext|>"},
+    R"({"type":"Sequence","normalizers":[{"type":"NFC"},{"type":"Replace","pattern":{"Regex":"\\s+"},"content":" "},{"type":"Lowercase"}]})",
+    R"({"type":"Sequence","pretokenizers":[{"type":"Split","pattern":{"Regex":"'s|'t|'re|'ve|'m|'ll|'d|[\\p{L}]+|[\\p{N}]|[^\\s\\p{L}\\p{N}]+"},"behavior":"Removed","invert":true},{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":true}]})",
+    R"({"type":"RobertaProcessing","sep":["<|endoftext|>",@<|endoftext|>@],"cls":["<|startoftext|>",@<|startoftext|>@],"trim_offsets":false,"add_prefix_space":false})",
+    R"({"type":"Sequence","decoders":[{"type":"ByteLevel","add_prefix_space":true,"trim_offsets":true,"use_regex":true},{"type":"Replace","pattern":{"String":"</w>"},"content":" "},{"type":"Strip","content":" ","start":0,"stop":1}]})"};
+
+const Recipe kGpt2 = {
+    {"<|endoftext|>"},
+    "null",
+    R"({"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":true})",
+    R"({"type":"ByteLevel","add_prefix_space":true,"trim_offsets":false,"use_regex":true})",
+    R"({"type":"ByteLevel","add_prefix_space":true,"trim_offsets":true,"use_regex":true})"};
+
+const Recipe kBert = {
+    {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"},
+    R"({"type":"BertNormalizer","clean_text":true,"handle_chinese_chars":true,"strip_accents":null,"lowercase":true})",
+    R"({"type":"BertPreTokenizer"})",
+    R"({"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"[CLS]","type_id":0}},{"Sequence":{"id":"A","type_id":0}},{"SpecialToken":{"id":"[SEP]","type_id":0}}],"pair":[{"SpecialToken":{"id":"[CLS]","type_id":0}},{"Sequence":{"id":"A","type_id":0}},{"SpecialToken":{"id":"[SEP]","type_id":0}},{"Sequence":{"id":"B","type_id":1}},{"SpecialToken":{"id":"[SEP]","type_id":1}}],"special_tokens":{"[CLS]":{"id":"[CLS]","ids":[@[CLS]@],"tokens":["[CLS]"]},"[SEP]":{"id":"[SEP]","ids":[@[SEP]@],"tokens":["[SEP]"]}}})",
+    R"({"type":"WordPiece","prefix":"##","cleanup":true})"};
+
+// The words of the lines with their counts, in the order of their bytes.
+std::vector<std::pair<std::string, std::int64_t>> count_words(std::span<const std::string> lines,
+                                                              const Recipe& recipe) {
+  const std::string name = "recipe";
+  const nlohmann::json normalizer_json = nlohmann::json::parse(recipe.normalizer);
+  const nlohmann::json pre_json = nlohmann::json::parse(recipe.pre_tokenizer);
+  const Normalizer normalizer =
+      normalizer_json.is_null() ? Normalizer() : Normalizer(JsonNode(normalizer_json, name));
+  const PreTokenizer pre_tokenizer(JsonNode(pre_json, name));
+  std::unordered_map<std::string, std::int64_t> counts;
+  std::string repaired, buffer, spare;
+  for (const std::string& line : lines) {
+    repaired.clear();
+    repair_utf8(line, repaired);
+    pre_tokenizer.cut(normalizer.apply(repaired, buffer, spare),
+                      [&](std::string_view word) { ++counts[std::string(word)]; });
+  }
+  std::vector<std::pair<std::string, std::int64_t>> words(counts.begin(), counts.end());
+  std::sort(words.begin(), words.end());
+  return words;
+}
+
+void check_size(int vocab_size, std::size_t needed) {
+  if (vocab_size > 0 && static_cast<std::size_t>(vocab_size) >= needed) return;
+  throw Error(ErrorKind::config, "[text] expected a vocabulary of at least " +
+                                     std::to_string(needed) + " tokens (alphabet and marks); got " +
+                                     std::to_string(vocab_size));
+}
+
+std::string quoted(const std::string& text) { return nlohmann::json(text).dump(); }
+
+std::string vocabulary_json(const TokenList& tokens) {
+  std::string text = "{";
+  for (std::size_t id = 0; id < tokens.tokens().size(); ++id) {
+    if (id > 0) text += ',';
+    text += quoted(tokens.tokens()[id]) + ':' + std::to_string(id);
+  }
+  return text + '}';
+}
+
+std::string document(const Recipe& recipe, TokenList& tokens, const std::string& model) {
+  std::string added, post = recipe.post_processor;
+  for (const std::string& mark : recipe.marks) {
+    const std::string id = std::to_string(tokens.add(mark));
+    added += std::string(added.empty() ? "" : ",") + "{\"id\":" + id +
+             ",\"content\":" + quoted(mark) +
+             ",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,\"normalized\":false,"
+             "\"special\":true}";
+    const std::string place = "@" + mark + "@";
+    for (std::size_t at; (at = post.find(place)) != std::string::npos;) {
+      post.replace(at, place.size(), id);
+    }
+  }
+  return "{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,\n\"added_tokens\":[" + added +
+         "],\n\"normalizer\":" + recipe.normalizer +
+         ",\n\"pre_tokenizer\":" + recipe.pre_tokenizer + ",\n\"post_processor\":" + post +
+         ",\n\"decoder\":" + recipe.decoder + ",\n\"model\":" + model + "}\n";
+}
+
+}  // namespace
+
+Tokenizer train_bpe(std::span<const std::string> lines, int vocab_size, BpeKind kind) {
+  const bool clip = kind == BpeKind::clip;
+  const Recipe& recipe = clip ? kClip : kGpt2;
+  const std::string suffix = clip ? "</w>" : "";
+  check_size(vocab_size, (clip ? 512 : 256) + recipe.marks.size());
+  // Letters in the order of their code points, as released; the marks have the largest ids.
+  std::vector<char32_t> alphabet(byte_letters().begin(), byte_letters().end());
+  std::sort(alphabet.begin(), alphabet.end());
+  TokenList tokens;
+  for (int with_suffix = 0; with_suffix < (clip ? 2 : 1); ++with_suffix) {
+    for (const char32_t letter : alphabet) {
+      std::string token;
+      append_char(token, letter);
+      tokens.add(with_suffix == 1 ? token + suffix : token);
+    }
+  }
+  std::vector<CountedWord> words;
+  for (const auto& [bytes, count] : count_words(lines, recipe)) {
+    CountedWord word{{}, count};
+    for (std::size_t i = 0; i < bytes.size(); ++i) {
+      std::string token;
+      append_char(token, byte_letters()[static_cast<unsigned char>(bytes[i])]);
+      word.symbols.push_back(tokens.add(i + 1 == bytes.size() ? token + suffix : token));
+    }
+    words.push_back(std::move(word));
+  }
+  const std::size_t limit = static_cast<std::size_t>(vocab_size) - recipe.marks.size();
+  const std::vector<Merge> merges = learn_merges(words, limit, "", tokens);
+  for (const std::string& mark : recipe.marks) tokens.add(mark);
+
+  std::string model =
+      "{\"type\":\"BPE\",\"dropout\":null,\"unk_token\":" +
+      (clip ? quoted("<|endoftext|>") : std::string("null")) +
+      ",\"continuing_subword_prefix\":\"\",\"end_of_word_suffix\":" + quoted(suffix) +
+      ",\"fuse_unk\":false,\"byte_fallback\":false,\"ignore_merges\":false,\n\"vocab\":" +
+      vocabulary_json(tokens) + ",\n\"merges\":[";
+  for (std::size_t i = 0; i < merges.size(); ++i) {
+    if (i > 0) model += ',';
+    model += '[' + quoted(tokens.tokens()[static_cast<std::size_t>(merges[i].left)]) + ',' +
+             quoted(tokens.tokens()[static_cast<std::size_t>(merges[i].right)]) + ']';
+  }
+  return parse_tokenizer(document(recipe, tokens, model + "]}"), "trained tokenizer");
+}
+
+Tokenizer train_wordpiece(std::span<const std::string> lines, int vocab_size) {
+  const auto counted = count_words(lines, kBert);
+  std::set<std::string> alphabet;  // in the order of UTF-8, which is that of the code points
+  for (const auto& [word, count] : counted) {
+    for (std::size_t at = 0; at < word.size();) {
+      const std::size_t begin = at;
+      next_char(word, at);
+      alphabet.insert(word.substr(begin, at - begin));
+    }
+  }
+  TokenList tokens;
+  for (const std::string& mark : kBert.marks) tokens.add(mark);
+  for (const std::string& letter : alphabet) tokens.add(letter);
+  std::vector<CountedWord> words;
+  for (const auto& [text, count] : counted) {
+    CountedWord word{{}, count};
+    for (std::size_t at = 0; at < text.size();) {
+      const std::size_t begin = at;
+      next_char(text, at);
+      const std::string letter = text.substr(begin, at - begin);
+      word.symbols.push_back(tokens.add(begin == 0 ? letter : "##" + letter));
+    }
+    words.push_back(std::move(word));
+  }
+  check_size(vocab_size, tokens.tokens().size());
+  // A right side never begins a word, so it carries the "##" that joining takes away.
+  learn_merges(words, static_cast<std::size_t>(vocab_size), "##", tokens);
+  const std::string model =
+      "{\"type\":\"WordPiece\",\"unk_token\":\"[UNK]\",\"continuing_subword_prefix\":\"##\","
+      "\"max_input_chars_per_word\":100,\n\"vocab\":" +
+      vocabulary_json(tokens) + "}";
+  return parse_tokenizer(document(kBert, tokens, model), "trained tokenizer");
+}
+
+}  // namespace tandem::text
