@@ -30,12 +30,12 @@ bool folder_name(const std::string& name) {
 
 void check_rule(FieldVisitor& v, const TrainRule& rule) {
   const std::string& match = rule.match;
-  if (match.empty() || match.size() > kLongestPattern) {
+  if (match.size() > kLongestPattern) {
     v.problem("match",
               "expected a pattern of at most " + std::to_string(kLongestPattern) + " characters");
     return;
   }
-  if (match.front() == '/') {
+  if (!match.empty() && match.front() == '/') {
     if (match.size() < 3 || match.back() != '/') {
       v.problem("match", "expected /a regular expression/; got " + quote(match));
       return;

@@ -6,7 +6,8 @@
 namespace tandem::config {
 namespace {
 
-constexpr std::size_t kLongest = 64;
+// Among longer or more names than people write, none is near: the work stays bounded.
+constexpr std::size_t kLongest = 64, kMost = 1000;
 
 // Case, and `-` for `_`, are no difference.
 std::string plain(const std::string& name) {
@@ -37,7 +38,7 @@ std::size_t distance(const std::string& a, const std::string& b) {
 }  // namespace
 
 std::string nearest(const std::string& name, const std::vector<std::string>& known) {
-  if (name.empty() || name.size() > kLongest) return {};
+  if (name.empty() || name.size() > kLongest || known.size() > kMost) return {};
   const std::string wanted = plain(name);
   const std::size_t limit = name.size() <= 3 ? 1 : name.size() <= 6 ? 2 : 3;
   std::size_t best = limit + 1;

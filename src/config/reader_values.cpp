@@ -107,6 +107,10 @@ bool Reader::read(std::string_view name, const Node& node, std::string& value, c
     wrong(name, node, rule.path ? "a path" : "text");
     return false;
   }
+  if (rule.required && node.text.empty()) {
+    wrong(name, node, rule.path ? "a path, not empty" : "text, not empty");
+    return false;
+  }
   if (!rule.choices.empty()) {
     for (const std::string& choice : rule.choices) {
       if (choice == node.text) {

@@ -131,6 +131,12 @@ TEST_CASE("a run without a name is called after its file, as a folder may be cal
   CHECK(load(folder.write("-x.yaml", text), {}, tables()).config.name == "_x");
 }
 
+TEST_CASE("line ends of Windows and a mark at the start change nothing", "[config]") {
+  std::string text = "\xef\xbb\xbf";
+  for (const char c : small()) text += c == '\n' ? std::string("\r\n") : std::string(1, c);
+  CHECK(load_text(text).resolved == load_text(small()).resolved);
+}
+
 TEST_CASE("train is all, none, or a list of patterns and maps", "[config]") {
   const auto rules = [](const std::string& text) {
     return load_text(small() + "    train: " + text + "\n").config.stages[0].train;

@@ -73,6 +73,7 @@ TEST_CASE("the nearest name is within a few letters", "[config]") {
   CHECK(nearest("temperature", known).empty());
   CHECK(nearest("", known).empty());
   CHECK(nearest(std::string(1000, 'b'), known).empty());
+  CHECK(nearest("batch", std::vector<std::string>(1001, "batch")).empty());
   CHECK(nearest("a", {}).empty());
 }
 

@@ -96,6 +96,8 @@ TEST_CASE("values out of their range are refused", "[config]") {
 TEST_CASE("rules on parameters are checked", "[config]") {
   CHECK(refused_in_stage("train: [{lr: 1}]") == "missing stages.first.train.0.match");
   CHECK(refused_in_stage("train: [\"\"]") ==
+        "stages.first.train.0: expected text, not empty; got the text ''");
+  CHECK(refused_in_stage("train: [" + std::string(1001, 'a') + "]") ==
         "stages.first.train.0.match: expected a pattern of at most 1000 characters");
   CHECK(refused_in_stage("train: [\"/a\"]") ==
         "stages.first.train.0.match: expected /a regular expression/; got '/a'");
@@ -141,6 +143,8 @@ TEST_CASE("names that become folders or parts of an override are checked", "[con
   }
   CHECK(report_of(small(), {"stages.0.name=a.b"}) ==
         "override: stages.0.name=a.b: stages.a.b.name: expected letters, digits, `_` and `-`");
+  CHECK(report_of(small(), {"stages.0.name=''"}) ==
+        "override: stages.0.name='': stages.0.name: expected text, not empty; got the text ''");
   CHECK(report_of(small() + "  - {losses: {a: 1}, until: {steps: 1}}\n") ==
         "run.yaml:11:5: missing stages.1.name");
   CHECK(report_of("model: {family: two_tower}\ndata: {sources: {a b: {format: drawn}}}\n"

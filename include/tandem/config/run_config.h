@@ -116,7 +116,7 @@ struct RunConfig {
 // The kinds that other rooms own: model families and source formats.
 struct Tables {
   SettingsTable families{}, formats{};
-  std::vector<std::string> tasks{};  // of eval.tasks
+  std::vector<std::string> tasks{};  // of eval.tasks; empty: any
 };
 
 struct Loaded {
@@ -127,15 +127,19 @@ struct Loaded {
 };
 
 // Reads the file, its includes and the overrides (`dotted.key=value`). Throws Error(config) with
-// ALL mistakes, one a line, each as `file:line:column: what; did you mean ...?`.
+// ALL mistakes, one a line, each as `file:line:column: what; did you mean ...?` or
+// `override: key=value: what`. Relative paths resolve from the file that states them, those of an
+// override from the current folder. Any bytes are safe to read: size, nesting and aliases are
+// capped. The file's name, without its ending, is the run's when it states none.
 Loaded load(const std::filesystem::path& path, const std::vector<std::string>& overrides,
             const Tables& tables);
 
 // docs/config.md: every key with type, default, range and meaning.
 std::string schema_page(const Tables& tables);
 
-// Dotted keys with both values, by which two resolved configs differ and a run must not be resumed
-// (all but name of until, eval, checkpoint, micro_batch, threads, loader, recompute).
+// Differences for which a run must not be resumed, each `dotted.key: old -> new`: all but name,
+// threads, loader, recompute, eval, checkpoint, and of a stage until and data.micro_batch.
+// Throws Error(config) for text that is no YAML.
 std::vector<std::string> resume_differences(const std::string& old_resolved,
                                             const std::string& new_resolved);
 
