@@ -69,3 +69,4 @@ target_link_libraries(tandem_cuda PRIVATE torch::cuda "${_cudart}")
 set_target_properties(tandem_cuda PROPERTIES
   LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/lib"
   CXX_VISIBILITY_PRESET default)
+install(TARGETS tandem_cuda LIBRARY DESTINATION lib)

@@ -21,8 +21,13 @@ set_target_properties(torch::cpu PROPERTIES
   IMPORTED_LOCATION "${_lib}/libtorch_cpu.so"
   INTERFACE_COMPILE_DEFINITIONS "USE_DISTRIBUTED;USE_C10D_GLOO"
   INTERFACE_LINK_LIBRARIES torch::c10
-  # libtorch_cpu needs the CUDA runtime and CUPTI of the wheels beside it.
-  INTERFACE_LINK_OPTIONS "-Wl,-rpath,${_lib}:${_nvidia};-Wl,--allow-shlib-undefined")
+  INTERFACE_LINK_OPTIONS "-Wl,--allow-shlib-undefined")
+# The loader's path of what is built here: CMake adds torch's own folder. libtorch_cpu.so also needs
+# the CUDA runtime and CUPTI of the wheels beside it. What is installed (scripts/package) brings its
+# libraries along; as RPATH, not RUNPATH, since libraries of libraries are looked for there too.
+list(APPEND CMAKE_BUILD_RPATH "${_nvidia}")
+set(CMAKE_INSTALL_RPATH "$ORIGIN/../lib")
+add_link_options(-Wl,--disable-new-dtags)
 
 # Only libtandem_cuda.so links these (cmake/Cuda.cmake).
 if(EXISTS "${_lib}/libtorch_cuda.so")
