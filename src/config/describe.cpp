@@ -34,6 +34,7 @@ void describe_model(FieldVisitor& v, ModelConfig& model, const Tables& tables) {
 
 void describe_sources(FieldVisitor& v, std::vector<SourceConfig>& sources, const Tables& tables) {
   std::vector<std::string> names;
+  names.reserve(sources.size());
   for (const SourceConfig& source : sources) names.push_back(source.name);
   const auto item = [&](const std::string& name, FieldVisitor& inner) {
     auto source = std::find_if(sources.begin(), sources.end(),

@@ -214,7 +214,7 @@ std::string Reader::suggestion(const std::string& unknown) const {
   for (const Known& known : known_) {  // the right key in the wrong map
     if (known.name == unknown) return known.path;
   }
-  const std::string near = nearest(unknown, names);
+  std::string near = nearest(unknown, names);
   if (!near.empty()) return near;
   for (const Known& known : known_) {
     if (alias(known)) return known.path;
