@@ -1,10 +1,15 @@
 #pragma once
 // Checkpoints of a run (DESIGN 6): committed atomically, verified, and the newest good one found
-// again after any crash. Source of the rules: ../shared notes on reliability are restated here:
-// step-N.tmp.<nonce>/, each file written and fsynced, the manifest (sizes and checksums) last, the
-// directory fsynced, renamed to step-NNNNNN, the parent fsynced. A broken one is set aside as
-// NAME.broken-K, never deleted; an old one is removed only after a newer one is durable and
-// verified.
+// again after any crash.
+//
+// The rules. A save goes to step-NNNNNN.tmp.NONCE/: each file is written, fsynced and closed, the
+// manifest (sizes and checksums of all) last; the directory is fsynced, everything is read back and
+// compared, the directory renamed to step-NNNNNN and the parent fsynced. Nothing but the scan is
+// trusted: there is no pointer to the latest. A broken one is set aside as NAME.broken-K, never
+// deleted; an old one is removed only after a newer one is durable and verified. One process at a
+// time writes to a directory.
+//
+// What a save does to the disk can be recorded and cut short from outside: see base/files.h.
 
 #include <cstdint>
 #include <filesystem>
@@ -34,11 +39,14 @@ class Checkpointer {
   Checkpointer(std::filesystem::path directory, std::int64_t keep, Log log = {});
 
   // Returns when it is durable. Throws Error(io) (disk full and the like) and leaves the old ones
-  // as they were. Leftovers of an interrupted save are removed by the next commit.
+  // as they were. Leftovers of an interrupted save are removed by the next commit. A checkpoint of
+  // the same step gives way once the new one stands. Tensors of any device; they may not change
+  // meanwhile. Equal states give byte-identical model and optimizer files.
   void commit(const State& state);
 
   // Newest checkpoint that verifies, whole; logs why each other one was passed over and sets it
-  // aside. Nullopt when there is none.
+  // aside (one that cannot be read, rather than is broken, stays where it is). Nullopt when there
+  // is none. Tensors are on the CPU, in the order of their names.
   std::optional<State> newest_good();
   // The same of one named directory; throws Error(data) naming the file that is broken.
   static State load(const std::filesystem::path& directory);
@@ -46,13 +54,18 @@ class Checkpointer {
   std::filesystem::path directory_of(std::int64_t step) const;
 
  private:
+  void remove_surplus(std::int64_t step);
+  void try_to(const std::function<void()>& action) const;
+
   std::filesystem::path directory_;
   std::int64_t keep_;
   Log log_;
 };
 
 // Weights of a Hugging Face directory (model.safetensors, or model.safetensors.index.json with its
-// shards) or of one .safetensors file, by name. `.pt`/`.bin` files are refused with advice.
+// shards) or of one .safetensors file, by name. Throws Error(data) naming the file: `.pt`, `.bin`
+// and other pickles are refused with the converter's name; an index that names a file elsewhere or
+// a tensor that its shard does not hold.
 std::map<std::string, at::Tensor> load_weights(const std::filesystem::path& path);
 
 }  // namespace tandem::checkpoint

@@ -1,0 +1,38 @@
+#pragma once
+// manifest.json: what a checkpoint holds. Its first key is the XXH3-128 of all the text behind that
+// key's line, so that a flipped bit anywhere in the manifest is found as well.
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "tandem/tensor/safetensors.h"
+
+namespace tandem::checkpoint {
+
+inline constexpr const char* manifest_name = "manifest.json";
+inline constexpr int manifest_version = 1;
+
+struct FileFacts {
+  std::string name{};
+  std::int64_t bytes = 0;
+  std::string xxh3_128{};
+};
+
+struct Manifest {
+  std::int64_t step = 0;
+  std::vector<FileFacts> files{};  // in the order in which they were written
+};
+
+// `index` are the files that hold tensors, with them: their types and shapes stand in the manifest
+// for people and scripts.
+std::string manifest_text(const Manifest& manifest,
+                          const std::vector<std::pair<std::string, const NamedTensors*>>& index);
+// Throws Error(data) at `where`: a wrong checksum, another version, a missing field, a bad name.
+Manifest parse_manifest(const std::string& text, const std::string& where);
+
+// A plain file name: not empty, no slash, no NUL, not "." or "..", at most 255 bytes.
+bool is_plain_name(const std::string& name);
+
+}  // namespace tandem::checkpoint
