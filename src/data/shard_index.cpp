@@ -1,16 +1,13 @@
 #include "data/shard_index.h"
 
-#include <unistd.h>
-
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <limits>
 #include <unordered_set>
 
 #include "data/file.h"
 #include "data/tar.h"
 #include "tandem/base/error.h"
+#include "tandem/base/files.h"
 #include "tandem/base/log.h"
 
 namespace tandem::data {
@@ -85,24 +82,14 @@ class Parser {
   bool ok_ = true;
 };
 
-bool write_atomically(const fs::path& path, const std::string& bytes) {
-  std::error_code code;
-  fs::create_directories(path.parent_path(), code);
-  std::string temporary = path.string() + ".XXXXXX";
-  const int descriptor = ::mkstemp(temporary.data());
-  if (descriptor < 0) return false;
-  ::close(descriptor);
-  bool good = false;
-  {
-    std::ofstream file(temporary, std::ios::binary);
-    file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-    good = static_cast<bool>(file.flush());
+bool could_keep(const fs::path& path, const std::string& bytes) {
+  try {
+    make_directories(fs::absolute(path).parent_path());
+    replace_file(path, bytes);
+    return true;
+  } catch (const Error&) {
+    return false;
   }
-  if (good) fs::permissions(temporary, fs::perms(0644), code);  // mkstemp's are the owner's alone
-  if (good) fs::rename(temporary, path, code);
-  if (good && !code) return true;
-  fs::remove(temporary, code);
-  return false;
 }
 
 std::string name_with_hash(const std::string& tar) {
@@ -237,7 +224,7 @@ KeptIndex keep_shard_index(const std::string& tar, const std::string& folder, bo
   KeptIndex kept{build_shard_index(tar), "", true};
   const std::string bytes = serialise(kept.index);
   for (const fs::path& place : places) {
-    if (!write_atomically(place, bytes)) continue;
+    if (!could_keep(place, bytes)) continue;
     kept.path = place.string();
     return kept;
   }

@@ -11,12 +11,11 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <functional>
-#include <iterator>
 #include <string>
 #include <vector>
 
+#include "../support/temporary.h"
 #include "tandem/base/error.h"
 #include "tandem/vision/image.h"
 
@@ -24,38 +23,20 @@ namespace tandem::test {
 
 class TempDir {
  public:
-  TempDir() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "tandem.XXXXXX").string();
-    REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-    path_ = pattern;
-  }
-  ~TempDir() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TempDir(const TempDir&) = delete;
-  TempDir& operator=(const TempDir&) = delete;
+  std::string operator/(const std::string& name) const { return (directory_ / name).string(); }
+  std::string path() const { return directory_.path().string(); }
 
-  std::string operator/(const std::string& name) const { return (path_ / name).string(); }
-  std::string path() const { return path_.string(); }
-
+  // Gives the path.
   std::string write(const std::string& name, const std::string& bytes) const {
-    const std::filesystem::path path = path_ / name;
+    const std::filesystem::path path = directory_ / name;
     std::filesystem::create_directories(path.parent_path());
-    std::ofstream file(path, std::ios::binary);
-    file << bytes;
-    REQUIRE(file.flush());
+    testing::put_file(path, bytes);
     return path.string();
   }
 
  private:
-  std::filesystem::path path_;
+  testing::TemporaryDirectory directory_;
 };
-
-inline std::string read_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 // A picture whose pixels depend on `seed`.
 inline vision::Image pattern(int width, int height, int seed) {

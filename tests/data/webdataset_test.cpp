@@ -320,7 +320,7 @@ TEST_CASE("a truncated or flipped index is made anew") {
   const std::string path = dir.write("a.tar", shard(0, 2));
   const auto settings = settings_of(path);
   index_webdataset(settings);
-  const std::string good = read_file(path + ".index");
+  const std::string good = testing::bytes_of_file(path + ".index");
   for (std::size_t at = 0; at < good.size(); at += 7) {
     std::string bad = good;
     bad[at] = static_cast<char>(bad[at] ^ 4);
@@ -329,7 +329,7 @@ TEST_CASE("a truncated or flipped index is made anew") {
     dir.write("a.tar.index", good.substr(0, at));
     CHECK(index_webdataset(settings)[0].built);
   }
-  CHECK(read_file(path + ".index") == good);
+  CHECK(testing::bytes_of_file(path + ".index") == good);
 }
 
 TEST_CASE("indices go to the folder that is named, where two shards of one name differ") {
