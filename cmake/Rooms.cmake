@@ -1,4 +1,19 @@
-# tandem_room(NAME [SOURCES_EXTRA ...] LINKS ...): one static library per room from src/NAME/**.cpp.
+# tandem_room(NAME LINKS ...): one static library per room from src/NAME/**.cpp.
+#
+# nn and models include torch/nn, 15 s a file: they and their tests share one precompiled header,
+# built with nn. The other rooms keep to headers that are cheaper than it.
+set(TANDEM_PCH_ROOMS nn models)
+function(tandem_precompile target room)
+  if(target STREQUAL "tandem_nn")
+    target_precompile_headers(tandem_nn PRIVATE ${CMAKE_SOURCE_DIR}/src/nn/pch.h)
+  elseif(room IN_LIST TANDEM_PCH_ROOMS)
+    target_precompile_headers(${target} REUSE_FROM tandem_nn)
+    # gcc takes it only with the flags that it was made with; executables would have -fPIE.
+    set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+    target_compile_options(${target} PRIVATE -fPIC)
+  endif()
+endfunction()
+
 function(tandem_room name)
   cmake_parse_arguments(ARG "" "" "LINKS" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.cpp)
@@ -9,6 +24,7 @@ function(tandem_room name)
   else()
     add_library(tandem_${name} STATIC ${sources})
     target_link_libraries(tandem_${name} PUBLIC tandem_options ${ARG_LINKS})
+    tandem_precompile(tandem_${name} ${name})
   endif()
 endfunction()
 
@@ -26,6 +42,7 @@ function(tandem_tests room)
   add_executable(test_${room} ${sources})
   target_link_libraries(test_${room} PRIVATE tandem_test_main tandem_${room} ${ARG_LINKS})
   target_compile_definitions(test_${room} PRIVATE TANDEM_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  tandem_precompile(test_${room} ${room})
   add_test(NAME ${room} COMMAND test_${room} "~[slow]~[gpu]")
   set_tests_properties(${room} PROPERTIES TIMEOUT ${ARG_TIMEOUT})
   tandem_gpu_tests(${room} ${sources})

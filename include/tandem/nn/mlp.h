@@ -1,0 +1,26 @@
+#pragma once
+// Two layers with an activation between them, and the activations.
+
+#include <memory>
+
+#include "tandem/nn/linear.h"
+
+namespace tandem::nn {
+
+// x sigmoid(1.702 x): what the released CLIP weights were trained with. One tensor is kept for the
+// backward pass (the plain formula keeps two).
+at::Tensor quick_gelu(const at::Tensor& x);
+// x Phi(x), with the error function.
+at::Tensor erf_gelu(const at::Tensor& x);
+
+using Activation = at::Tensor (*)(const at::Tensor&);
+
+struct Mlp : torch::nn::Module {
+  std::shared_ptr<Linear> fc1, fc2;
+  Activation activation;
+
+  Mlp(std::int64_t width, std::int64_t hidden, Activation activation);
+  at::Tensor forward(const at::Tensor& x) const;  // [..., D] -> [..., D]
+};
+
+}  // namespace tandem::nn

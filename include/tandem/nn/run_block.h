@@ -1,0 +1,30 @@
+#pragma once
+// The one way in which blocks are called (DESIGN 3, decision 7): recomputation, and later sharding
+// and offload, live here and nowhere else.
+
+#include <ATen/core/Tensor.h>
+
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "tandem/base/random.h"
+
+namespace tandem::nn {
+
+// A block, pure in its tensors: everything that needs a gradient comes in as an input or is a
+// parameter. It must live until backward is done.
+using Block = std::function<at::Tensor(const std::vector<at::Tensor>&)>;
+
+struct BlockContext {
+  // Keep only the inputs and run the block again in backward. Gradients are bit-equal either way.
+  bool recompute = false;
+  // Seeds the device's generator before the block, both times. A block without a key draws nothing.
+  std::optional<Key> key{};
+};
+
+// inputs: 1 to 4 tensors.
+at::Tensor run_block(const Block& block, const std::vector<at::Tensor>& inputs,
+                     const BlockContext& context);
+
+}  // namespace tandem::nn

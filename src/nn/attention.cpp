@@ -1,0 +1,62 @@
+#include "tandem/nn/attention.h"
+
+#include <ATen/ops/cat.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/scaled_dot_product_attention.h>
+
+#include <optional>
+#include <string>
+
+#include "tandem/base/error.h"
+
+namespace tandem::nn {
+namespace {
+
+// [B, T, n D] -> n x [B, H, T, D / H], without a copy.
+std::vector<at::Tensor> split_heads(const at::Tensor& packed, std::int64_t parts,
+                                    std::int64_t heads) {
+  const std::int64_t batch = packed.size(0), length = packed.size(1);
+  return packed.view({batch, length, parts, heads, packed.size(2) / (parts * heads)})
+      .permute({2, 0, 3, 1, 4})
+      .unbind(0);
+}
+
+at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const Mask& mask) {
+  TANDEM_CHECK(!(mask.causal && mask.bias.defined()), "[attention] a mask is causal or a bias");
+  std::optional<at::Tensor> bias;
+  if (mask.bias.defined()) bias = mask.bias.to(q.scalar_type());
+  const at::Tensor out =
+      at::scaled_dot_product_attention(q, k, v, bias, /*dropout_p=*/0.0, mask.causal);
+  return out.transpose(1, 2).flatten(2);  // [B, T, D]
+}
+
+}  // namespace
+
+Attention::Attention(std::int64_t width, std::int64_t heads) : heads(heads) {
+  TANDEM_CHECK(heads > 0 && width % heads == 0,
+               "[attention] expected heads that divide the width; got " + std::to_string(heads) +
+                   " and " + std::to_string(width));
+  k_proj = register_module("k_proj", std::make_shared<Linear>(width, width));
+  v_proj = register_module("v_proj", std::make_shared<Linear>(width, width));
+  q_proj = register_module("q_proj", std::make_shared<Linear>(width, width));
+  out_proj = register_module("out_proj", std::make_shared<Linear>(width, width));
+}
+
+at::Tensor Attention::forward(const at::Tensor& x, const Mask& mask) const {
+  const at::Tensor weight = at::cat({q_proj->weight, k_proj->weight, v_proj->weight});
+  const at::Tensor bias = at::cat({q_proj->bias, k_proj->bias, v_proj->bias});
+  const auto qkv = split_heads(at::linear(x, weight, bias), 3, heads);
+  return out_proj->forward(attend(qkv[0], qkv[1], qkv[2], mask));
+}
+
+at::Tensor Attention::forward_queries(const at::Tensor& queries, const at::Tensor& x,
+                                      const Mask& mask) const {
+  TANDEM_CHECK(!mask.causal, "[attention] rows that stand anywhere need a mask as a bias");
+  const at::Tensor weight = at::cat({k_proj->weight, v_proj->weight});
+  const at::Tensor bias = at::cat({k_proj->bias, v_proj->bias});
+  const auto q = split_heads(q_proj->forward(queries), 1, heads);
+  const auto kv = split_heads(at::linear(x, weight, bias), 2, heads);
+  return out_proj->forward(attend(q[0], kv[0], kv[1], mask));
+}
+
+}  // namespace tandem::nn
