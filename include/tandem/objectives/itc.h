@@ -14,6 +14,10 @@ namespace tandem::objectives {
 struct ItcOptions {
   // Rows of the similarity matrix held at once; 0 = the plain form with the whole local block.
   std::int64_t chunk = 0;
+  // The gradient that the original's training gives over W ranks instead of the true one: features
+  // of the other ranks are detached and the ranks' gradients are averaged, so the features' is 1/W
+  // of it; the temperature's is whole (open_clip's default loss). The value is the same.
+  bool released = false;
 };
 
 // The exact global loss in one pass: features of the other ranks are gathered, this rank adds the
@@ -21,6 +25,7 @@ struct ItcOptions {
 // the sum over ALL ranks (the columns included), so summing parameter gradients over ranks is
 // exact. image, text: [B, D], L2-normalised, fp32; log_scale: scalar (logits are exp(log_scale) * I
 // T^t). sum = sum over the local rows of (CE of image rows + CE of text rows) / 2, count = B.
+// B is the same on every rank. Computed in fp32, also within autocast (fp64 for fp64 features).
 LossTerm itc(const at::Tensor& image, const at::Tensor& text, const at::Tensor& log_scale,
              const dist::Mesh& mesh, const ItcOptions& options = {});
 
@@ -30,7 +35,7 @@ struct ItcSolution {
   at::Tensor sum;         // scalar: loss of all local rows
   at::Tensor image_grad;  // [B_local, D], of the sum over all ranks
   at::Tensor text_grad;   // [B_local, D]
-  at::Tensor scale_grad;  // scalar: this rank's rows only
+  at::Tensor scale_grad;  // scalar: this rank's share; the sum over ranks is exact
   std::int64_t rows = 0;
 };
 ItcSolution solve_itc(const at::Tensor& image, const at::Tensor& text, const at::Tensor& log_scale,
