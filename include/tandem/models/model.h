@@ -36,6 +36,7 @@ struct Features {
 struct LossRequest {
   std::map<std::string, double> weights{};  // by name: itc, itm, ...
   std::int64_t itc_chunk = 0;               // objectives::ItcOptions::chunk
+  bool itc_released = false;                // objectives::ItcOptions::released
 };
 
 // What one pass of one micro-batch may know of the step around it.
@@ -116,6 +117,8 @@ struct Family {
   // preprocessor_config.json.
   std::function<std::vector<std::pair<std::string, std::string>>(const Settings&)>
       processor_files{};
+  // The same read back: one such file's text into the settings. Empty: nothing is read.
+  std::function<void(Settings&, const std::string& json)> read_processor_file{};
   // Initialised from the key as the original does.
   std::function<std::unique_ptr<Model>(const Settings&, Key init)> make{};
   std::function<Processor(const Settings&, std::shared_ptr<const text::Tokenizer>)> processor{};

@@ -1,0 +1,138 @@
+#include "models/clip/config.h"
+
+#include <cmath>
+
+#include "tandem/base/error.h"
+
+namespace tandem::models::clip {
+namespace {
+
+constexpr double widest = 65536, deepest = 1024;
+
+void tower_fields(FieldVisitor& v, Tower& t) {
+  v.field("width", t.width, {.doc = "numbers per token", .min = 1, .max = widest});
+  v.field("layers", t.layers, {.doc = "blocks", .min = 1, .max = deepest});
+  v.field("heads", t.heads,
+          {.doc = "attention heads; 64 numbers each in the original", .min = 1, .max = widest});
+  v.field("mlp", t.mlp,
+          {.doc = "hidden width of the MLP; 0: 4 x width", .min = 0, .max = 16 * widest});
+  v.field("activation", t.activation,
+          {.doc = "quick_gelu as released, gelu in later reproductions",
+           .choices = {"quick_gelu", "gelu"}});
+  v.field("layer_norm_eps", t.layer_norm_eps,
+          {.doc = "added to the variance", .min = 0, .max = 1, .above_min = true});
+}
+
+void vision_fields(FieldVisitor& v, VisionConfig& c) {
+  v.field("image_size", c.image_size, {.doc = "pixels of a side", .min = 1, .max = 4096});
+  v.field("patch_size", c.patch_size, {.doc = "pixels of a patch's side", .min = 1, .max = 4096});
+  tower_fields(v, c);
+}
+
+void text_fields(FieldVisitor& v, TextConfig& c) {
+  v.field("context_length", c.context_length,
+          {.doc = "most tokens of a text, marks included", .min = 3, .max = 65536});
+  v.field("vocab_size", c.vocab_size,
+          {.doc = "tokens; 0: the tokenizer's", .min = 0, .max = 10'000'000});
+  const Rule id{.doc = "-1: the tokenizer's", .min = -1, .max = 10'000'000};
+  v.field("bos_id", c.bos_id, id);
+  v.field("eos_id", c.eos_id, id);
+  v.field("pad_id", c.pad_id, id);
+  v.field("pooling", c.pooling,
+          {.doc = "the token whose row is the text's feature: the first end mark, or the largest "
+                  "id as in the original code",
+           .choices = {"first_eos", "argmax"}});
+  tower_fields(v, c);
+}
+
+void heads_problem(std::vector<std::pair<std::string, std::string>>& found, const std::string& name,
+                   const Tower& t) {
+  if (t.heads > 0 && t.width % t.heads != 0) {
+    found.emplace_back(name + ".heads", "expected a divisor of width " + std::to_string(t.width) +
+                                            "; got " + std::to_string(t.heads));
+  }
+}
+
+}  // namespace
+
+std::vector<std::pair<std::string, std::string>> problems(const Config& c) {
+  std::vector<std::pair<std::string, std::string>> found;
+  heads_problem(found, "vision", c.vision);
+  heads_problem(found, "text", c.text);
+  if (c.vision.patch_size > 0 && c.vision.image_size < c.vision.patch_size) {
+    found.emplace_back("vision.patch_size", "expected at most image_size");
+  }
+  if (c.text.vocab_size > 0 && c.text.eos_id >= c.text.vocab_size) {
+    found.emplace_back("text.eos_id", "expected an id below vocab_size");
+  }
+  if (c.text.pooling == "first_eos" && c.text.eos_id == 2) {
+    found.emplace_back("text.eos_id",
+                       "2 means `pooling: argmax` in config.json; choose that, or another id");
+  }
+  return found;
+}
+
+void Config::fields(FieldVisitor& v) {
+  v.field("embed_dim", embed_dim, {.doc = "numbers of the common space", .min = 1, .max = widest});
+  v.field("logit_scale_init", logit_scale_init,
+          {.doc = "log of the inverse temperature at the start", .min = 0, .max = std::log(100.0)});
+  v.block("vision", {.doc = "the tower of pictures (a vision transformer)"},
+          [&](FieldVisitor& inner) { vision_fields(inner, vision); });
+  v.block("text", {.doc = "the tower of texts (a causal transformer)"},
+          [&](FieldVisitor& inner) { text_fields(inner, text); });
+  v.block("image", {.doc = "how pictures are made to fit"}, [&](FieldVisitor& inner) {
+    inner.field("interpolation", image.interpolation,
+                {.doc = "how pictures are resized, always antialiased",
+                 .choices = {"bicubic", "bilinear"}});
+    inner.field("mean", image.mean, {.doc = "subtracted per channel, of pixels in [0, 1]"});
+    inner.field("std", image.std, {.doc = "divided by per channel"});
+    if (image.mean.size() != 3) inner.problem("mean", "expected 3 numbers");
+    bool good = image.std.size() == 3;
+    for (const double s : image.std) good = good && s > 0;
+    if (!good) inner.problem("std", "expected 3 numbers above 0");
+  });
+  v.block("augment", {.doc = "the view in training"},
+          [&](FieldVisitor& inner) { vision::fields(inner, augment); });
+  for (const auto& [field, text] : problems(*this)) v.problem(field, text);
+}
+
+vision::ImageSettings Config::image_settings() const {
+  vision::ImageSettings settings = image;
+  settings.size = vision.image_size;
+  return settings;
+}
+
+const Config& config_of(const Settings& settings) {
+  const auto* config = dynamic_cast<const Config*>(&settings);
+  TANDEM_CHECK(config != nullptr, "[models] settings of another family");
+  return *config;
+}
+
+void fit_vocabulary(Settings& settings, const text::Tokenizer& tokenizer) {
+  auto& text = dynamic_cast<Config&>(settings).text;
+  const auto first_of = [&](std::initializer_list<const char*> names) -> std::int64_t {
+    for (const char* name : names) {
+      if (const auto id = tokenizer.id_of(name)) return *id;
+    }
+    return -1;
+  };
+  if (text.vocab_size == 0) text.vocab_size = tokenizer.vocab_size();
+  if (text.bos_id < 0) text.bos_id = first_of({"<|startoftext|>", "[CLS]", "<|endoftext|>"});
+  if (text.eos_id < 0) text.eos_id = first_of({"<|endoftext|>", "[SEP]"});
+  // The original pads with 0; any id will do, as nothing that a text is pooled at sees it. The end
+  // mark is what Hugging Face's tokenizer pads with.
+  if (text.pad_id < 0) text.pad_id = text.eos_id;
+  if (text.eos_id < 0) {
+    throw Error(ErrorKind::config, "[models] expected a tokenizer with an end mark", "",
+                "<|endoftext|> or [SEP]; or set model.text.eos_id");
+  }
+  if (text.vocab_size < tokenizer.vocab_size()) {
+    throw Error(ErrorKind::config,
+                "[models] expected model.text.vocab_size of at least the "
+                "tokenizer's " +
+                    std::to_string(tokenizer.vocab_size()) + "; got " +
+                    std::to_string(text.vocab_size));
+  }
+}
+
+}  // namespace tandem::models::clip

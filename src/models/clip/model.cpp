@@ -1,0 +1,241 @@
+#include "models/clip/model.h"
+
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/embedding.h>
+#include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/zeros.h>
+
+#include <cmath>
+
+#include "tandem/base/error.h"
+#include "tandem/objectives/itc.h"
+
+namespace tandem::models::clip {
+namespace {
+
+nn::BlockShape shape_of(const Tower& t) {
+  return {t.width, t.heads, t.hidden(), t.layer_norm_eps,
+          t.activation == "gelu" ? nn::erf_gelu : nn::quick_gelu};
+}
+
+at::Tensor normalised(const at::Tensor& x) {
+  const at::Tensor wide = x.to(at::kFloat);
+  return wide / at::linalg_vector_norm(wide, 2, {-1}, /*keepdim=*/true);
+}
+
+nn::BlockContext blocks_of(const StepContext& context) {
+  return {.recompute = context.recompute, .key = {}};  // no dropout: no draws
+}
+
+objectives::ItcOptions options_of(const LossRequest& request) {
+  return {.chunk = request.itc_chunk, .released = request.itc_released};
+}
+
+const dist::Mesh& mesh_of(const StepContext& context) {
+  static const dist::Mesh alone;
+  return context.mesh != nullptr ? *context.mesh : alone;
+}
+
+}  // namespace
+
+Encoder::Encoder(const Tower& tower) {
+  const auto list = register_module("layers", std::make_shared<torch::nn::Module>());
+  for (std::int64_t i = 0; i < tower.layers; ++i) {
+    layers.push_back(list->register_module(std::to_string(i),
+                                           std::make_shared<nn::EncoderBlock>(shape_of(tower))));
+  }
+}
+
+at::Tensor Encoder::pooled(at::Tensor x, const at::Tensor& rows, const nn::Mask& mask,
+                           const nn::BlockContext& context) const {
+  for (std::size_t i = 0; i + 1 < layers.size(); ++i) {
+    const auto block = [layer = layers[i], mask](const std::vector<at::Tensor>& in) {
+      return layer->forward(in[0], mask);
+    };
+    x = nn::run_block(block, {x}, context);
+  }
+  const auto last = [layer = layers.back(), mask](const std::vector<at::Tensor>& in) {
+    return layer->forward_rows(in[0], in[1], mask);
+  };
+  return nn::run_block(last, {x, rows}, context);
+}
+
+at::Tensor Encoder::forward(at::Tensor x, const nn::Mask& mask) const {
+  for (const auto& layer : layers) x = layer->forward(x, mask);
+  return x;
+}
+
+VisionEmbeddings::VisionEmbeddings(const VisionConfig& c) {
+  class_embedding = register_parameter("class_embedding", nn::make_parameter({c.width}));
+  patch_embedding = register_module(
+      "patch_embedding", std::make_shared<nn::PatchEmbed>(c.patch_size, c.width, /*bias=*/false));
+  position_embedding = register_module(
+      "position_embedding", std::make_shared<nn::Embedding>(1 + c.grid() * c.grid(), c.width));
+}
+
+at::Tensor VisionEmbeddings::forward(const at::Tensor& pixels) const {
+  const at::Tensor patches = patch_embedding->forward(pixels);  // [B, P, D]
+  const at::Tensor first = class_embedding.expand({pixels.size(0), 1, -1});
+  // Pictures of another size than the config's get positions of their own grid.
+  const at::Tensor positions = nn::interpolate_positions(position_embedding->weight, 1,
+                                                         pixels.size(2) / patch_embedding->patch,
+                                                         pixels.size(3) / patch_embedding->patch);
+  return at::cat({first, patches}, 1) + positions;  // [B, 1 + P, D]
+}
+
+VisionModel::VisionModel(const VisionConfig& c) {
+  embeddings = register_module("embeddings", std::make_shared<VisionEmbeddings>(c));
+  pre_layrnorm =
+      register_module("pre_layrnorm", std::make_shared<nn::LayerNorm>(c.width, c.layer_norm_eps));
+  encoder = register_module("encoder", std::make_shared<Encoder>(c));
+  post_layernorm =
+      register_module("post_layernorm", std::make_shared<nn::LayerNorm>(c.width, c.layer_norm_eps));
+}
+
+at::Tensor VisionModel::pooled(const at::Tensor& pixels, const nn::BlockContext& context) const {
+  const at::Tensor x = pre_layrnorm->forward(embeddings->forward(pixels));
+  const at::Tensor first = at::zeros({x.size(0)}, x.options().dtype(at::kLong));
+  return post_layernorm->forward(encoder->pooled(x, first, nn::no_mask(), context));  // [B, D]
+}
+
+at::Tensor VisionModel::hidden(const at::Tensor& pixels) const {
+  return encoder->forward(pre_layrnorm->forward(embeddings->forward(pixels)), nn::no_mask());
+}
+
+TextEmbeddings::TextEmbeddings(const TextConfig& c) {
+  token_embedding =
+      register_module("token_embedding", std::make_shared<nn::Embedding>(c.vocab_size, c.width));
+  position_embedding = register_module("position_embedding",
+                                       std::make_shared<nn::Embedding>(c.context_length, c.width));
+}
+
+at::Tensor TextEmbeddings::forward(const at::Tensor& ids, const at::Tensor& positions) const {
+  const std::int64_t length = ids.size(1), most = position_embedding->weight.size(0);
+  if (length > most) {
+    throw Error(ErrorKind::data, "[text] expected at most " + std::to_string(most) +
+                                     " tokens; got " + std::to_string(length));
+  }
+  const at::Tensor rows = positions.defined() ? position_embedding->forward(positions)
+                                              : position_embedding->weight.narrow(0, 0, length);
+  return token_embedding->forward(ids) + rows;  // [B, T, D]
+}
+
+TextModel::TextModel(const TextConfig& c) : eos_id(c.eos_id), argmax(c.pooling == "argmax") {
+  embeddings = register_module("embeddings", std::make_shared<TextEmbeddings>(c));
+  encoder = register_module("encoder", std::make_shared<Encoder>(c));
+  final_layer_norm = register_module("final_layer_norm",
+                                     std::make_shared<nn::LayerNorm>(c.width, c.layer_norm_eps));
+}
+
+at::Tensor TextModel::end_of(const at::Tensor& ids) const {
+  return argmax ? ids.argmax(1) : (ids == eos_id).to(at::kByte).argmax(1);
+}
+
+at::Tensor TextModel::pooled(const Tokens& tokens, const nn::Mask& mask,
+                             const nn::BlockContext& context) const {
+  const at::Tensor x = embeddings->forward(tokens.ids, tokens.positions);
+  return final_layer_norm->forward(encoder->pooled(x, end_of(tokens.ids), mask, context));
+}
+
+at::Tensor TextModel::hidden(const Tokens& tokens, const nn::Mask& mask) const {
+  return final_layer_norm->forward(
+      encoder->forward(embeddings->forward(tokens.ids, tokens.positions), mask));
+}
+
+Clip::Clip(const Config& c) {
+  logit_scale = register_parameter("logit_scale", nn::make_parameter({}));
+  text_model = register_module("text_model", std::make_shared<TextModel>(c.text));
+  vision_model = register_module("vision_model", std::make_shared<VisionModel>(c.vision));
+  visual_projection = register_module(
+      "visual_projection", std::make_shared<nn::Linear>(c.vision.width, c.embed_dim, false));
+  text_projection = register_module("text_projection",
+                                    std::make_shared<nn::Linear>(c.text.width, c.embed_dim, false));
+}
+
+ClipModel::ClipModel(const Config& config, Key init) : config_(config) {
+  if (config.text.vocab_size < 1 || (config.text.eos_id < 0 && config.text.pooling != "argmax")) {
+    throw Error(ErrorKind::config, "[models] expected model.text.vocab_size and eos_id", "",
+                "give the model a tokenizer, or set them");
+  }
+  for (std::size_t i = 0; i < 3; ++i) {
+    statistics_.mean[i] = config.image.mean[i];
+    statistics_.std[i] = config.image.std[i];
+  }
+  clip_ = std::make_shared<Clip>(config);
+  initialize(*clip_, config, init);
+}
+
+// --- The paper's figure 3 -------------------------------------------------------------------
+
+at::Tensor ClipModel::image_features(const Images& images, const nn::BlockContext& context) const {
+  const at::Tensor pixels = nn::normalize_pixels(images.pixels, statistics_);
+  return normalised(
+      clip_->visual_projection->forward(clip_->vision_model->pooled(pixels, context)));
+}
+
+at::Tensor ClipModel::text_features(const Tokens& tokens, const nn::BlockContext& context) const {
+  // Padding stands behind the end mark, where the causal mask hides it.
+  return normalised(clip_->text_projection->forward(
+      clip_->text_model->pooled(tokens, nn::causal_mask(), context)));
+}
+
+LossTerms ClipModel::losses(const Batch& batch, const LossRequest& request,
+                            const StepContext& context) {
+  const at::Tensor image = image_features(batch.images.value(), blocks_of(context));
+  const at::Tensor text = text_features(batch.text.value(), blocks_of(context));
+  if (context.contrast != nullptr) {
+    return {{"itc", objectives::replay_itc(image, text, clip_->logit_scale, *context.contrast,
+                                           context.contrast_first)}};
+  }
+  return {{"itc", objectives::itc(image, text, clip_->logit_scale, mesh_of(context),
+                                  options_of(request))}};
+}
+
+Features ClipModel::features(const Batch& batch, const LossRequest&, const StepContext& context) {
+  return {image_features(batch.images.value(), blocks_of(context)),
+          text_features(batch.text.value(), blocks_of(context))};
+}
+
+std::shared_ptr<const objectives::ItcSolution> ClipModel::solve(const Features& features,
+                                                                const LossRequest& request,
+                                                                const StepContext& context) {
+  return std::make_shared<objectives::ItcSolution>(objectives::solve_itc(
+      features.image, features.text, clip_->logit_scale, mesh_of(context), options_of(request)));
+}
+
+void ClipModel::after_step(const StepContext&) {
+  const at::NoGradGuard no_grad;
+  clip_->logit_scale.clamp_(0, std::log(100.0));  // the parameter itself, not a copy
+}
+
+// --- The model as others see it -------------------------------------------------------------
+
+NamedTensors ClipModel::parameters() const {
+  NamedTensors all;
+  for (const auto& item : clip_->named_parameters()) all.emplace_back(item.key(), item.value());
+  return all;
+}
+
+void ClipModel::to(const at::Device& device) { clip_->to(device); }
+
+void ClipModel::train(bool on) { clip_->train(on); }
+
+std::map<std::string, double> ClipModel::counts(const Batch& batch, const LossRequest&) const {
+  return {{"itc", static_cast<double>(batch.images.value().pixels.size(0))}};
+}
+
+Abilities ClipModel::abilities() {
+  Abilities can;
+  can.embed_image = [this](const Images& images) {
+    const at::NoGradGuard no_grad;
+    return image_features(images, {});
+  };
+  can.embed_text = [this](const Tokens& tokens) {
+    const at::NoGradGuard no_grad;
+    return text_features(tokens, {});
+  };
+  return can;
+}
+
+}  // namespace tandem::models::clip

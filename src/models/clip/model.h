@@ -1,0 +1,121 @@
+#pragma once
+// CLIP: two towers and one matrix of similarities.
+// Source: Radford et al. 2021 (arXiv:2103.00020), section 2 and figure 3;
+// openai/CLIP:clip/model.py. Letters: B pairs, T tokens, P patches, D width of a tower, E width of
+// the common space.
+
+#include <memory>
+#include <vector>
+
+#include "models/clip/config.h"
+#include "tandem/base/random.h"
+#include "tandem/models/model.h"
+#include "tandem/nn/encoder_block.h"
+#include "tandem/nn/normalize.h"
+#include "tandem/nn/run_block.h"
+#include "tandem/nn/vision_input.h"
+
+namespace tandem::models::clip {
+
+// What a tower gives. `hidden` is computed for `tandem verify` only: training pools the last block
+// at one token and never computes the others' rows.
+struct TowerOutput {
+  at::Tensor pooled;  // [B, D], normed
+  at::Tensor hidden;  // [B, T, D]
+};
+
+struct Encoder : torch::nn::Module {
+  std::vector<std::shared_ptr<nn::EncoderBlock>> layers;
+
+  explicit Encoder(const Tower& tower);
+  // All blocks, the last one at one row of each sample: [B, T, D], rows [B] -> [B, D].
+  at::Tensor pooled(at::Tensor x, const at::Tensor& rows, const nn::Mask& mask,
+                    const nn::BlockContext& context) const;
+  // All rows of all blocks.
+  at::Tensor forward(at::Tensor x, const nn::Mask& mask) const;
+};
+
+struct VisionEmbeddings : torch::nn::Module {
+  at::Tensor class_embedding;  // [D]
+  std::shared_ptr<nn::PatchEmbed> patch_embedding;
+  std::shared_ptr<nn::Embedding> position_embedding;  // [1 + P, D]
+
+  explicit VisionEmbeddings(const VisionConfig& config);
+  at::Tensor forward(const at::Tensor& pixels) const;  // [B, 3, H, W] -> [B, 1 + P, D]
+};
+
+struct VisionModel : torch::nn::Module {
+  std::shared_ptr<VisionEmbeddings> embeddings;
+  std::shared_ptr<nn::LayerNorm> pre_layrnorm, post_layernorm;  // spelt as in the files
+  std::shared_ptr<Encoder> encoder;
+
+  explicit VisionModel(const VisionConfig& config);
+  at::Tensor pooled(const at::Tensor& pixels, const nn::BlockContext& context) const;
+  at::Tensor hidden(const at::Tensor& pixels) const;
+};
+
+struct TextEmbeddings : torch::nn::Module {
+  std::shared_ptr<nn::Embedding> token_embedding, position_embedding;
+
+  explicit TextEmbeddings(const TextConfig& config);
+  // positions: undefined (0, 1, 2, ...) or int64 [1 or B, T].
+  at::Tensor forward(const at::Tensor& ids, const at::Tensor& positions) const;
+};
+
+struct TextModel : torch::nn::Module {
+  std::shared_ptr<TextEmbeddings> embeddings;
+  std::shared_ptr<Encoder> encoder;
+  std::shared_ptr<nn::LayerNorm> final_layer_norm;
+  std::int64_t eos_id;
+  bool argmax;
+
+  explicit TextModel(const TextConfig& config);
+  // The row whose feature is the text's: the first end mark, or the largest id. [B, T] -> [B]
+  at::Tensor end_of(const at::Tensor& ids) const;
+  at::Tensor pooled(const Tokens& tokens, const nn::Mask& mask,
+                    const nn::BlockContext& context) const;
+  at::Tensor hidden(const Tokens& tokens, const nn::Mask& mask) const;
+};
+
+struct Clip : torch::nn::Module {
+  at::Tensor logit_scale;  // log of the inverse temperature
+  std::shared_ptr<TextModel> text_model;
+  std::shared_ptr<VisionModel> vision_model;
+  std::shared_ptr<nn::Linear> visual_projection, text_projection;
+
+  explicit Clip(const Config& config);
+};
+
+// As openai/CLIP initialises it; every tensor from the key and its own name.
+void initialize(Clip& clip, const Config& config, Key init);
+
+class ClipModel final : public Model {
+ public:
+  ClipModel(const Config& config, Key init);
+
+  NamedTensors parameters() const override;
+  void to(const at::Device& device) override;
+  void train(bool on) override;
+  std::vector<std::string> losses_known() const override { return {"itc"}; }
+  std::map<std::string, double> counts(const Batch& batch, const LossRequest&) const override;
+  LossTerms losses(const Batch& batch, const LossRequest& request,
+                   const StepContext& context) override;
+  Features features(const Batch& batch, const LossRequest&, const StepContext& context) override;
+  std::shared_ptr<const objectives::ItcSolution> solve(const Features& features,
+                                                       const LossRequest& request,
+                                                       const StepContext& context) override;
+  void after_step(const StepContext&) override;
+  Abilities abilities() override;
+  std::map<std::string, at::Tensor> reference_outputs(
+      const std::map<std::string, at::Tensor>& inputs) override;
+
+ private:
+  at::Tensor image_features(const Images& images, const nn::BlockContext& context) const;  // [B, E]
+  at::Tensor text_features(const Tokens& tokens, const nn::BlockContext& context) const;   // [B, E]
+
+  Config config_;
+  nn::PixelStatistics statistics_;
+  std::shared_ptr<Clip> clip_;
+};
+
+}  // namespace tandem::models::clip

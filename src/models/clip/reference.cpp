@@ -1,0 +1,114 @@
+// `tandem verify`: CLIPModel.forward of transformers, argument by argument and output by output.
+
+#include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/matmul.h>
+
+#include <set>
+
+#include "models/clip/model.h"
+#include "tandem/base/error.h"
+#include "tandem/objectives/itc.h"
+
+namespace tandem::models::clip {
+namespace {
+
+using Inputs = std::map<std::string, at::Tensor>;
+
+[[noreturn]] void refuse(const std::string& what) {
+  throw Error(ErrorKind::config, "[verify] " + what);
+}
+
+const at::Tensor& required(const Inputs& inputs, const std::string& name) {
+  const auto found = inputs.find(name);
+  if (found == inputs.end()) refuse("expected input." + name + ", which is missing");
+  return found->second;
+}
+
+at::Tensor optional(const Inputs& inputs, const std::string& name) {
+  const auto found = inputs.find(name);
+  return found == inputs.end() ? at::Tensor() : found->second;
+}
+
+void check(const Inputs& inputs, const Config& config) {
+  static const std::set<std::string> known{"input_ids",      "pixel_values",
+                                           "attention_mask", "position_ids",
+                                           "return_loss",    "interpolate_pos_encoding"};
+  for (const auto& [name, tensor] : inputs) {
+    if (!known.contains(name)) refuse("input." + name + " is not an input of this model");
+  }
+  const at::Tensor& ids = required(inputs, "input_ids");
+  if (ids.dim() != 2 || ids.size(0) < 1 || ids.size(1) < 1 ||
+      at::isFloatingType(ids.scalar_type())) {
+    refuse("expected input.input_ids to be integers [B, T]");
+  }
+  if (ids.min().item<std::int64_t>() < 0 ||
+      ids.max().item<std::int64_t>() >= config.text.vocab_size) {
+    refuse("expected input.input_ids below the vocabulary's " +
+           std::to_string(config.text.vocab_size));
+  }
+  if (ids.size(1) > config.text.context_length) {
+    refuse("expected input.input_ids of at most " + std::to_string(config.text.context_length) +
+           " tokens");
+  }
+  const at::Tensor& pixels = required(inputs, "pixel_values");
+  const std::int64_t patch = config.vision.patch_size;
+  if (pixels.dim() != 4 || pixels.size(0) < 1 || pixels.size(1) != 3 || pixels.size(2) < patch ||
+      pixels.size(3) < patch || !at::isFloatingType(pixels.scalar_type())) {
+    refuse("expected input.pixel_values to be floats [B, 3, H, W] of at least a patch");
+  }
+  const at::Tensor mask = optional(inputs, "attention_mask");
+  if (mask.defined() && mask.sizes() != ids.sizes()) {
+    refuse("expected input.attention_mask of the shape of input.input_ids");
+  }
+  const at::Tensor positions = optional(inputs, "position_ids");
+  if (positions.defined() && (positions.dim() != 2 || positions.size(1) != ids.size(1) ||
+                              (positions.size(0) != 1 && positions.size(0) != ids.size(0)) ||
+                              positions.min().item<std::int64_t>() < 0 ||
+                              positions.max().item<std::int64_t>() >= config.text.context_length)) {
+    refuse("expected input.position_ids to be positions [1 or B, T]");
+  }
+}
+
+at::Tensor unit(const at::Tensor& x) {
+  return x / at::linalg_vector_norm(x, 2, {-1}, /*keepdim=*/true);
+}
+
+}  // namespace
+
+std::map<std::string, at::Tensor> ClipModel::reference_outputs(const Inputs& inputs) {
+  check(inputs, config_);
+  Tokens tokens;
+  tokens.ids = required(inputs, "input_ids").to(at::kLong);
+  tokens.positions = optional(inputs, "position_ids");
+  if (tokens.positions.defined()) tokens.positions = tokens.positions.to(at::kLong);
+  const at::Tensor keys = optional(inputs, "attention_mask");
+  const nn::Mask mask = keys.defined() ? nn::causal_padding_mask(keys) : nn::causal_mask();
+  const at::Tensor pixels = required(inputs, "pixel_values").to(at::kFloat);
+
+  // The features as training computes them; all rows of the towers besides.
+  const at::Tensor image =
+      clip_->visual_projection->forward(clip_->vision_model->pooled(pixels, {}));
+  const at::Tensor text =
+      clip_->text_projection->forward(clip_->text_model->pooled(tokens, mask, {}));
+  const at::Tensor image_embeds = unit(image), text_embeds = unit(text);
+  const at::Tensor logits =
+      at::matmul(text_embeds, image_embeds.t()) * clip_->logit_scale.exp();  // [B texts, B images]
+
+  std::map<std::string, at::Tensor> outputs{
+      {"logits_per_text", logits},
+      {"logits_per_image", logits.t()},
+      {"image_embeds", image_embeds},
+      {"text_embeds", text_embeds},
+      {"vision_model_output.pooler_output", image},
+      {"text_model_output.pooler_output", text},
+      {"vision_model_output.last_hidden_state", clip_->vision_model->hidden(pixels)},
+      {"text_model_output.last_hidden_state", clip_->text_model->hidden(tokens, mask)}};
+  if (image.size(0) == text.size(0)) {
+    const LossTerm term =
+        objectives::itc(image_embeds, text_embeds, clip_->logit_scale, dist::Mesh());
+    outputs["loss"] = term.sum / term.count;
+  }
+  return outputs;
+}
+
+}  // namespace tandem::models::clip

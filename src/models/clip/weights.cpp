@@ -1,0 +1,244 @@
+#include "models/clip/weights.h"
+
+#include <array>
+#include <cmath>
+#include <utility>
+#include <vector>
+
+#include "models/clip/model.h"
+#include "tandem/base/error.h"
+#include "tandem/nn/init.h"
+
+namespace tandem::models::clip {
+namespace {
+
+bool starts_with(const std::string& text, const std::string& prefix) {
+  return text.compare(0, prefix.size(), prefix) == 0;
+}
+
+bool ends_with(const std::string& text, const std::string& suffix) {
+  return text.size() >= suffix.size() &&
+         text.compare(text.size() - suffix.size(), suffix.size(), suffix) == 0;
+}
+
+// --- Initialisation: openai/CLIP:clip/model.py, initialize_parameters ------------------------
+
+// The text tower's weights are normal with these spreads; the vision tower keeps the defaults of
+// PyTorch's MultiheadAttention, Linear and Conv2d.
+void initialize_block(const std::string& name, nn::EncoderBlock& block, const Tower& t, bool text,
+                      Key init) {
+  const auto width = static_cast<double>(t.width), depth = static_cast<double>(t.layers);
+  const double projection = 1 / std::sqrt(width * 2 * depth);
+  const auto weight = [&](nn::Linear& linear, const std::string& part, double std, double bound) {
+    const std::string full = name + part + ".weight";
+    text ? nn::fill_normal(linear.weight, std, init, full)
+         : nn::fill_uniform(linear.weight, bound, init, full);
+  };
+  auto& attention = *block.self_attn;
+  const double xavier = std::sqrt(6 / (4 * width));  // of the packed [3 D, D]
+  const double plain = 1 / std::sqrt(width);  // kaiming_uniform(a = sqrt 5): 1 / sqrt(fan in)
+  weight(*attention.q_proj, "self_attn.q_proj", plain, xavier);
+  weight(*attention.k_proj, "self_attn.k_proj", plain, xavier);
+  weight(*attention.v_proj, "self_attn.v_proj", plain, xavier);
+  weight(*attention.out_proj, "self_attn.out_proj", projection, plain);
+  for (const auto& linear :
+       {attention.q_proj, attention.k_proj, attention.v_proj, attention.out_proj}) {
+    nn::fill_constant(linear->bias, 0);
+  }
+  auto& mlp = *block.mlp;
+  const double hidden = 1 / std::sqrt(static_cast<double>(t.hidden()));
+  weight(*mlp.fc1, "mlp.fc1", 1 / std::sqrt(2 * width), plain);
+  weight(*mlp.fc2, "mlp.fc2", projection, hidden);
+  nn::fill_uniform(mlp.fc1->bias, plain, init, name + "mlp.fc1.bias");
+  nn::fill_uniform(mlp.fc2->bias, hidden, init, name + "mlp.fc2.bias");
+}
+
+void initialize_encoder(const std::string& name, Encoder& encoder, const Tower& tower, bool text,
+                        Key init) {
+  for (std::size_t i = 0; i < encoder.layers.size(); ++i) {
+    initialize_block(name + ".encoder.layers." + std::to_string(i) + ".", *encoder.layers[i], tower,
+                     text, init);
+  }
+}
+
+}  // namespace
+
+void initialize(Clip& clip, const Config& c, Key init) {
+  for (auto& item : clip.named_parameters()) {
+    if (item.key().find("norm") == std::string::npos &&
+        item.key().find("layrnorm") == std::string::npos) {
+      continue;
+    }
+    nn::fill_constant(item.value(), ends_with(item.key(), ".weight") ? 1 : 0);
+  }
+  auto& v = *clip.vision_model->embeddings;
+  auto& t = *clip.text_model->embeddings;
+  const double vision = 1 / std::sqrt(static_cast<double>(c.vision.width));
+  const auto patch = static_cast<double>(3 * c.vision.patch_size * c.vision.patch_size);
+  const std::string ve = "vision_model.embeddings.", te = "text_model.embeddings.";
+  nn::fill_normal(v.class_embedding, vision, init, ve + "class_embedding");
+  nn::fill_normal(v.position_embedding->weight, vision, init, ve + "position_embedding.weight");
+  nn::fill_uniform(v.patch_embedding->weight, 1 / std::sqrt(patch), init,
+                   ve + "patch_embedding.weight");
+  nn::fill_normal(clip.visual_projection->weight, vision, init, "visual_projection.weight");
+  nn::fill_normal(t.token_embedding->weight, 0.02, init, te + "token_embedding.weight");
+  nn::fill_normal(t.position_embedding->weight, 0.01, init, te + "position_embedding.weight");
+  nn::fill_normal(clip.text_projection->weight, 1 / std::sqrt(static_cast<double>(c.text.width)),
+                  init, "text_projection.weight");
+  initialize_encoder("vision_model", *clip.vision_model->encoder, c.vision, false, init);
+  initialize_encoder("text_model", *clip.text_model->encoder, c.text, true, init);
+  nn::fill_constant(clip.logit_scale, c.logit_scale_init);
+}
+
+namespace {
+
+// --- Names -----------------------------------------------------------------------------------
+
+using Pairs = std::vector<std::pair<std::string, std::string>>;
+
+bool is_no_weight(const std::string& name) {
+  return ends_with(name, "position_ids") || name == "input_resolution" ||
+         name == "context_length" || name == "vocab_size";
+}
+
+// OpenAI's names of what stands outside the blocks.
+const Pairs& outside() {
+  static const Pairs pairs{
+      {"visual.class_embedding", "vision_model.embeddings.class_embedding"},
+      {"visual.conv1.weight", "vision_model.embeddings.patch_embedding.weight"},
+      {"visual.positional_embedding", "vision_model.embeddings.position_embedding.weight"},
+      {"visual.ln_pre.weight", "vision_model.pre_layrnorm.weight"},
+      {"visual.ln_pre.bias", "vision_model.pre_layrnorm.bias"},
+      {"visual.ln_post.weight", "vision_model.post_layernorm.weight"},
+      {"visual.ln_post.bias", "vision_model.post_layernorm.bias"},
+      {"token_embedding.weight", "text_model.embeddings.token_embedding.weight"},
+      {"positional_embedding", "text_model.embeddings.position_embedding.weight"},
+      {"ln_final.weight", "text_model.final_layer_norm.weight"},
+      {"ln_final.bias", "text_model.final_layer_norm.bias"}};
+  return pairs;
+}
+
+// ... and of the parts of a block.
+const Pairs& inside() {
+  static const Pairs pairs{{"attn.out_proj.", "self_attn.out_proj."},
+                           {"ln_1.", "layer_norm1."},
+                           {"ln_2.", "layer_norm2."},
+                           {"mlp.c_fc.", "mlp.fc1."},
+                           {"mlp.c_proj.", "mlp.fc2."}};
+  return pairs;
+}
+
+// A tensor of "(visual.)transformer.resblocks.N.": `rest` is what follows the number.
+void import_block_tensor(const std::string& layer, const std::string& rest, const at::Tensor& value,
+                         Weights& out) {
+  for (const std::string suffix : {"weight", "bias"}) {
+    if (rest != "attn.in_proj_" + suffix) continue;
+    if (value.dim() < 1 || value.size(0) % 3 != 0) {
+      throw Error(ErrorKind::data, "[weights] expected q, k and v in one tensor", layer + rest);
+    }
+    const std::array<const char*, 3> names{"q_proj.", "k_proj.", "v_proj."};
+    const std::int64_t rows = value.size(0) / 3;
+    for (std::size_t i = 0; i < 3; ++i) {
+      out[layer + "self_attn." + names[i] + suffix] =
+          value.narrow(0, static_cast<std::int64_t>(i) * rows, rows).clone();
+    }
+    return;
+  }
+  for (const auto& [theirs, ours] : inside()) {
+    if (starts_with(rest, theirs)) {
+      out[layer + ours + rest.substr(theirs.size())] = value;
+      return;
+    }
+  }
+  out[layer + rest] = value;  // unknown: whoever loads it says so
+}
+
+Weights from_openai(const Weights& weights) {
+  Weights out;
+  const Pairs blocks{{"visual.transformer.resblocks.", "vision_model.encoder.layers."},
+                     {"transformer.resblocks.", "text_model.encoder.layers."}};
+  for (const auto& [name, value] : weights) {
+    bool done = false;
+    for (const auto& [theirs, ours] : blocks) {
+      if (!starts_with(name, theirs)) continue;
+      const std::size_t dot = name.find('.', theirs.size());
+      if (dot == std::string::npos) break;
+      const std::string number = name.substr(theirs.size(), dot + 1 - theirs.size());
+      import_block_tensor(ours + number, name.substr(dot + 1), value, out);
+      done = true;
+      break;
+    }
+    for (const auto& [theirs, ours] : outside()) {
+      if (!done && name == theirs) {
+        out[ours] = value;
+        done = true;
+      }
+    }
+    if (done) continue;
+    // Matrices that multiply from the right, [in, out].
+    if ((name == "visual.proj" || name == "text_projection") && value.dim() == 2) {
+      const std::string ours = name == "visual.proj" ? "visual_projection" : name;
+      out[ours + ".weight"] = value.t().contiguous();
+    } else {
+      out[name] = value;
+    }
+  }
+  return out;
+}
+
+// transformers 5 saves a single tower without its prefix.
+Weights with_tower_prefix(Weights weights) {
+  std::string prefix;
+  if (weights.contains("embeddings.token_embedding.weight")) prefix = "text_model.";
+  if (weights.contains("embeddings.patch_embedding.weight")) prefix = "vision_model.";
+  if (prefix.empty()) return weights;
+  Weights out;
+  for (auto& [name, value] : weights) {
+    bool inner = false;
+    for (const char* part :
+         {"embeddings.", "encoder.", "final_layer_norm.", "pre_layrnorm.", "post_layernorm."}) {
+      inner = inner || starts_with(name, part);
+    }
+    out[inner ? prefix + name : name] = std::move(value);
+  }
+  return out;
+}
+
+// What DistributedDataParallel puts in front of every name.
+Weights without_module_prefix(Weights weights) {
+  const std::string prefix = "module.";
+  for (const auto& [name, value] : weights) {
+    if (!starts_with(name, prefix)) return weights;
+  }
+  Weights out;
+  for (auto& [name, value] : weights) out[name.substr(prefix.size())] = std::move(value);
+  return out;
+}
+
+void resize_positions(Weights& weights, const Config& config) {
+  const auto vision = weights.find("vision_model.embeddings.position_embedding.weight");
+  if (vision != weights.end() && vision->second.dim() == 2) {
+    vision->second =
+        nn::interpolate_positions(vision->second, 1, config.vision.grid(), config.vision.grid());
+  }
+  const auto text = weights.find("text_model.embeddings.position_embedding.weight");
+  if (text != weights.end() && text->second.dim() == 2 &&
+      text->second.size(0) > config.text.context_length) {
+    text->second = text->second.narrow(0, 0, config.text.context_length).clone();
+  }
+}
+
+}  // namespace
+
+Weights import_weights(Weights weights, const Settings& settings) {
+  for (auto it = weights.begin(); it != weights.end();) {
+    it = is_no_weight(it->first) ? weights.erase(it) : std::next(it);
+  }
+  weights = without_module_prefix(std::move(weights));
+  if (weights.contains("visual.conv1.weight")) weights = from_openai(weights);
+  weights = with_tower_prefix(std::move(weights));
+  resize_positions(weights, config_of(settings));
+  return weights;
+}
+
+}  // namespace tandem::models::clip
