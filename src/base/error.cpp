@@ -45,7 +45,7 @@ std::string_view name_of(ErrorKind kind) noexcept {
   return "internal";
 }
 
-void fail_check(const char* file, int line, const char* expression, std::string text) {
+void fail_check(const char* file, int line, const char* expression, const std::string& text) {
   throw Error(ErrorKind::internal, text + " [" + expression + "]",
               std::string(file) + ":" + std::to_string(line), "this is a bug in tandem");
 }

@@ -34,7 +34,8 @@ int exit_code(ErrorKind kind) noexcept;
 std::string_view name_of(ErrorKind kind) noexcept;
 
 // Programmer errors only: never reachable by user input.
-[[noreturn]] void fail_check(const char* file, int line, const char* expression, std::string text);
+[[noreturn]] void fail_check(const char* file, int line, const char* expression,
+                             const std::string& text);
 
 }  // namespace tandem
 
