@@ -2,19 +2,33 @@
 
 #include <algorithm>
 
+#include "tandem/base/error.h"
+
 namespace tandem::config {
 namespace {
 
 void describe_model(FieldVisitor& v, ModelConfig& model, const Tables& tables) {
-  v.kind("family", model.family, tables.families, model.settings,
-         {.doc = "the system; its own keys stand beside this one",
-          .required = true,
-          .aliases = {"architecture", "arch", "model_type"}});
   v.field("pretrained", model.pretrained,
           {.doc = "a Hugging Face directory to start from; empty: from scratch",
            .path = true,
            .must_exist = true,
            .aliases = {"checkpoint", "weights", "model_name_or_path"}});
+  // Its config.json says what the YAML does not.
+  SettingsTable families = tables.families;
+  if (!model.pretrained.empty() && tables.pretrained) {
+    families.make = [&](std::string_view name) -> std::unique_ptr<Settings> {
+      try {
+        return tables.pretrained(name, model.pretrained);
+      } catch (const Error& error) {
+        v.problem("pretrained", error.what());
+        return tables.families.make(name);
+      }
+    };
+  }
+  v.kind("family", model.family, families, model.settings,
+         {.doc = "the system; its own keys stand beside this one",
+          .required = true,
+          .aliases = {"architecture", "arch", "model_type"}});
   v.field("tokenizer", model.tokenizer,
           {.doc = "a tokenizer.json or its directory; empty: that of `pretrained`, or trained to "
                   "`vocabulary`",

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -116,6 +117,10 @@ struct RunConfig {
 // The kinds that other rooms own: model families and source formats.
 struct Tables {
   SettingsTable families{}, formats{};
+  // The settings of a family as the config.json of a Hugging Face directory gives them; nullptr
+  // when there is no such family. Throws Error.
+  std::function<std::unique_ptr<Settings>(std::string_view family, const std::string& directory)>
+      pretrained{};
   std::vector<std::string> tasks{};  // of eval.tasks; empty: any
 };
 

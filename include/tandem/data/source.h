@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "tandem/base/fields.h"
 #include "tandem/data/sample.h"
@@ -25,5 +26,9 @@ class Source {
 const SettingsTable& source_formats();
 // `settings` as source_formats().make(format) gave it, after the config was read into it.
 std::unique_ptr<Source> open_source(std::string_view format, const Settings& settings);
+
+// The captions of at most `samples` samples, evenly spread over the source; those that cannot be
+// read are left out.
+std::vector<std::string> captions_of(const Source& source, std::int64_t samples);
 
 }  // namespace tandem::data

@@ -1,0 +1,41 @@
+#pragma once
+// What a person watches: a bar on a terminal, plain lines at growing distances elsewhere.
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace tandem::report {
+
+struct Progress {
+  std::string stage{};
+  std::int64_t step = 0, total = 0;  // of the stage
+  double loss = 0, lr = 0;
+  double samples_per_second = 0;
+  double seconds_left = 0;
+  double waiting = 0;        // share of the time that the step waited for the loader
+  std::string waited_for{};  // "reading", "decoding", ...: most of that time
+};
+
+// "qformer 120/5000 loss 3.21 lr 0.0004 412 samples/s 0:12 left, 3 % waiting (decoding)"
+std::string line_of(const Progress& progress);
+
+class ProgressBar {
+ public:
+  // quiet: nothing is drawn (ranks other than 0).
+  explicit ProgressBar(bool quiet);
+  ~ProgressBar();
+  ProgressBar(const ProgressBar&) = delete;
+  ProgressBar& operator=(const ProgressBar&) = delete;
+
+  void show(const Progress& progress);
+  void finish();  // leaves the cursor on a fresh line
+
+ private:
+  bool quiet_, terminal_;
+  std::chrono::steady_clock::time_point last_{};
+  std::int64_t next_line_ = 1;  // without a terminal: the step of the next line
+};
+
+}  // namespace tandem::report

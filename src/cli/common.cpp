@@ -1,0 +1,47 @@
+#include "cli/common.h"
+
+#include "cli/verbs.h"
+#include "tandem/base/files.h"
+#include "tandem/data/source.h"
+#include "tandem/eval/task.h"
+#include "tandem/models/model.h"
+
+namespace tandem::cli {
+
+config::Tables tables() {
+  config::Tables tables;
+  for (const models::Family& family : models::families()) {
+    tables.families.names.push_back(family.name);
+  }
+  tables.families.make = [](std::string_view name) -> std::unique_ptr<Settings> {
+    for (const models::Family& family : models::families()) {
+      if (family.name == name) return family.settings();
+    }
+    return nullptr;
+  };
+  tables.pretrained = [](std::string_view name,
+                         const std::string& directory) -> std::unique_ptr<Settings> {
+    for (const models::Family& family : models::families()) {
+      if (family.name != name) continue;
+      const std::string path = directory + "/config.json";
+      return family.from_config_json(read_file(path, std::int64_t{16} << 20));
+    }
+    return nullptr;
+  };
+  tables.formats = data::source_formats();
+  tables.tasks = eval::task_names();
+  return tables;
+}
+
+std::shared_ptr<ConfigArguments> add_config_arguments(CLI::App& verb, bool required) {
+  auto arguments = std::make_shared<ConfigArguments>();
+  verb.add_option("config", arguments->path, "the YAML file of the experiment")->required(required);
+  verb.add_option("overrides", arguments->overrides, "key=value, typed as YAML");
+  return arguments;
+}
+
+config::Loaded load(const ConfigArguments& arguments) {
+  return config::load(arguments.path, arguments.overrides, tables());
+}
+
+}  // namespace tandem::cli

@@ -1,0 +1,78 @@
+#include <cstdio>
+
+#include "cli/common.h"
+#include "cli/verbs.h"
+#include "tandem/base/error.h"
+#include "tandem/base/log.h"
+#include "tandem/data/webdataset.h"
+#include "tandem/text/kinds.h"
+#include "tandem/train/experiment.h"
+
+namespace tandem::cli {
+namespace {
+
+struct TokenizerArguments {
+  std::string kind = text::tokenizer_kinds().front(), out{};
+  int vocabulary = 0;
+  std::int64_t samples = 1'000'000;
+};
+
+int make_tokenizer(const ConfigArguments& config, const TokenizerArguments& arguments) {
+  std::vector<std::string> captions;
+  for (const auto& [name, source] : train::open_sources(load(config).config)) {
+    const auto some = data::captions_of(*source, arguments.samples);
+    captions.insert(captions.end(), some.begin(), some.end());
+  }
+  const text::Tokenizer made =
+      text::train_tokenizer(arguments.kind, captions, arguments.vocabulary);
+  std::filesystem::create_directories(arguments.out);
+  text::save_tokenizer_json(made, std::filesystem::path(arguments.out) / "tokenizer.json");
+  log_info(std::to_string(made.vocab_size()) + " tokens from " + std::to_string(captions.size()) +
+           " captions in " + arguments.out + "/tokenizer.json");
+  return 0;
+}
+
+void add_make(CLI::App& data, const Choose& choose) {
+  CLI::App* make = data.add_subcommand("make", "make something from data");
+  make->require_subcommand(1);
+  CLI::App* verb = make->add_subcommand("tokenizer", "train a vocabulary on a config's captions");
+  const auto config = add_config_arguments(*verb);
+  const auto arguments = std::make_shared<TokenizerArguments>();
+  verb->add_option("--kind", arguments->kind, "what it is made like")
+      ->check(CLI::IsMember(text::tokenizer_kinds()));
+  verb->add_option("--vocabulary", arguments->vocabulary, "tokens, marks included")
+      ->required()
+      ->check(CLI::Range(2, 10'000'000));
+  verb->add_option("--samples", arguments->samples, "of each source, at most")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000'000'000}));
+  verb->add_option("--out", arguments->out, "the folder for tokenizer.json")->required();
+  verb->callback([=] { choose([=] { return make_tokenizer(*config, *arguments); }); });
+}
+
+void add_index(CLI::App& data, const Choose& choose) {
+  CLI::App* verb = data.add_subcommand("index", "index webdataset's tar files");
+  const auto settings = std::make_shared<data::WebdatasetSettings>();
+  verb->add_option("path", settings->path, "shards: a{00..17}.tar")->required();
+  verb->add_option("--index", settings->index, "folder for the indices (default: beside them)");
+  verb->callback([=] {
+    choose([=] {
+      for (const data::IndexedShard& shard : data::index_webdataset(*settings)) {
+        std::printf("%s: %lld samples%s\n", shard.path.c_str(),
+                    static_cast<long long>(shard.samples),
+                    shard.index.empty() ? " (no folder for the index can be written)" : "");
+      }
+      return 0;
+    });
+  });
+}
+
+}  // namespace
+
+void add_data(CLI::App& app, const Choose& choose) {
+  CLI::App* verb = app.add_subcommand("data", "work on data");
+  verb->require_subcommand(1);
+  add_make(*verb, choose);
+  add_index(*verb, choose);
+}
+
+}  // namespace tandem::cli

@@ -1,0 +1,98 @@
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+
+#include "cli/common.h"
+#include "cli/verbs.h"
+#include "tandem/base/error.h"
+#include "tandem/base/log.h"
+#include "tandem/dist/launcher.h"
+#include "tandem/tensor/device.h"
+#include "tandem/train/run.h"
+
+namespace tandem::cli {
+namespace {
+
+struct TrainArguments {
+  std::string resume = "auto", out{}, stage{};
+  int processes = 0, gpus = 0;
+  std::int64_t stop_after = 0;
+  std::string rank_device{};  // said by the launcher to its ranks; not a part of the config
+};
+
+// The same command for every rank, without the option that starts them.
+std::vector<std::string> command_of_rank(const std::vector<std::string>& command) {
+  std::vector<std::string> rank{std::filesystem::read_symlink("/proc/self/exe").string()};
+  for (std::size_t i = 1; i < command.size(); ++i) {
+    if (command[i] == "--procs" || command[i] == "--gpus") {
+      ++i;
+    } else if (!command[i].starts_with("--procs=") && !command[i].starts_with("--gpus=")) {
+      rank.push_back(command[i]);
+    }
+  }
+  return rank;
+}
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : " ") + word;
+  return text;
+}
+
+int train_as_rank(const config::Loaded& loaded, const TrainArguments& arguments,
+                  const std::vector<std::string>& command) {
+  const int local_rank = dist::join_options_from_environment(dist::Backend::gloo).local_rank;
+  const at::Device device = resolve_device(
+      arguments.rank_device.empty() ? loaded.config.device : arguments.rank_device, local_rank);
+  const dist::JoinOptions join = dist::join_options_from_environment(
+      device.is_cuda() ? dist::Backend::nccl : dist::Backend::gloo);
+  log_as_rank(join.rank);
+  const dist::Mesh mesh = dist::join(join);
+  const char* local_size = std::getenv("LOCAL_WORLD_SIZE");
+  train::RunOptions options{.resume = arguments.resume,
+                            .stage = arguments.stage,
+                            .stop_after = arguments.stop_after,
+                            .command = joined(command),
+                            .device = device,
+                            .mesh = &mesh};
+  options.local_ranks = local_size != nullptr ? std::max(1, std::atoi(local_size)) : join.size;
+  options.directory = arguments.out.empty() ? std::filesystem::path("runs") / loaded.config.name
+                                            : std::filesystem::path(arguments.out);
+  return train::run(loaded, options);
+}
+
+int train(const ConfigArguments& config, const TrainArguments& arguments,
+          const std::vector<std::string>& command) {
+  const config::Loaded loaded = load(config);  // mistakes are told once, before any rank starts
+  const int ranks = std::max(arguments.gpus, arguments.processes);
+  if (ranks == 0 || std::getenv("WORLD_SIZE") != nullptr) {
+    return train_as_rank(loaded, arguments, command);
+  }
+  std::vector<std::string> rank = command_of_rank(command);
+  rank.insert(rank.end(), {"--rank-device", arguments.gpus > 0 ? "cuda" : "cpu"});
+  return dist::launch(ranks, rank);
+}
+
+}  // namespace
+
+void add_train(CLI::App& app, const Choose& choose, const std::vector<std::string>& command) {
+  CLI::App* verb = app.add_subcommand("train", "train, or go on with, the run of a config");
+  const auto config = add_config_arguments(*verb);
+  const auto arguments = std::make_shared<TrainArguments>();
+  verb->add_option("--resume", arguments->resume, "auto, never, or a checkpoint's folder");
+  verb->add_option("--out", arguments->out, "the run's folder (default: runs/NAME)");
+  verb->add_option("--stage", arguments->stage, "stop after this stage");
+  verb->add_option("--stop-after", arguments->stop_after,
+                   "stop after this step of the run, with a checkpoint, and leave with 75")
+      ->check(CLI::PositiveNumber);
+  CLI::Option* processes =
+      verb->add_option("--procs", arguments->processes, "CPU ranks to start on this machine")
+          ->check(CLI::Range(1, 1024));
+  verb->add_option("--gpus", arguments->gpus, "ranks to start on this machine, each with a GPU")
+      ->check(CLI::Range(1, 1024))
+      ->excludes(processes);
+  verb->add_option("--rank-device", arguments->rank_device)->group("");
+  verb->callback([=] { choose([=] { return train(*config, *arguments, command); }); });
+}
+
+}  // namespace tandem::cli

@@ -1,0 +1,25 @@
+#pragma once
+// The verbs of the command line: each adds its options to the parser and says what to run.
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "tandem/config/run_config.h"
+
+namespace tandem::cli {
+
+using Action = std::function<int()>;  // the exit code; errors are thrown
+using Choose = std::function<void(Action)>;
+
+void add_train(CLI::App& app, const Choose& choose, const std::vector<std::string>& command);
+void add_check(CLI::App& app, const Choose& choose);
+void add_config(CLI::App& app, const Choose& choose);
+void add_weights(CLI::App& app, const Choose& choose);  // import, export, verify
+void add_data(CLI::App& app, const Choose& choose);
+
+// The families, formats and tasks that a config may name.
+config::Tables tables();
+
+}  // namespace tandem::cli

@@ -1,0 +1,25 @@
+#include <algorithm>
+
+#include "tandem/base/error.h"
+#include "tandem/data/source.h"
+
+namespace tandem::data {
+
+std::vector<std::string> captions_of(const Source& source, std::int64_t samples) {
+  std::vector<std::string> captions;
+  const std::int64_t size = source.size(), count = std::min(size, samples);
+  for (std::int64_t i = 0; i < count; ++i) {
+    try {
+      // (size / count) * i without overflow for any size.
+      const auto index = static_cast<std::int64_t>(
+          static_cast<double>(size) / static_cast<double>(count) * static_cast<double>(i));
+      const Sample one = source.read(std::min(index, size - 1));
+      captions.insert(captions.end(), one.texts.begin(), one.texts.end());
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::data) throw;  // a bad sample is recorded when it is trained on
+    }
+  }
+  return captions;
+}
+
+}  // namespace tandem::data

@@ -1,0 +1,150 @@
+#include "tandem/train/experiment.h"
+
+#include <c10/core/GradMode.h>
+
+#include <algorithm>
+#include <set>
+
+#include "tandem/base/error.h"
+#include "tandem/base/log.h"
+#include "tandem/checkpoint/checkpoint.h"
+
+namespace tandem::train {
+namespace {
+
+constexpr std::int64_t max_captions = 50'000;
+
+std::vector<std::pair<std::string, double>> mix_of(const config::RunConfig& config,
+                                                   const config::StageConfig& stage) {
+  if (!stage.data.mix.empty()) return stage.data.mix;
+  if (stage.data.proportional) {
+    std::vector<std::pair<std::string, double>> all;
+    for (const config::SourceConfig& source : config.sources) all.emplace_back(source.name, 1.0);
+    return all;
+  }
+  if (config.sources.empty()) {
+    throw Error(ErrorKind::config, "[data] expected a source under data.sources; got none");
+  }
+  return {{config.sources.front().name, 1.0}};
+}
+
+std::set<std::string> names_in_use(const config::RunConfig& config) {
+  std::set<std::string> names;
+  for (const config::StageConfig& stage : config.stages) {
+    for (const auto& [name, weight] : mix_of(config, stage)) names.insert(name);
+  }
+  for (const config::EvalTask& task : config.eval.tasks) {
+    if (task.source.empty() && !config.sources.empty()) names.insert(config.sources.front().name);
+    if (!task.source.empty()) names.insert(task.source);
+  }
+  return names;
+}
+
+}  // namespace
+
+SourceMap open_sources(const config::RunConfig& config) {
+  const std::set<std::string> used = names_in_use(config);
+  SourceMap sources;
+  for (const config::SourceConfig& source : config.sources) {
+    if (!used.contains(source.name)) continue;
+    sources[source.name] = data::open_source(source.format, *source.settings);
+  }
+  return sources;
+}
+
+text::Tokenizer make_tokenizer(const config::RunConfig& config, const SourceMap& sources,
+                               const std::filesystem::path& kept) {
+  if (!config.model.tokenizer.empty()) return text::load_tokenizer(config.model.tokenizer);
+  if (config.model.vocabulary > 0) {
+    if (!kept.empty() && std::filesystem::exists(kept / "tokenizer.json")) {
+      return text::load_tokenizer(kept);
+    }
+    std::vector<std::string> captions;
+    std::set<std::string> done;
+    for (const config::StageConfig& stage : config.stages) {
+      for (const auto& [name, weight] : mix_of(config, stage)) {
+        if (!done.insert(name).second) continue;
+        const std::vector<std::string> some = data::captions_of(*sources.at(name), max_captions);
+        captions.insert(captions.end(), some.begin(), some.end());
+      }
+    }
+    text::Tokenizer made =
+        text::train_bpe(captions, static_cast<int>(config.model.vocabulary), text::BpeKind::clip);
+    log_info("tokenizer: " + std::to_string(made.vocab_size()) + " tokens, trained on " +
+             std::to_string(captions.size()) + " captions");
+    return made;
+  }
+  if (!config.model.pretrained.empty()) return text::load_tokenizer(config.model.pretrained);
+  throw Error(ErrorKind::config, "[model] expected a tokenizer; got none", "model.tokenizer",
+              "name a tokenizer.json, or set model.vocabulary to train one on the captions");
+}
+
+void load_into(models::Model& model, const std::map<std::string, at::Tensor>& tensors) {
+  const c10::NoGradGuard no_grad;
+  NamedTensors own = model.parameters();
+  const NamedTensors buffers = model.buffers();
+  own.insert(own.end(), buffers.begin(), buffers.end());
+  std::set<std::string> names;
+  for (auto& [name, tensor] : own) {
+    names.insert(name);
+    const auto it = tensors.find(name);
+    if (it == tensors.end()) {
+      throw Error(ErrorKind::data, "[weights] expected a tensor; got none", name);
+    }
+    if (it->second.sizes() != tensor.sizes()) {
+      const auto text = [](at::IntArrayRef sizes) {
+        std::string shape = "[";
+        for (const std::int64_t size : sizes) {
+          shape += (shape.size() > 1 ? ", " : "") + std::to_string(size);
+        }
+        return shape + "]";
+      };
+      throw Error(
+          ErrorKind::data,
+          "[weights] expected " + text(tensor.sizes()) + "; got " + text(it->second.sizes()), name);
+    }
+    tensor.copy_(it->second);
+  }
+  for (const auto& [name, tensor] : tensors) {
+    if (!names.contains(name)) {
+      throw Error(ErrorKind::data, "[weights] expected no such tensor in the model's weights",
+                  name);
+    }
+  }
+}
+
+Parts make_parts(const config::RunConfig& config, text::Tokenizer tokenizer) {
+  Parts parts;
+  parts.family = &models::family(config.model.family);
+  parts.settings = config.model.settings;
+  parts.tokenizer = std::make_shared<const text::Tokenizer>(std::move(tokenizer));
+  if (parts.family->fit_vocabulary) {
+    parts.family->fit_vocabulary(*parts.settings, *parts.tokenizer);
+  }
+  parts.model = parts.family->make(*parts.settings,
+                                   Key(static_cast<std::uint64_t>(config.seed)).fold("init"));
+  if (!config.model.pretrained.empty()) {
+    load_into(*parts.model,
+              parts.family->import_weights(checkpoint::load_weights(config.model.pretrained),
+                                           *parts.settings));
+  }
+  parts.processor = parts.family->processor(*parts.settings, parts.tokenizer);
+  return parts;
+}
+
+StageData stage_data(const config::RunConfig& config, std::size_t index, const SourceMap& sources) {
+  const config::StageConfig& stage = config.stages.at(index);
+  std::vector<std::shared_ptr<const data::Source>> used;
+  std::vector<data::MixPart> mix;
+  for (const auto& [name, weight] : mix_of(config, stage)) {
+    used.push_back(sources.at(name));
+    mix.push_back({.size = used.back()->size(), .weight = weight});
+  }
+  const auto kind =
+      stage.data.proportional ? data::Order::Mix::proportional : data::Order::Mix::weights;
+  return {std::move(used),
+          data::Order(data::data_key(static_cast<std::uint64_t>(config.seed), index),
+                      std::move(mix), kind, /*shuffle=*/true, stage.data.block)};
+}
+
+}  // namespace tandem::train

@@ -1,0 +1,270 @@
+// The loop of a stage, on a page: read, agree, forward and backward, update, report, evaluate,
+// save.
+
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/zeros.h>
+
+#include <chrono>
+
+#include "tandem/base/error.h"
+#include "tandem/base/log.h"
+#include "tandem/data/loader.h"
+#include "tandem/train/rules.h"
+#include "tandem/train/schedule.h"
+#include "train/late.h"
+#include "train/records.h"
+#include "train/session.h"
+#include "train/signals.h"
+#include "train/step.h"
+
+namespace tandem::train {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+data::LoaderOptions loader_options(const Session& session, const config::StageConfig& stage,
+                                   std::int64_t total) {
+  data::LoaderOptions options;
+  options.global_batch = stage.data.batch;
+  options.world_size = session.options.mesh->size();
+  options.rank = session.options.mesh->rank();
+  const std::int64_t share = std::max<std::int64_t>(1, stage.data.batch / options.world_size);
+  options.micro_batch =
+      stage.data.micro_batch > 0 ? std::min(stage.data.micro_batch, share) : share;
+  options.threads = static_cast<int>(session.config.loader.threads);
+  options.memory = session.config.loader.memory;
+  options.start_position = session.cursor.stage_step * stage.data.batch;
+  options.end_position = total * stage.data.batch;
+  options.pad_id = session.parts.processor.pad_id;
+  options.pin = session.options.device.is_cuda();
+  return options;
+}
+
+// One all-reduce a step: has any rank seen a signal, and how many samples were bad.
+struct Agreement {
+  int signal = 0;
+  std::int64_t bad = 0;
+};
+Agreement agree(const dist::Mesh& mesh, std::int64_t bad) {
+  at::Tensor flags = at::zeros({3}, at::kLong);
+  auto* values = flags.mutable_data_ptr<std::int64_t>();
+  const int seen = signal_seen();
+  values[0] = seen == 0 ? 0 : 1;
+  values[1] = seen;
+  values[2] = bad;
+  dist::all_reduce_sum(mesh, flags);
+  values = flags.mutable_data_ptr<std::int64_t>();
+  // Ranks may have seen different ones: the mean of SIGINT and SIGTERM is neither.
+  const int signal = values[0] == 0 ? 0
+                     : seen != 0    ? seen
+                                    : static_cast<int>(values[1] / values[0]);
+  return {signal, values[2]};
+}
+
+class StageLoop {
+ public:
+  StageLoop(Session& session, const config::StageConfig& stage)
+      : session_(session),
+        stage_(stage),
+        data_(stage_data(session.config, static_cast<std::size_t>(session.cursor.stage),
+                         session.sources)),
+        total_(total_steps(stage, data_.order.epoch_size())),
+        key_(Key(static_cast<std::uint64_t>(session.config.seed))
+                 .fold("train")
+                 .fold(static_cast<std::uint64_t>(session.cursor.stage))),
+        progress_(!session.leads()) {
+    NamedTensors parameters = session.parts.model->parameters();
+    const auto resolved = resolve_rules(stage, parameters);
+    for (std::size_t i = 0; i < parameters.size(); ++i) {
+      parameters[i].second.set_requires_grad(resolved[i].trained);
+    }
+    if (session.cursor.stage_step == 0) {
+      log_info("stage " + stage.name + ": " + std::to_string(total_) + " steps of " +
+               std::to_string(stage.data.batch) + " samples\n" + rules_table(stage, resolved));
+    }
+    optimizer_.emplace(stage.optimizer, resolved, parameters);
+    if (!session.optimizer_state.empty()) optimizer_->load(session.optimizer_state);
+    session.optimizer_state.clear();
+    sync_.emplace(*session.options.mesh, optimizer_->parameters());
+    for (const auto& [name, weight] : stage.losses) settings_.request.weights[name] = weight;
+    settings_.request.itc_chunk = stage.itc.chunk;
+    settings_.mesh = session.options.mesh;
+    settings_.device = session.options.device;
+    settings_.bf16 = session.config.precision == "bf16";
+    settings_.recompute = session.config.recompute;
+  }
+
+  int run() {
+    data::Loader loader(data_.sources, data_.order, session_.parts.processor.prepare,
+                        loader_options(session_, stage_, total_));
+    session_.parts.model->train(true);
+    started_ = Clock::now();
+    first_step_ = session_.cursor.stage_step;
+    while (session_.cursor.stage_step < total_) {
+      const auto step_start = Clock::now();
+      const data::StepBatches batches = loader.next();
+      const Agreement agreement =
+          agree(*session_.options.mesh, static_cast<std::int64_t>(batches.bad.size()));
+      if (agreement.signal != 0) {
+        pretend_signal(agreement.signal);
+        return leave(128 + agreement.signal);
+      }
+      record_bad(session_, batches, agreement.bad,
+                 (session_.cursor.stage_step + 1) * stage_.data.batch);
+      one_step(batches, step_start);
+      const std::int64_t limit = session_.options.stop_after;
+      if (limit > 0 && session_.cursor.step >= limit && session_.cursor.stage_step < total_) {
+        return leave(exit_code(ErrorKind::interrupted));
+      }
+    }
+    progress_.finish();
+    ++session_.cursor.stage;
+    session_.cursor.stage_step = 0;
+    save(session_, *optimizer_);
+    return 0;
+  }
+
+ private:
+  int leave(int code) {
+    settle();
+    progress_.finish();
+    save(session_, *optimizer_);
+    return code;
+  }
+
+  // A step whose numbers are still on their way from the device.
+  struct Pending {
+    report::Row row{};
+    std::vector<std::string> names{};
+    LateNumbers numbers;
+    std::vector<std::int64_t> positions{};
+    data::Waits wait{};
+  };
+
+  void one_step(const data::StepBatches& batches, Clock::time_point step_start) {
+    Cursor& cursor = session_.cursor;
+    const double lr = learning_rate(stage_.optimizer, cursor.stage_step, total_);
+    const Key key = key_.fold(static_cast<std::uint64_t>(cursor.stage_step));
+    const StepLosses losses = forward_backward(*session_.parts.model, batches.micro_batches,
+                                               settings_, *sync_, key, cursor.stage_step);
+    const Optimizer::Norm norm = optimizer_->step(lr, losses.front().second);
+    optimizer_->zero_grad();
+    models::StepContext ctx;
+    ctx.step = cursor.stage_step;
+    ctx.key = key;
+    ctx.mesh = session_.options.mesh;
+    session_.parts.model->after_step(ctx);
+    ++cursor.step;
+    ++cursor.stage_step;
+
+    std::vector<at::Tensor> numbers;
+    std::vector<std::string> names;
+    for (const auto& [name, value] : losses) {
+      names.push_back(name);
+      numbers.push_back(value);
+    }
+    numbers.insert(numbers.end(), {norm.norm, norm.broken});
+    Pending pending{.numbers = LateNumbers(numbers), .wait = batches.wait};
+    pending.names = std::move(names);
+    pending.row = {.step = cursor.step, .stage = stage_.name};
+    pending.row.values = {{"lr", lr},
+                          {"samples", static_cast<double>(cursor.stage_step * stage_.data.batch)},
+                          {"time.step", seconds_since(step_start)},
+                          {"time.wait", batches.wait.total}};
+    for (const Batch& batch : batches.micro_batches) {
+      pending.positions.insert(pending.positions.end(), batch.positions.begin(),
+                               batch.positions.end());
+    }
+    settle();
+    pending_.emplace(std::move(pending));
+    finish_step();
+  }
+
+  // Writes the row of the step that is pending. On a GPU that is the step before the one that was
+  // just launched, so that the host never waits for the device.
+  void settle(const std::vector<std::pair<std::string, double>>& more = {}) {
+    if (!pending_) return;
+    Pending pending = std::move(*pending_);
+    pending_.reset();
+    const std::vector<double> numbers = pending.numbers.read();
+    report::Row row{.step = pending.row.step, .stage = pending.row.stage};
+    for (std::size_t i = 0; i < pending.names.size(); ++i) {
+      row.values.emplace_back(pending.names[i], numbers[i]);
+    }
+    row.values.emplace_back("grad_norm", numbers[pending.names.size()]);
+    row.values.insert(row.values.end(), pending.row.values.begin(), pending.row.values.end());
+    row.values.insert(row.values.end(), more.begin(), more.end());
+    const bool broken = numbers.back() != 0;
+    session_.cursor.broken_in_row = broken ? session_.cursor.broken_in_row + 1 : 0;
+    if (broken) record_broken(session_, data_, row.step, pending.positions);
+    if (session_.metrics) session_.metrics->add(row);
+    show(numbers.front(), pending);
+    stop_when_broken(session_);
+  }
+
+  void show(double loss, const Pending& pending) {
+    const double elapsed = seconds_since(started_);
+    const auto done = static_cast<double>(session_.cursor.stage_step - first_step_);
+    waited_ += pending.wait.total;
+    report::Progress shown{.stage = stage_.name,
+                           .step = session_.cursor.stage_step,
+                           .total = total_,
+                           .loss = loss,
+                           .lr = pending.row.values.front().second};
+    shown.samples_per_second = done * static_cast<double>(stage_.data.batch) / elapsed;
+    shown.seconds_left = elapsed / done * static_cast<double>(total_ - shown.step);
+    shown.waiting = waited_ / elapsed;
+    shown.waited_for = pending.wait.read > pending.wait.prepare ? "reading" : "decoding";
+    progress_.show(shown);
+  }
+
+  // The row of the step carries what was measured after it.
+  void evaluate_now() {
+    session_.parts.model->train(false);
+    const auto metrics = evaluate(session_);
+    session_.parts.model->train(true);
+    settle(metrics);
+  }
+
+  void finish_step() {
+    const Cursor& cursor = session_.cursor;
+    const auto due = [&](std::int64_t every) {
+      return every > 0 && cursor.stage_step % every == 0;
+    };
+    const bool last = cursor.stage_step == total_;
+    if (!session_.config.eval.tasks.empty() && (last || due(session_.config.eval.every))) {
+      evaluate_now();
+    }
+    const bool saves = !last && due(session_.config.checkpoint.every);
+    // On a GPU the row of a step is written while the next one runs.
+    if (last || saves || !settings_.device.is_cuda()) settle();
+    if (saves) save(session_, *optimizer_);
+  }
+
+  Session& session_;
+  const config::StageConfig& stage_;
+  StageData data_;
+  std::int64_t total_, first_step_ = 0;
+  Key key_;
+  report::ProgressBar progress_;
+  std::optional<Pending> pending_{};
+  std::optional<Optimizer> optimizer_{};
+  std::optional<dist::GradSync> sync_{};
+  StepSettings settings_{};
+  Clock::time_point started_{};
+  double waited_ = 0;
+};
+
+}  // namespace
+
+int run_stage(Session& session) {
+  const config::StageConfig& stage =
+      session.config.stages.at(static_cast<std::size_t>(session.cursor.stage));
+  return StageLoop(session, stage).run();
+}
+
+}  // namespace tandem::train

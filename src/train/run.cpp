@@ -1,0 +1,180 @@
+// A run from its config: open everything, find where it stands, go through the stages.
+
+#include "tandem/train/run.h"
+
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
+#include <c10/core/GradMode.h>
+
+#include <algorithm>
+#include <sstream>
+#include <thread>
+
+#include "tandem/base/error.h"
+#include "tandem/base/log.h"
+#include "train/run_directory.h"
+#include "train/session.h"
+#include "train/signals.h"
+
+namespace tandem::train {
+namespace {
+
+int thread_count(const config::RunConfig& config, const RunOptions& options) {
+  if (config.threads > 0) return static_cast<int>(config.threads);
+  const int cores = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  return std::max(1, cores / std::max(1, options.local_ranks));
+}
+
+// What transformers needs beside the weights, so that a checkpoint's folder loads as it is.
+std::vector<std::pair<std::string, std::string>> model_files(const Parts& parts) {
+  std::vector<std::pair<std::string, std::string>> files{
+      {"config.json", parts.family->to_config_json(*parts.settings)}};
+  for (const auto& file : parts.tokenizer->files()) files.push_back(file);
+  if (parts.family->processor_files) {
+    for (const auto& file : parts.family->processor_files(*parts.settings)) files.push_back(file);
+  }
+  return files;
+}
+
+// The checkpoint that the run goes on from, on rank 0; nothing on the others.
+std::optional<checkpoint::State> find_state(Session& session) {
+  if (!session.leads()) return {};
+  if (session.options.resume == "auto" || session.options.resume == "never") {
+    return session.checkpointer->newest_good();
+  }
+  return checkpoint::Checkpointer::load(session.options.resume);
+}
+
+// Rank 0's tensors on every rank; `like` says names and shapes.
+void share(const dist::Mesh& mesh, const NamedTensors& tensors) {
+  const c10::NoGradGuard no_grad;
+  for (const auto& [name, tensor] : tensors) {
+    at::Tensor whole = tensor.detach();
+    dist::broadcast(mesh, whole, 0);
+  }
+}
+
+// Names and shapes of fp32 tensors as text, and empty tensors from it.
+std::string outline_of(const NamedTensors& tensors) {
+  std::string outline;
+  for (const auto& [name, tensor] : tensors) {
+    outline += name;
+    for (const std::int64_t size : tensor.sizes()) outline += " " + std::to_string(size);
+    outline += "\n";
+  }
+  return outline;
+}
+
+NamedTensors tensors_of(const std::string& outline) {
+  NamedTensors tensors;
+  std::istringstream lines(outline);
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string name;
+    words >> name;
+    std::vector<std::int64_t> sizes;
+    for (std::int64_t size = 0; words >> size;) sizes.push_back(size);
+    tensors.emplace_back(name, at::empty(sizes, at::kFloat));
+  }
+  return tensors;
+}
+
+// Puts the session where the newest good checkpoint stands.
+void resume(Session& session) {
+  const std::optional<checkpoint::State> state = find_state(session);
+  const std::string text =
+      dist::all_gather_text(*session.options.mesh, state ? state->json : std::string()).at(0);
+  if (state) load_into(*session.parts.model, {state->model.begin(), state->model.end()});
+  share(*session.options.mesh, session.parts.model->parameters());
+  share(*session.options.mesh, session.parts.model->buffers());
+  if (text.empty()) return;
+  session.cursor = cursor_of(text);
+  session.saved_step = session.cursor.step;
+  if (session.cursor.stage_step > 0) {
+    const std::string outline =
+        dist::all_gather_text(*session.options.mesh,
+                              state ? outline_of(state->optimizer) : std::string())
+            .at(0);
+    session.optimizer_state = state ? state->optimizer : tensors_of(outline);
+    share(*session.options.mesh, session.optimizer_state);
+  }
+  log_info("resuming after step " + std::to_string(session.cursor.step));
+  const std::string changed = environment_difference(text, session.environment);
+  if (!changed.empty()) {
+    log_warning("the bits may differ from those of an uninterrupted run: " + changed);
+  }
+}
+
+std::size_t stages_wanted(const config::RunConfig& config, const std::string& last) {
+  if (last.empty()) return config.stages.size();
+  for (std::size_t i = 0; i < config.stages.size(); ++i) {
+    if (config.stages[i].name == last) return i + 1;
+  }
+  std::string known;
+  for (const config::StageConfig& stage : config.stages) known += " " + stage.name;
+  throw Error(ErrorKind::config, "[run] expected a stage of" + known + "; got '" + last + "'",
+              "--stage");
+}
+
+int run_stages(Session& session, std::size_t wanted) {
+  if (session.cursor.stage >= static_cast<std::int64_t>(wanted)) {
+    log_info("the run is complete: " + std::to_string(session.cursor.step) + " steps in " +
+             session.options.directory.string());
+    return 0;
+  }
+  while (session.cursor.stage < static_cast<std::int64_t>(wanted)) {
+    const int code = run_stage(session);
+    if (code != 0) {
+      log_info("stopped after step " + std::to_string(session.cursor.step) +
+               "; the same command goes on");
+      return code;
+    }
+  }
+  log_info("done: " + std::to_string(session.cursor.step) + " steps in " +
+           session.options.directory.string());
+  return 0;
+}
+
+}  // namespace
+
+int run(const config::Loaded& loaded, const RunOptions& options) {
+  const config::RunConfig& config = loaded.config;
+  const std::size_t wanted = stages_wanted(config, options.stage);
+  std::optional<RunLock> lock;
+  const bool leads = options.mesh->rank() == 0;
+  if (leads) {
+    refuse_other_run(loaded, options);
+    lock.emplace(options.directory);
+    log_to_file(options.directory / "log.txt");
+  }
+  const int threads = thread_count(config, options);
+  at::set_num_threads(threads);
+  if (config.deterministic) at::globalContext().setDeterministicAlgorithms(true, false);
+  watch_signals();
+
+  Session session{.config = config, .options = options};
+  session.environment = environment_of(options, threads);
+  session.sources = open_sources(config);
+  session.parts = make_parts(config, make_tokenizer(config, session.sources, options.directory));
+  session.parts.model->to(options.device);
+  if (leads) {
+    write_run_files(loaded, options, session.environment);
+    text::save_tokenizer_json(*session.parts.tokenizer, options.directory / "tokenizer.json");
+    session.model_files = model_files(session.parts);
+    session.checkpointer = std::make_unique<checkpoint::Checkpointer>(
+        options.directory / "checkpoints", config.checkpoint.keep,
+        [](const std::string& line) { log_info(line); });
+  }
+  resume(session);
+  if (leads) {
+    session.metrics = std::make_unique<report::MetricsFile>(options.directory / "metrics.jsonl",
+                                                            session.cursor.step);
+    for (const char* name : {"bad_samples.jsonl", "broken_steps.jsonl"}) {
+      report::keep_lines_until(options.directory / name, session.cursor.step);
+    }
+  }
+  return run_stages(session, wanted);
+}
+
+}  // namespace tandem::train

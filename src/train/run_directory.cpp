@@ -1,0 +1,85 @@
+#include "train/run_directory.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+
+#include "tandem/base/error.h"
+
+namespace tandem::train {
+namespace {
+
+std::string text_of(const std::filesystem::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+void write_text(const std::filesystem::path& path, const std::string& text) {
+  std::ofstream out(path, std::ios::binary | std::ios::trunc);
+  out << text;
+  out.close();
+  if (!out) throw Error(ErrorKind::io, "[run] cannot be written", path.string());
+}
+
+}  // namespace
+
+RunLock::RunLock(const std::filesystem::path& directory) {
+  std::error_code error;
+  std::filesystem::create_directories(directory, error);
+  if (error) throw Error(ErrorKind::io, "[run] " + error.message(), directory.string());
+  const std::filesystem::path path = directory / "lock";
+  descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (descriptor_ < 0) throw Error(ErrorKind::io, std::strerror(errno), path.string());
+  if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
+    const std::string owner = text_of(path);
+    ::close(descriptor_);
+    throw Error(ErrorKind::config,
+                "[run] expected a folder that no process trains in; got one of " + owner,
+                directory.string(), "wait for it, or name another with --out");
+  }
+  const std::string mine = "process " + std::to_string(::getpid());
+  if (::ftruncate(descriptor_, 0) != 0 ||
+      ::write(descriptor_, mine.data(), mine.size()) != static_cast<ssize_t>(mine.size())) {
+    ::close(descriptor_);
+    throw Error(ErrorKind::io, std::strerror(errno), path.string());
+  }
+}
+
+RunLock::~RunLock() { ::close(descriptor_); }
+
+void refuse_other_run(const config::Loaded& loaded, const RunOptions& options) {
+  const std::filesystem::path path = options.directory / "resolved.yaml";
+  if (!std::filesystem::exists(path)) return;
+  if (options.resume == "never") {
+    throw Error(ErrorKind::config,
+                "[run] expected a new folder with --resume never; got one that holds a run",
+                options.directory.string(),
+                "leave --resume out to go on, or name another with --out");
+  }
+  const auto differences = config::resume_differences(text_of(path), loaded.resolved);
+  if (differences.empty()) return;
+  std::string list;
+  for (const std::string& one : differences) list += "\n  " + one;
+  throw Error(
+      ErrorKind::config,
+      "[run] expected the config that this run was started with; got other values:" + list + "\n",
+      options.directory.string(),
+      "give the old values back to go on with it, or start another run with --out DIR or "
+      "name=NAME");
+}
+
+void write_run_files(const config::Loaded& loaded, const RunOptions& options,
+                     const std::string& environment) {
+  write_text(options.directory / "resolved.yaml", loaded.resolved);
+  write_text(options.directory / "command.txt", options.command + "\n");
+  write_text(options.directory / "env.json", environment + "\n");
+}
+
+}  // namespace tandem::train

@@ -1,0 +1,64 @@
+#pragma once
+// What a run holds while it goes: everything that a stage needs and everything that a checkpoint
+// saves.
+
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "tandem/checkpoint/checkpoint.h"
+#include "tandem/report/metrics.h"
+#include "tandem/report/progress.h"
+#include "tandem/train/experiment.h"
+#include "tandem/train/optimizer.h"
+#include "tandem/train/run.h"
+
+namespace tandem::train {
+
+// Where a run stands; state.json of a checkpoint.
+struct Cursor {
+  std::int64_t step = 0;           // over the whole run
+  std::int64_t stage = 0;          // index
+  std::int64_t stage_step = 0;     // steps of the stage that are done
+  std::int64_t bad = 0;            // bad samples so far
+  std::int64_t broken_in_row = 0;  // steps in a row whose loss or gradient was not finite
+};
+std::string json_of(const Cursor& cursor, const std::string& environment);
+Cursor cursor_of(const std::string& json);
+// The threads, ranks, processor and build that the bits depend on, as JSON.
+std::string environment_of(const RunOptions& options, int threads);
+// What changed between two environments, for a warning; empty: nothing.
+std::string environment_difference(const std::string& json, const std::string& environment);
+
+struct Session {
+  const config::RunConfig& config;
+  const RunOptions& options;
+  SourceMap sources{};
+  Parts parts{};
+  Cursor cursor{};
+  NamedTensors optimizer_state{};  // of a checkpoint in the middle of a stage; else empty
+  std::string environment{};
+  // Only on rank 0.
+  std::unique_ptr<checkpoint::Checkpointer> checkpointer{};
+  std::unique_ptr<report::MetricsFile> metrics{};
+  std::vector<std::pair<std::string, std::string>> model_files{};  // config.json, tokenizer.json
+
+  std::int64_t saved_step = -1;  // of the last commit
+
+  bool leads() const { return options.mesh->rank() == 0; }
+};
+
+// Commits where the session stands, unless it is the last commit already. All ranks call it.
+void save(Session& session, const Optimizer& optimizer);
+
+// From session.cursor.stage_step to the end of the stage, which is committed as the start of the
+// next one. 0, or the exit code of what stopped it (RunOptions).
+int run_stage(Session& session);
+
+// The evaluations that the config names, as "eval.SOURCE.TASK.METRIC" (the source is left out when
+// it is the first); also written to eval/step-N.json by rank 0.
+std::vector<std::pair<std::string, double>> evaluate(Session& session);
+
+}  // namespace tandem::train

@@ -1,0 +1,70 @@
+#include "tandem/report/metrics.h"
+
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <fstream>
+#include <limits>
+#include <sstream>
+
+#include "tandem/report/progress.h"
+
+using namespace tandem::report;
+
+namespace {
+
+std::filesystem::path fresh_file() {
+  const auto path = std::filesystem::temp_directory_path() /
+                    ("tandem_metrics_" + std::to_string(::getpid()) + ".jsonl");
+  std::filesystem::remove(path);
+  return path;
+}
+
+std::string text_of(const std::filesystem::path& path) {
+  std::ifstream in(path);
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+}  // namespace
+
+TEST_CASE("a row keeps its order and the shortest form of its numbers") {
+  CHECK(json_of({3, "a", {{"loss", 0.1}, {"lr", 1e-05}, {"samples", 192}}}) ==
+        R"({"step":3,"stage":"a","loss":0.1,"lr":1e-05,"samples":192})");
+}
+
+TEST_CASE("numbers that are not finite are words") {
+  const double inf = std::numeric_limits<double>::infinity();
+  CHECK(json_of({1, "a", {{"x", -inf}, {"y", std::numeric_limits<double>::quiet_NaN()}}}) ==
+        R"({"step":1,"stage":"a","x":"-inf","y":"nan"})");
+}
+
+TEST_CASE("a resumed file drops the steps that come again and a line that was cut") {
+  const auto path = fresh_file();
+  {
+    MetricsFile file(path, 0);
+    for (const int step : {1, 2, 3}) file.add({step, "a", {{"loss", step}}});
+  }
+  std::ofstream(path, std::ios::app) << R"({"step":4,"st)";
+  MetricsFile file(path, 2);
+  file.add({3, "a", {{"loss", 30}}});
+  CHECK(text_of(path) ==
+        "{\"step\":1,\"stage\":\"a\",\"loss\":1}\n{\"step\":2,\"stage\":\"a\",\"loss\":2}\n"
+        "{\"step\":3,\"stage\":\"a\",\"loss\":30}\n");
+  std::filesystem::remove(path);
+}
+
+TEST_CASE("the line of progress says what a person asks for") {
+  CHECK(
+      line_of({.stage = "contrast",
+               .step = 12,
+               .total = 100,
+               .loss = 2.5,
+               .lr = 0.001,
+               .samples_per_second = 410.4,
+               .seconds_left = 75,
+               .waiting = 0.123,
+               .waited_for = "decoding"}) ==
+      "contrast 12/100  loss 2.5000  lr 0.001  410 samples/s  1:15 left  12 % waiting (decoding)");
+}
