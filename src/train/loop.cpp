@@ -76,7 +76,8 @@ class StageLoop {
         key_(Key(static_cast<std::uint64_t>(session.config.seed))
                  .fold("train")
                  .fold(static_cast<std::uint64_t>(session.cursor.stage))),
-        progress_(!session.leads()) {
+        progress_(!session.leads()),
+        lane_(session.options.device) {
     NamedTensors parameters = session.parts.model->parameters();
     const auto resolved = resolve_rules(stage, parameters);
     for (std::size_t i = 0; i < parameters.size(); ++i) {
@@ -93,6 +94,7 @@ class StageLoop {
     for (const auto& [name, weight] : stage.losses) settings_.request.weights[name] = weight;
     settings_.request.itc_chunk = stage.itc.chunk;
     settings_.mesh = session.options.mesh;
+    settings_.lane = &lane_;
     settings_.device = session.options.device;
     settings_.bf16 = session.config.precision == "bf16";
     settings_.recompute = session.config.recompute;
@@ -251,6 +253,7 @@ class StageLoop {
   std::int64_t total_, first_step_ = 0;
   Key key_;
   report::ProgressBar progress_;
+  CopyLane lane_;
   std::optional<Pending> pending_{};
   std::optional<Optimizer> optimizer_{};
   std::optional<dist::GradSync> sync_{};

@@ -116,7 +116,9 @@ StepLosses forward_backward(models::Model& model, const std::vector<Batch>& micr
                             std::int64_t step) {
   const std::map<std::string, double> counts = global_counts(model, micro_batches, settings);
   std::vector<Batch> batches;
-  for (const Batch& batch : micro_batches) batches.push_back(to(batch, settings.device));
+  // All copies start at once, beside what the device still computes of the step before.
+  for (const Batch& batch : micro_batches) settings.lane->push(batch);
+  for (std::size_t i = 0; i < micro_batches.size(); ++i) batches.push_back(settings.lane->pop());
   const Pass pass(model, settings, key, step);
   const auto solution = pass.solve(batches);
   std::map<std::string, at::Tensor> sums;

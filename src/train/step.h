@@ -11,12 +11,14 @@
 
 #include "tandem/dist/mesh.h"
 #include "tandem/models/model.h"
+#include "tandem/tensor/device.h"
 
 namespace tandem::train {
 
 struct StepSettings {
   models::LossRequest request{};
   const dist::Mesh* mesh = nullptr;
+  CopyLane* lane = nullptr;  // to the model's device
   at::Device device{at::kCPU};
   bool bf16 = false, recompute = false;
 };
