@@ -5,6 +5,7 @@
 #include "tandem/base/error.h"
 #include "tandem/base/log.h"
 #include "tandem/data/webdataset.h"
+#include "tandem/data/world/baselines.h"
 #include "tandem/text/kinds.h"
 #include "tandem/train/experiment.h"
 
@@ -66,6 +67,31 @@ void add_index(CLI::App& data, const Choose& choose) {
   });
 }
 
+void print_scores(const char* name, const data::world::RetrievalScores& s) {
+  std::printf(
+      "{\"reader\": \"%s\", \"image_to_text.r1\": %.4f, \"text_to_image.r1\": %.4f, "
+      "\"hard.image_to_text\": %.4f, \"hard.text_to_image\": %.4f}\n",
+      name, s.text_at_1, s.picture_at_1, s.hard_text, s.hard_picture);
+}
+
+// What the figures of a model on the world stand between.
+void add_baselines(CLI::App& data, const Choose& choose) {
+  CLI::App* verb = data.add_subcommand(
+      "baselines", "retrieval on the built-in world by an oracle and by a bag of attributes");
+  const auto rules = std::make_shared<data::world::SceneRules>();
+  verb->add_option("--max-objects", rules->max_objects, "as in the source's settings")
+      ->check(CLI::Range(2, data::world::kMaxObjects));
+  verb->add_option("--seed", rules->seed, "as in the source's settings");
+  verb->callback([=] {
+    choose([=] {
+      const data::world::WorldBaselines baselines = data::world::world_baselines(*rules);
+      print_scores("oracle", baselines.oracle);
+      print_scores("bag of attributes", baselines.bag_of_attributes);
+      return 0;
+    });
+  });
+}
+
 }  // namespace
 
 void add_data(CLI::App& app, const Choose& choose) {
@@ -73,6 +99,7 @@ void add_data(CLI::App& app, const Choose& choose) {
   verb->require_subcommand(1);
   add_make(*verb, choose);
   add_index(*verb, choose);
+  add_baselines(*verb, choose);
 }
 
 }  // namespace tandem::cli
