@@ -11,8 +11,8 @@ Tokenizer train_tokenizer(std::string_view kind, std::span<const std::string> li
   if (kind == "clip") return train_bpe(lines, vocab_size, BpeKind::clip);
   if (kind == "gpt2") return train_bpe(lines, vocab_size, BpeKind::gpt2);
   if (kind == "wordpiece") return train_wordpiece(lines, vocab_size);
-  throw Error(ErrorKind::config, "[text] expected a kind of clip, gpt2, wordpiece; got '" +
-                                     std::string(kind) + "'");
+  throw Error(ErrorKind::config,
+              "[text] expected a kind of clip, gpt2, wordpiece; got '" + std::string(kind) + "'");
 }
 
 }  // namespace tandem::text
