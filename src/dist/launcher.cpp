@@ -26,6 +26,7 @@ using Clock = std::chrono::steady_clock;
 constexpr int lost_code = 75, interrupted_code = 130;
 
 struct Child {
+  int rank = 0;
   pid_t pid = 0;
   bool running = true;
 };
@@ -180,7 +181,7 @@ class Job {
       become(rank, parent, master.fd.get(), signals_.before(), const_cast<char**>(arguments.data()),
              const_cast<char**>(variables.data()));
     setpgid(pid, pid);  // here as well: a signal may come before the child has done it
-    children_.push_back({pid});
+    children_.push_back({rank, pid});
   }
 
   long left() const {
@@ -215,14 +216,19 @@ class Job {
       if (got < 0) status = W_EXITCODE(lost_code, 0);
       child.running = false;
       kill(-child.pid, SIGKILL);  // what it started itself
-      judge(status);
+      judge(child, status);
     }
   }
 
-  void judge(int status) {
+  void judge(const Child& child, int status) {
     const int code = WIFEXITED(status) ? WEXITSTATUS(status) : lost_code;
     if (killed_ || code == 0) return;
-    if (WIFSIGNALED(status)) signalled_ = true;
+    if (WIFSIGNALED(status)) {
+      signalled_ = true;
+      // It cannot say so itself, and the others know it only once they have all met.
+      tell("rank " + std::to_string(child.rank) + " (process " + std::to_string(child.pid) +
+           ") was killed by signal " + std::to_string(WTERMSIG(status)));
+    }
     if (code == lost_code)
       left_lost_ = true;
     else if (own_code_ == 0)
@@ -232,6 +238,11 @@ class Job {
     const Clock::time_point limit =
         Clock::now() + (code == lost_code ? options_.grace : options_.patience);
     deadline_ = deadline_ ? std::min(*deadline_, limit) : limit;
+  }
+
+  static void tell(const std::string& text) {
+    const std::string line = "tandem: [dist] " + text + "\n";
+    (void)!write(STDERR_FILENO, line.data(), line.size());
   }
 
   int code() const {
