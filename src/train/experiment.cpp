@@ -8,6 +8,7 @@
 #include "tandem/base/error.h"
 #include "tandem/base/log.h"
 #include "tandem/checkpoint/checkpoint.h"
+#include "tandem/train/rules.h"
 
 namespace tandem::train {
 namespace {
@@ -130,6 +131,34 @@ Parts make_parts(const config::RunConfig& config, text::Tokenizer tokenizer) {
   }
   parts.processor = parts.family->processor(*parts.settings, parts.tokenizer);
   return parts;
+}
+
+void check_stages(const config::RunConfig& config, const models::Model& model, int ranks) {
+  std::string problems;
+  const auto complain = [&](const config::StageConfig& stage, const std::string& text) {
+    problems += "\n  stages." + stage.name + text;
+  };
+  const std::vector<std::string> known = model.losses_known();
+  for (const config::StageConfig& stage : config.stages) {
+    try {
+      resolve_rules(stage, model.parameters());
+    } catch (const Error& error) {
+      complain(stage, ".train: " + error.message());
+    }
+    for (const auto& [name, weight] : stage.losses) {
+      if (std::find(known.begin(), known.end(), name) != known.end()) continue;
+      std::string all;
+      for (const std::string& one : known) all += (all.empty() ? "" : ", ") + one;
+      complain(stage, ".losses: expected a loss of the model (" + all + "); got '" + name + "'");
+    }
+    if (stage.data.batch % ranks != 0) {
+      complain(stage, ".data.batch: expected a batch that " + std::to_string(ranks) +
+                          " ranks divide; got " + std::to_string(stage.data.batch));
+    }
+  }
+  if (problems.empty()) return;
+  throw Error(ErrorKind::config, "[stages] the config does not fit the model:" + problems + "\n",
+              "", "`tandem check CONFIG` prints the parameters that each rule catches");
 }
 
 StageData stage_data(const config::RunConfig& config, std::size_t index, const SourceMap& sources) {

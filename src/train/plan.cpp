@@ -39,16 +39,7 @@ std::string stage_plan(const config::RunConfig& config, std::size_t index, const
   const std::int64_t micro =
       stage.data.micro_batch > 0 ? std::min(stage.data.micro_batch, share) : share;
   std::string losses;
-  const std::vector<std::string> known = parts.model->losses_known();
-  for (const auto& [name, weight] : stage.losses) {
-    if (std::find(known.begin(), known.end(), name) == known.end()) {
-      throw Error(ErrorKind::config,
-                  "[plan] expected a loss of the model; got '" + name + "', nearest: '" +
-                      config::nearest(name, known) + "'",
-                  "stages." + stage.name + ".losses");
-    }
-    losses += (losses.empty() ? "" : " + ") + name;
-  }
+  for (const auto& [name, weight] : stage.losses) losses += (losses.empty() ? "" : " + ") + name;
   std::string text = "stage " + stage.name + ": " + losses + "\n" + rules_table(stage, resolved);
   for (std::size_t i = 0; i < data.sources.size(); ++i) {
     text += "  source of " + std::to_string(data.sources[i]->size()) + " samples\n";
@@ -70,6 +61,7 @@ std::string plan(const config::RunConfig& config, int ranks) {
   const Parts parts = make_parts(config, make_tokenizer(config, sources, {}));
   std::string text = "run " + config.name + ": " + config.model.family + ", vocabulary of " +
                      std::to_string(parts.tokenizer->vocab_size()) + "\n";
+  check_stages(config, *parts.model, ranks);
   for (std::size_t i = 0; i < config.stages.size(); ++i) {
     text += stage_plan(config, i, sources, parts, ranks);
   }

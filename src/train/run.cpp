@@ -157,6 +157,7 @@ int run(const config::Loaded& loaded, const RunOptions& options) {
   session.environment = environment_of(options, threads);
   session.sources = open_sources(config);
   session.parts = make_parts(config, make_tokenizer(config, session.sources, options.directory));
+  check_stages(config, *session.parts.model, options.mesh->size());
   session.parts.model->to(options.device);
   if (leads) {
     write_run_files(loaded, options, session.environment);

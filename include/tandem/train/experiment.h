@@ -42,6 +42,11 @@ Parts make_parts(const config::RunConfig& config, text::Tokenizer tokenizer);
 // missing, surplus or of another shape.
 void load_into(models::Model& model, const std::map<std::string, at::Tensor>& tensors);
 
+// Every stage against the model, before anything is trained: rules that catch nothing, losses that
+// the model does not have, batches that the ranks do not divide. One Error(config) with all of
+// them.
+void check_stages(const config::RunConfig& config, const models::Model& model, int ranks);
+
 // A stage's sources in the order of its mix, and the order over them.
 struct StageData {
   std::vector<std::shared_ptr<const data::Source>> sources{};
