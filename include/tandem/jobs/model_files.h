@@ -1,0 +1,40 @@
+#pragma once
+// A model as a directory: what transformers reads and what a checkpoint's folder holds.
+
+#include <ATen/core/Tensor.h>
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "tandem/models/model.h"
+
+namespace tandem::jobs {
+
+// config.json, understood, and the weights beside it under our names.
+struct ModelFiles {
+  const models::Family* family = nullptr;
+  std::unique_ptr<Settings> settings;
+  std::map<std::string, at::Tensor> weights;  // in the types of the file
+};
+
+// The folder itself, or the newest checkpoint of a run. Throws Error(config) when neither is there.
+std::filesystem::path model_directory(const std::filesystem::path& path);
+
+// `fallback`: the class to take where config.json names none. Throws Error(config) for a
+// config.json that is missing, broken or of an unknown class; Error(data) for weights that cannot
+// be read.
+ModelFiles read_model(const std::filesystem::path& directory, const std::string& fallback = {});
+
+// Makes the model and gives it the weights. Throws Error(data) naming every tensor that does not
+// fit.
+std::unique_ptr<models::Model> make_model(const ModelFiles& files);
+
+// Writes a Hugging Face directory: config.json, model.safetensors (names of transformers, numbers
+// and types as they were), the tokenizer's files and preprocessor_config.json. `out` is made; it
+// must be absent or empty (Error(config)). Both verbs do the same from either side.
+void export_model(const std::filesystem::path& model, const std::filesystem::path& out);
+void import_model(const std::filesystem::path& directory, const std::filesystem::path& out);
+
+}  // namespace tandem::jobs

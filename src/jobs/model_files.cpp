@@ -1,0 +1,155 @@
+#include "tandem/jobs/model_files.h"
+
+#include <algorithm>
+#include <array>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "tandem/base/error.h"
+#include "tandem/checkpoint/checkpoint.h"
+#include "tandem/models/weights.h"
+
+namespace tandem::jobs {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+// Beside the weights in a Hugging Face directory; copied as they are.
+constexpr std::array<const char*, 8> tokenizer_files{"tokenizer.json",
+                                                     "tokenizer_config.json",
+                                                     "special_tokens_map.json",
+                                                     "added_tokens.json",
+                                                     "vocab.json",
+                                                     "merges.txt",
+                                                     "vocab.txt",
+                                                     "chat_template.jinja"};
+
+std::string read_text(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  if (!file || file.bad()) throw Error(ErrorKind::io, "[model] cannot be read", path.string());
+  return text;
+}
+
+void write_text(const fs::path& path, const std::string& text) {
+  std::ofstream file(path, std::ios::binary);
+  file << text;
+  file.flush();
+  if (!file) throw Error(ErrorKind::io, "[model] cannot be written", path.string());
+}
+
+// The class that config.json names and this build knows.
+const models::Family& family_of(const std::string& config, const std::string& fallback,
+                                const std::string& where) {
+  const json root = json::parse(config, nullptr, /*allow_exceptions=*/false);
+  if (!root.is_object()) throw Error(ErrorKind::config, "[model] expected a JSON map", where);
+  std::vector<std::string> names;
+  const auto listed = root.find("architectures");
+  if (listed != root.end() && listed->is_array()) {
+    for (const json& name : *listed) {
+      if (name.is_string()) names.push_back(name.get<std::string>());
+    }
+  }
+  if (names.empty() && !fallback.empty()) names.push_back(fallback);
+  std::string tried;
+  for (const std::string& name : names) {
+    if (const auto* family = models::family_of_architecture(name)) return *family;
+    tried += (tried.empty() ? "" : ", ") + name;
+  }
+  std::string known;
+  for (const auto& family : models::families()) {
+    for (const auto& name : family.architectures) known += (known.empty() ? "" : ", ") + name;
+  }
+  throw Error(ErrorKind::config,
+              "[model] expected a class of " + known + "; got " +
+                  (tried.empty() ? "no architectures" : tried),
+              where);
+}
+
+void make_empty_directory(const fs::path& out) {
+  std::error_code error;
+  if (fs::exists(out, error) && (!fs::is_directory(out, error) || !fs::is_empty(out, error))) {
+    throw Error(ErrorKind::config, "[export] expected a new or empty directory", out.string());
+  }
+  fs::create_directories(out, error);
+  if (error) throw Error(ErrorKind::io, "[export] " + error.message(), out.string());
+}
+
+}  // namespace
+
+fs::path model_directory(const fs::path& path) {
+  std::error_code error;
+  if (fs::exists(path / "config.json", error)) return path;
+  std::vector<fs::path> steps;
+  for (const auto& entry : fs::directory_iterator(path / "checkpoints", error)) {
+    const std::string name = entry.path().filename().string();
+    // step-NNNNNN: no step-N.tmp.X and no step-N.broken-K
+    if (name.rfind("step-", 0) == 0 && name.find('.') == std::string::npos &&
+        fs::exists(entry.path() / "config.json", error)) {
+      steps.push_back(entry.path());
+    }
+  }
+  if (steps.empty()) {
+    throw Error(ErrorKind::config,
+                "[model] expected a run, a checkpoint or a Hugging Face directory", path.string(),
+                "a folder with config.json and *.safetensors");
+  }
+  return *std::max_element(steps.begin(), steps.end(), [](const fs::path& a, const fs::path& b) {
+    const std::string x = a.filename().string(), y = b.filename().string();
+    return x.size() != y.size() ? x.size() < y.size() : x < y;  // more digits, larger step
+  });
+}
+
+ModelFiles read_model(const fs::path& directory, const std::string& fallback) {
+  const fs::path config = directory / "config.json";
+  std::error_code error;
+  if (!fs::is_regular_file(config, error)) {
+    throw Error(ErrorKind::config, "[model] expected a config.json", directory.string());
+  }
+  const std::string text = read_text(config);
+  ModelFiles files;
+  files.family = &family_of(text, fallback, config.string());
+  files.settings = files.family->from_config_json(text);
+  const fs::path processor = directory / "preprocessor_config.json";
+  if (files.family->read_processor_file && fs::is_regular_file(processor, error)) {
+    files.family->read_processor_file(*files.settings, read_text(processor));
+  }
+  files.weights = checkpoint::load_weights(directory);
+  return files;
+}
+
+std::unique_ptr<models::Model> make_model(const ModelFiles& files) {
+  auto weights = files.family->import_weights(files.weights, *files.settings);
+  auto model = files.family->make(*files.settings, Key(0));
+  models::assign_weights(*model, weights);
+  return model;
+}
+
+void export_model(const fs::path& model, const fs::path& out) {
+  const fs::path directory = model_directory(model);
+  const ModelFiles files = read_model(directory);
+  const auto weights = files.family->import_weights(files.weights, *files.settings);
+  models::assign_weights(*files.family->make(*files.settings, Key(0)), weights);  // complete?
+  make_empty_directory(out);
+  write_text(out / "config.json", read_text(directory / "config.json"));
+  for (const auto& [name, text] : files.family->processor_files(*files.settings)) {
+    std::error_code error;
+    const bool there = fs::is_regular_file(directory / name, error);
+    write_text(out / name, there ? read_text(directory / name) : text);
+  }
+  for (const char* name : tokenizer_files) {
+    std::error_code error;
+    if (fs::is_regular_file(directory / name, error)) {
+      write_text(out / name, read_text(directory / name));
+    }
+  }
+  save_safetensors(out / "model.safetensors", NamedTensors(weights.begin(), weights.end()),
+                   {{"format", "pt"}});
+}
+
+void import_model(const fs::path& directory, const fs::path& out) { export_model(directory, out); }
+
+}  // namespace tandem::jobs
