@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <array>
-#include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <vector>
 
 #include "tandem/base/error.h"
+#include "tandem/base/files.h"
+#include "tandem/base/json.h"
 #include "tandem/checkpoint/checkpoint.h"
 #include "tandem/models/weights.h"
 
@@ -27,24 +27,19 @@ constexpr std::array<const char*, 8> tokenizer_files{"tokenizer.json",
                                                      "vocab.txt",
                                                      "chat_template.jinja"};
 
-std::string read_text(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  if (!file || file.bad()) throw Error(ErrorKind::io, "[model] cannot be read", path.string());
-  return text;
-}
+constexpr std::int64_t longest_text = std::int64_t{64} << 20;
 
-void write_text(const fs::path& path, const std::string& text) {
-  std::ofstream file(path, std::ios::binary);
-  file << text;
-  file.flush();
-  if (!file) throw Error(ErrorKind::io, "[model] cannot be written", path.string());
-}
+std::string read_text(const fs::path& path) { return read_file(path, longest_text); }
 
 // The class that config.json names and this build knows.
 const models::Family& family_of(const std::string& config, const std::string& fallback,
                                 const std::string& where) {
-  const json root = json::parse(config, nullptr, /*allow_exceptions=*/false);
+  json root;
+  try {
+    root = parse_json(config, where);
+  } catch (const Error& error) {
+    throw Error(ErrorKind::config, error.message(), error.where());
+  }
   if (!root.is_object()) throw Error(ErrorKind::config, "[model] expected a JSON map", where);
   std::vector<std::string> names;
   const auto listed = root.find("architectures");
@@ -74,8 +69,7 @@ void make_empty_directory(const fs::path& out) {
   if (fs::exists(out, error) && (!fs::is_directory(out, error) || !fs::is_empty(out, error))) {
     throw Error(ErrorKind::config, "[export] expected a new or empty directory", out.string());
   }
-  fs::create_directories(out, error);
-  if (error) throw Error(ErrorKind::io, "[export] " + error.message(), out.string());
+  make_directories(out);
 }
 
 }  // namespace
@@ -134,16 +128,16 @@ void export_model(const fs::path& model, const fs::path& out) {
   const auto weights = files.family->import_weights(files.weights, *files.settings);
   models::assign_weights(*files.family->make(*files.settings, Key(0)), weights);  // complete?
   make_empty_directory(out);
-  write_text(out / "config.json", read_text(directory / "config.json"));
+  replace_file(out / "config.json", read_text(directory / "config.json"));
   for (const auto& [name, text] : files.family->processor_files(*files.settings)) {
     std::error_code error;
     const bool there = fs::is_regular_file(directory / name, error);
-    write_text(out / name, there ? read_text(directory / name) : text);
+    replace_file(out / name, there ? read_text(directory / name) : text);
   }
   for (const char* name : tokenizer_files) {
     std::error_code error;
     if (fs::is_regular_file(directory / name, error)) {
-      write_text(out / name, read_text(directory / name));
+      replace_file(out / name, read_text(directory / name));
     }
   }
   save_safetensors(out / "model.safetensors", NamedTensors(weights.begin(), weights.end()),

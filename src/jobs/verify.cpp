@@ -1,13 +1,12 @@
 #include "tandem/jobs/verify.h"
 
-#include <ATen/ops/full.h>
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros_like.h>
-#include <spdlog/fmt/fmt.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
-#include <cmath>
+#include <cstdio>
 #include <limits>
 #include <map>
 #include <memory>
@@ -16,6 +15,7 @@
 #include <set>
 
 #include "tandem/base/error.h"
+#include "tandem/base/json.h"
 #include "tandem/jobs/model_files.h"
 #include "tandem/tensor/safetensors.h"
 
@@ -37,7 +37,7 @@ struct Reference {
 };
 
 std::map<std::string, std::string> read_aliases(const std::string& text, const std::string& where) {
-  const auto root = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const nlohmann::json root = parse_json(text, where);
   std::map<std::string, std::string> aliases;
   bool good = root.is_object();
   for (auto it = root.begin(); good && it != root.end(); ++it) {
@@ -167,12 +167,25 @@ Tolerance tolerance_of(const std::string& name, const at::Tensor& recorded) {
 
 double largest(const at::Tensor& t) { return t.numel() == 0 ? 0 : t.max().item<double>(); }
 
+std::string short_form(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.2e", value);
+  return text;
+}
+
+std::string shape_of(const at::Tensor& tensor) {
+  std::string text;
+  for (const std::int64_t size : tensor.sizes()) {
+    text += (text.empty() ? "" : ", ") + std::to_string(size);
+  }
+  return "[" + text + "]";
+}
+
 Comparison compare(const std::string& name, const at::Tensor& ours, const at::Tensor& recorded,
                    const Tolerance& tolerance, const std::optional<at::Tensor>& mask) {
   Comparison line{name, 0, 0, tolerance.text, 0, {}};
   if (ours.sizes() != recorded.sizes()) {
-    line.note = fmt::format("expected shape [{}]; got [{}]", fmt::join(recorded.sizes(), ", "),
-                            fmt::join(ours.sizes(), ", "));
+    line.note = "expected shape " + shape_of(recorded) + "; got " + shape_of(ours);
     return line;
   }
   at::Tensor a = ours.detach().to(at::kDouble), b = recorded.to(at::kDouble);
@@ -225,8 +238,7 @@ void compare_gradients(const models::Model& model, const Tensors& outputs,
         parameter.grad().defined() ? parameter.grad() : at::zeros_like(parameter);
     const double own = largest(recorded.to(at::kDouble).abs());
     const double allowed = std::max(1e-3 * own + 1e-6 * of_all, 1e-30);
-    lines.push_back(
-        compare("grad." + name, ours, recorded, {allowed, 0, fmt::format("{:.1e}", allowed)}, {}));
+    lines.push_back(compare("grad." + name, ours, recorded, {allowed, 0, short_form(allowed)}, {}));
   }
 }
 
@@ -255,15 +267,17 @@ std::string VerifyReport::text() const {
   };
   for (const Comparison& line : lines) width = std::max(width, line.name.size());
   for (const Comparison& line : lines) {
-    text += fmt::format(
-        "{:<{}}  max abs {:.3e}  max rel {:.3e}  tolerance {}  {}\n", line.name, width,
-        line.absolute, line.relative, line.tolerance,
-        line.equal() ? "ok" : "DIFFERENT" + (line.note.empty() ? "" : ": ") + line.note);
+    const std::string verdict = line.equal()        ? "ok"
+                                : line.note.empty() ? "DIFFERENT"
+                                                    : "DIFFERENT: " + line.note;
+    text += line.name + std::string(width - line.name.size(), ' ') + "  max abs " +
+            short_form(line.absolute) + "  max rel " + short_form(line.relative) + "  tolerance " +
+            line.tolerance + "  " + verdict + "\n";
     equal_lines += line.equal() ? 1 : 0;
     if (worst == nullptr || badness(line) > badness(*worst)) worst = &line;
   }
-  return text + fmt::format("{} of {} equal; worst {}\n", equal_lines, lines.size(),
-                            worst == nullptr ? "none" : worst->name);
+  return text + std::to_string(equal_lines) + " of " + std::to_string(lines.size()) +
+         " equal; worst " + (worst == nullptr ? "none" : worst->name) + "\n";
 }
 
 VerifyReport verify(const fs::path& directory, const fs::path& reference_path) {

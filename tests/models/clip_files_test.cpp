@@ -72,8 +72,21 @@ TEST_CASE("an empty config.json has the defaults of transformers") {
 TEST_CASE("settings survive config.json, whatever they are") {
   auto settings = table_entry().settings();
   auto& c = dynamic_cast<clip::Config&>(*settings);
-  c.vision = {{64, 3, 4, 100, "gelu", 1e-6}, 48, 12};
-  c.text = {{32, 2, 2, 0, "quick_gelu", 1e-4}, 20, 300, 298, 299, 0, "first_eos"};
+  c.vision.width = 64;
+  c.vision.layers = 3;
+  c.vision.heads = 4;
+  c.vision.mlp = 100;
+  c.vision.activation = "gelu";
+  c.vision.layer_norm_eps = 1e-6;
+  c.vision.image_size = 48;
+  c.vision.patch_size = 12;
+  c.text.heads = 2;
+  c.text.layer_norm_eps = 1e-4;
+  c.text.context_length = 20;
+  c.text.vocab_size = 300;
+  c.text.bos_id = 298;
+  c.text.eos_id = 299;
+  c.text.pad_id = 0;
   c.embed_dim = 24;
   c.logit_scale_init = 1.5;
   const std::string text = clip::to_config_json(c);
@@ -100,7 +113,7 @@ TEST_CASE("the second of two text configs wins, as in transformers") {
 }
 
 TEST_CASE("a config.json that cannot be meant is refused with its path") {
-  CHECK(refusal("{").find("JSON map") != std::string::npos);
+  CHECK(refusal("{").find("config.json") != std::string::npos);
   CHECK(refusal("[]").find("JSON map") != std::string::npos);
   const std::vector<std::pair<std::string, std::string>> wrong{
       {R"({"vision_config": 3})", "vision_config"},

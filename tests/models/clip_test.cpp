@@ -232,10 +232,10 @@ TEST_CASE("weights that are missing, surplus or of another shape are all named")
   clip::ClipModel model(tiny(), Key(1));
   std::map<std::string, at::Tensor> weights;
   for (const auto& [name, t] : model.parameters()) weights[name] = t.detach().clone();
-  weights["logit_scale"] = at::tensor(1.5);
+  weights["logit_scale"] = at::full({}, 1.5);
   assign_weights(model, weights);
   CHECK(model.parameters().front().second.item<double>() == 1.5);
-  weights["logit_scale"] = at::tensor(2.5);
+  weights["logit_scale"] = at::full({}, 2.5);
   weights["visual_projection.weight"] = at::randn({2, 2});
   weights["surplus"] = at::randn({1});
   weights.erase("text_model.final_layer_norm.bias");

@@ -1,10 +1,12 @@
 // config.json and preprocessor_config.json as transformers writes and reads them. Absent keys have
 // the defaults of transformers 5.17's CLIPTextConfig, CLIPVisionConfig and CLIPConfig.
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "models/clip/config.h"
 #include "tandem/base/error.h"
+#include "tandem/base/json.h"
 #include "tandem/base/log.h"
 
 namespace tandem::models::clip {
@@ -103,8 +105,13 @@ json tower_json(const Tower& t, std::int64_t embed_dim) {
 }
 
 json parse(const std::string& text, const std::string& name) {
-  json root = json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!root.is_object()) throw Error(ErrorKind::config, name + ": expected a JSON map");
+  json root;
+  try {
+    root = parse_json(text, name);
+  } catch (const Error& error) {
+    throw Error(ErrorKind::config, error.message(), error.where());
+  }
+  if (!root.is_object()) throw Error(ErrorKind::config, "expected a JSON map", name);
   return root;
 }
 
@@ -206,10 +213,11 @@ void read_processor_file(Settings& settings, const std::string& text) {
   const json root = parse(text, "preprocessor_config.json");
   const Node top{&root, "preprocessor_config.json: "};
   config.image.mean = three(top, "image_mean", config.image.mean);
-  config.image.std = three(top, "image_std", config.image.std);
-  for (const double s : config.image.std) {
-    if (!(s > 0)) wrong("image_std", "numbers above 0", *top.find("image_std"));
+  const std::vector<double> std = three(top, "image_std", config.image.std);
+  if (*std::min_element(std.begin(), std.end()) <= 0) {
+    wrong("image_std", "numbers above 0", *top.find("image_std"));
   }
+  config.image.std = std;
   const std::int64_t resample = top.whole("resample", 3, 0, 5);
   if (resample != 2 && resample != 3) {
     wrong("resample", "2 (bilinear) or 3 (bicubic)", *top.find("resample"));
