@@ -29,6 +29,7 @@ int run(int argc, char** argv) {
   tandem::cli::add_train(app, choose, {argv, argv + argc});
   tandem::cli::add_check(app, choose);
   tandem::cli::add_config(app, choose);
+  tandem::cli::add_weights(app, choose);
   tandem::cli::add_data(app, choose);
   try {
     app.parse(argc, argv);
