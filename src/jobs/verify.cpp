@@ -106,7 +106,7 @@ void drop_aliases(ModelFiles& files, const Reference& reference, const fs::path&
 std::unique_ptr<models::Model> load(const fs::path& directory, const Reference& reference) {
   ModelFiles files;
   try {
-    files = read_model(directory, reference.model_class);
+    files = read_model(model_directory(directory), reference.model_class);
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::io) throw;
     throw Error(ErrorKind::data, error.message(), error.where(), error.hint());
