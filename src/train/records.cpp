@@ -35,7 +35,7 @@ void record_bad(Session& session, const data::StepBatches& batches, std::int64_t
   }
   const auto all = dist::all_gather_text(*session.options.mesh, lines);
   if (session.leads()) append_lines(session.options.directory / "bad_samples.jsonl", all);
-  if (session.cursor.bad == 0) {
+  if (session.cursor.bad == 0 && session.leads()) {
     log_warning("a sample could not be used and another stands in: see bad_samples.jsonl");
   }
   session.cursor.bad += bad;
@@ -67,7 +67,8 @@ void record_broken(Session& session, const StageData& data, std::int64_t step,
   const auto all = dist::all_gather_text(
       *session.options.mesh,
       json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
-  if (session.leads()) append_lines(session.options.directory / "broken_steps.jsonl", all);
+  if (!session.leads()) return;
+  append_lines(session.options.directory / "broken_steps.jsonl", all);
   log_warning("step " + std::to_string(step) +
               ": the loss or its gradient is not finite; the step changes nothing, its samples are "
               "in broken_steps.jsonl");
