@@ -1,5 +1,7 @@
 #include "tandem/dist/mesh.h"
 
+#include <fcntl.h>
+
 #include <cstdlib>
 #include <exception>
 #include <string>
@@ -38,7 +40,10 @@ c10::intrusive_ptr<c10d::Store> make_store(const JoinOptions& options) {
   store.isServer = options.rank == 0;
   store.waitWorkers = false;  // the watch waits for them, and can say who is missing
   store.timeout = options.join;
-  if (options.rank == 0 && options.master_fd >= 0) store.masterListenFd = options.master_fd;
+  if (options.rank == 0 && options.master_fd >= 0) {
+    fcntl(options.master_fd, F_SETFD, FD_CLOEXEC);
+    store.masterListenFd = options.master_fd;
+  }
   try {
     return c10::make_intrusive<c10d::TCPStore>(options.master_address, store);
   } catch (const std::exception& error) {

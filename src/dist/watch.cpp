@@ -16,6 +16,7 @@ namespace tandem::dist {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+constexpr std::chrono::milliseconds goodbye_grace{500};
 
 std::string own_name(int rank) {
   char host[256] = "unknown";
@@ -110,7 +111,10 @@ std::string Watch::lost() const {
 
 std::string Watch::wait_for_cause(std::chrono::milliseconds limit) const {
   std::unique_lock lock(mutex_);
-  changed_.wait_for(lock, limit, [&] { return !lost_.empty(); });
+  changed_.wait_for(lock, limit, [&] { return !lost_.empty() || !left_.empty(); });
+  // A goodbye may be older than the loss that is to be explained.
+  if (lost_.empty() && !left_.empty())
+    changed_.wait_for(lock, std::min(limit, goodbye_grace), [&] { return !lost_.empty(); });
   return lost_.empty() ? left_ : lost_;
 }
 
@@ -253,10 +257,8 @@ void Watch::name_the_missing() {
 void Watch::leave_if_overdue(Clock::time_point now) const {
   std::lock_guard lock(mutex_);
   if (lost_.empty() || now - lost_at_ < options_.leave_within) return;
-  if (!heard_) {
-    const std::string line = "tandem: [dist] " + lost_ + "; start again to go on\n";
-    (void)!write(STDERR_FILENO, line.data(), line.size());
-  }
+  const std::string line = "tandem: [dist] " + lost_ + "; start again to go on\n";
+  (void)!write(STDERR_FILENO, line.data(), line.size());
   _exit(exit_code(ErrorKind::interrupted));
 }
 

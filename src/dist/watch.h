@@ -28,7 +28,7 @@ struct WatchOptions {
   std::string address;                            // where rank 0 listens
   std::chrono::milliseconds silence{30'000};      // no sign of life for so long: lost
   std::chrono::milliseconds join{60'000};         // for all ranks to arrive
-  std::chrono::milliseconds leave_within{8'000};  // after a loss the process ends with code 75
+  std::chrono::milliseconds leave_within{6'000};  // after a loss the process ends with code 75
 };
 
 // How rank 0's port reaches the others: a key in the job's store.
@@ -54,8 +54,6 @@ class Watch {
   void entered() { count_.fetch_add(1, std::memory_order_relaxed); }
   // This rank waited too long in its last collective: rank 0 names who has not reached it.
   void complain();
-  // The main thread knows and will say it: the watch need not print it.
-  void heard() { heard_ = true; }
   // Ends the line of life; later calls do nothing.
   void say_goodbye() noexcept;
 
@@ -83,7 +81,7 @@ class Watch {
   std::string name_;  // "rank 2 (process 1234 on host)"
   std::vector<Link> links_;
   std::atomic<std::uint64_t> count_{0};
-  std::atomic<bool> heard_{false}, stopping_{false}, complaint_{false};
+  std::atomic<bool> stopping_{false}, complaint_{false};
   mutable std::mutex mutex_;
   mutable std::condition_variable changed_;
   std::string lost_, left_;

@@ -51,8 +51,8 @@ Mesh join(const JoinOptions& options);
 // Collectives: every rank calls them in the same order, from one thread, and none between
 // GradSync's arm() and finish(). A lost rank throws Error(interrupted) that names it ("lost rank 2
 // (process 1234 on host): ..."); where a rank hangs in something else, the process leaves with code
-// 75 eight seconds after the loss. CPU tensors go over Gloo, CUDA tensors over NCCL. Sums are in a
-// fixed order, with the same bits on all ranks. None of them is differentiable.
+// 75 within eight seconds of the loss. CPU tensors go over Gloo, CUDA tensors over NCCL. Sums are
+// in a fixed order, with the same bits on all ranks. None of them is differentiable.
 void all_reduce_sum(const Mesh& mesh, at::Tensor& tensor);          // in place
 at::Tensor all_gather(const Mesh& mesh, const at::Tensor& tensor);  // [W, ...], equal shapes
 // [n_r, ...] of each rank; the other dimensions are equal, n_r may be 0.
