@@ -106,7 +106,11 @@ class StageLoop {
     session_.parts.model->train(true);
     started_ = Clock::now();
     first_step_ = session_.cursor.stage_step;
+    const std::int64_t limit = session_.options.stop_after;
     while (session_.cursor.stage_step < total_) {
+      if (limit > 0 && session_.cursor.step >= limit) {
+        return leave(exit_code(ErrorKind::interrupted));
+      }
       const auto step_start = Clock::now();
       const data::StepBatches batches = loader.next();
       const Agreement agreement =
@@ -118,10 +122,6 @@ class StageLoop {
       record_bad(session_, batches, agreement.bad,
                  (session_.cursor.stage_step + 1) * stage_.data.batch);
       one_step(batches, step_start);
-      const std::int64_t limit = session_.options.stop_after;
-      if (limit > 0 && session_.cursor.step >= limit && session_.cursor.stage_step < total_) {
-        return leave(exit_code(ErrorKind::interrupted));
-      }
     }
     progress_.finish();
     ++session_.cursor.stage;
