@@ -241,6 +241,16 @@ std::optional<State> Checkpointer::newest_good() {
   return std::nullopt;
 }
 
+void Checkpointer::leave_after(std::int64_t step) {
+  for (const Committed& found : list_committed(directory_)) {
+    if (found.step <= step) continue;
+    const fs::path aside = free_name(directory_, found.name, ".left-");
+    rename_path(directory_ / found.name, aside);
+    log_("checkpoint " + found.name + " is left behind as " + aside.filename().string());
+  }
+  fsync_directory(directory_);
+}
+
 State Checkpointer::load(const fs::path& directory) {
   const Manifest manifest = check_sizes(directory);
   const auto name = parse_name(fs::absolute(directory).lexically_normal().filename().string());

@@ -6,6 +6,7 @@
 //                              until the new one stands under the name
 //   step-000500.tmp.NONCE      a save under way, or the rest of one; also an old one being removed
 //   step-000500.broken-K       set aside
+//   step-000500.left-K         of a run that went back to an older one
 
 #include <cstdint>
 #include <filesystem>

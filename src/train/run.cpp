@@ -43,7 +43,9 @@ std::optional<checkpoint::State> find_state(Session& session) {
   if (session.options.resume == "auto" || session.options.resume == "never") {
     return session.checkpointer->newest_good();
   }
-  return checkpoint::Checkpointer::load(session.options.resume);
+  checkpoint::State state = checkpoint::Checkpointer::load(session.options.resume);
+  session.checkpointer->leave_after(state.step);
+  return state;
 }
 
 // Rank 0's tensors on every rank; `like` says names and shapes.

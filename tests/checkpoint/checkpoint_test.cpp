@@ -216,6 +216,21 @@ TEST_CASE("every cut and every flipped bit of a checkpoint is found") {
   CHECK(equal(Checkpointer::load(checkpoint), state));
 }
 
+TEST_CASE("what is left behind is not found, and stays") {
+  TemporaryDirectory directory;
+  Checkpointer saver(directory.path(), 9);
+  for (const std::int64_t step : {10, 20, 30}) saver.commit(state_of(step));
+  saver.leave_after(20);
+  CHECK(saver.newest_good()->step == 20);
+  saver.leave_after(10);
+  saver.commit(state_of(30));
+  saver.leave_after(10);
+  CHECK(saver.newest_good()->step == 10);
+  CHECK(list_directory(directory.path()) ==
+        std::vector<std::string>{"step-000010", "step-000020.left-1", "step-000030.left-1",
+                                 "step-000030.left-2"});
+}
+
 TEST_CASE("swapped files and hostile manifests are refused") {
   TemporaryDirectory directory;
   Checkpointer saver(directory.path(), 3);

@@ -50,6 +50,9 @@ class Checkpointer {
   std::optional<State> newest_good();
   // The same of one named directory; throws Error(data) naming the file that is broken.
   static State load(const std::filesystem::path& directory);
+  // For a run that goes back: those after `step` are renamed to NAME.left-K, never deleted, so that
+  // newest_good does not find the way that was left.
+  void leave_after(std::int64_t step);
   // Where newest_good stood, for messages and other verbs.
   std::filesystem::path directory_of(std::int64_t step) const;
 
