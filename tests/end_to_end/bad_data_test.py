@@ -4,8 +4,8 @@ import io
 import re
 import tarfile
 
-import ranks_common as common
-from ranks_common import caption, config_of, lines, main, make_pictures, metrics, newest, png
+import common
+from common import caption, config_of, lines, main, make_pictures, metrics, newest, png
 
 
 def spoil(folder, names):

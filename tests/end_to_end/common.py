@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 import unittest
+import zlib
 
 HERE = pathlib.Path(__file__).resolve().parent
 CONFIG = HERE / "tiny.yaml"
@@ -101,6 +102,20 @@ def metrics(run):
     return rows
 
 
+def rows_of(run):
+    """How many rows its metrics have; 0 before there is a file."""
+    path = run / "metrics.jsonl"
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def wait_for(condition):
+    """Until it holds; at most LIMIT seconds."""
+    limit = time.monotonic() + LIMIT
+    while not condition():
+        assert time.monotonic() < limit, "waited for too long"
+        time.sleep(0.005)
+
+
 def lines(path):
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
@@ -158,3 +173,48 @@ def processes_of(run):
             ranks = [v[5:].decode() for v in variables if v.startswith(b"RANK=")]
             found[int(folder.name)] = ranks[0] if ranks else ""
     return found
+
+
+def png(seed, width=40, height=36):
+    """The bytes of a picture whose colours depend on the seed."""
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(
+            ">I", zlib.crc32(kind + data))
+
+    rows = b"".join(
+        b"\0" + bytes((x * (3 + seed % 7) + y * (seed // 7 % 5) + 83 * seed + 90 * c) % 256
+                      for x in range(width) for c in range(3))
+        for y in range(height))
+    return (b"\x89PNG\r\n\x1a\n" +
+            chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)) +
+            chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+
+
+WORDS = "red green blue small large old new round square tree house boat cat dog bird fish".split()
+
+
+def caption(number):
+    """One of 256, in 256 * 3 phrasings."""
+    phrase = ("a %s %s", "the %s %s", "one %s %s here")[number // 256 % 3]
+    return phrase % (WORDS[number % 16], WORDS[number // 16 % 16])
+
+
+def make_pictures(folder, number):
+    """NNNN.png with NNNN.txt; gives the names of the pictures."""
+    folder.mkdir()
+    names = []
+    for i in range(number):
+        names.append("%04d.png" % i)
+        (folder / names[-1]).write_bytes(png(i))
+        (folder / ("%04d.txt" % i)).write_text(caption(i) + "\n")
+    return names
+
+
+def config_of(test, source):
+    """tiny.yaml with one source of its own, as a file of the test's folder."""
+    path = test.folder / "own.yaml"
+    # JSON is YAML. Maps merge, so `mix` names the source, and the world's are never opened.
+    path.write_text("include: [%s]\ndata: {sources: {own: %s}}\neval: {every: 0, tasks: []}\n"
+                    "stages: [{name: contrast, data: {mix: {own: 1, train: null}}}]\n" %
+                    (CONFIG, json.dumps(source)))
+    return path

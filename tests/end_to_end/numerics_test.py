@@ -2,8 +2,8 @@
 
 import json
 
-import ranks_common as common
-from ranks_common import config_of, floats, lines, main, make_pictures, metrics, newest, tensors
+import common
+from common import config_of, floats, lines, main, make_pictures, metrics, newest, tensors
 
 # The first update throws the weights out of all bounds; every step after it is broken.
 DIVERGES = ["stages.contrast.optimizer.lr=1e38", "stages.contrast.optimizer.warmup=1",

@@ -5,8 +5,8 @@ import signal
 import socket
 import time
 
-import ranks_common as common
-from ranks_common import main, metrics, newest, processes_of
+import common
+from common import main, metrics, newest, processes_of
 
 STEPS = ["stages.contrast.until.steps=40", "stages.contrast.data.batch=12", "eval.tasks=[]"]
 KILLED_AFTER = 8

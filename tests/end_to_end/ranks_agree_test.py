@@ -1,7 +1,7 @@
 """The same run on 1, 2 and 4 ranks, in any micro-batches, stopped and resumed."""
 
-import ranks_common as common
-from ranks_common import floats, main, newest, tensors
+import common
+from common import floats, main, newest, tensors
 
 # Fifty steps whose rate stays: later ones would hide a difference behind a small one.
 FIFTY = ["stages.contrast.until.steps=50", "stages.contrast.optimizer.schedule=constant",
