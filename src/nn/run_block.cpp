@@ -6,6 +6,7 @@
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
 #include <mutex>
 #include <utility>
 
@@ -103,13 +104,21 @@ struct Recompute : ag::Function<Recompute> {
   }
 };
 
+// A frozen block behind frozen ones: recording it would send the gradient through it for nothing.
+bool wants_gradient(const torch::nn::Module& module, const std::vector<at::Tensor>& inputs) {
+  const auto wants = [](const at::Tensor& tensor) { return tensor.requires_grad(); };
+  if (std::any_of(inputs.begin(), inputs.end(), wants)) return true;
+  const auto parameters = module.parameters();
+  return std::any_of(parameters.begin(), parameters.end(), wants);
+}
+
 }  // namespace
 
-at::Tensor run_block(const Block& block, const std::vector<at::Tensor>& inputs,
-                     const BlockContext& context) {
+at::Tensor run_block(const torch::nn::Module& module, const Block& block,
+                     const std::vector<at::Tensor>& inputs, const BlockContext& context) {
   TANDEM_CHECK(!inputs.empty() && inputs.size() <= 4, "[run_block] expected 1 to 4 inputs");
   const at::Device device = inputs[0].device();
-  if (!context.recompute || !at::GradMode::is_enabled()) {
+  if (!context.recompute || !at::GradMode::is_enabled() || !wants_gradient(module, inputs)) {
     seed(device, context.key);
     return block(inputs);
   }

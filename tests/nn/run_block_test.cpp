@@ -53,7 +53,7 @@ Result run(bool recompute, bool input_wants_gradient, std::optional<Key> key) {
     };
     std::optional<Key> of_block;
     if (key) of_block = key->fold(i);
-    y = run_block(block, {y}, {.recompute = recompute, .key = of_block});
+    y = run_block(*blocks[i], block, {y}, {.recompute = recompute, .key = of_block});
   }
   const at::Tensor loss = (y.to(at::kFloat) * y.to(at::kFloat)).sum();
   loss.backward();
@@ -99,9 +99,29 @@ TEST_CASE("a block of several inputs gives each its gradient") {
   at::Tensor a = at::randn({3}).set_requires_grad(true), b = at::randn({3}).set_requires_grad(true);
   const at::Tensor c = at::randn({3});
   const Block block = [](const std::vector<at::Tensor>& in) { return in[0] * in[1] + in[2]; };
-  run_block(block, {a, b, c}, {.recompute = true}).sum().backward();
+  run_block(torch::nn::Module(), block, {a, b, c}, {.recompute = true}).sum().backward();
   CHECK(at::equal(a.grad(), b.detach()));
   CHECK(at::equal(b.grad(), a.detach()));
   CHECK_FALSE(c.grad().defined());
-  CHECK_THROWS(run_block(block, {}, {}));
+  CHECK_THROWS(run_block(torch::nn::Module(), block, {}, {}));
+}
+
+TEST_CASE("a frozen block behind frozen inputs is run once and not recorded") {
+  EncoderBlock block({.width = 8, .heads = 2, .hidden = 16});
+  for (auto& item : block.named_parameters()) {
+    fill_normal(item.value(), 0.2, Key(1), item.key());
+    item->set_requires_grad(false);
+  }
+  int runs = 0;
+  const Block call = [&](const std::vector<at::Tensor>& in) {
+    ++runs;
+    return block.forward(in[0], no_mask());
+  };
+  const at::Tensor x = at::randn({1, 3, 8});
+  CHECK_FALSE(run_block(block, call, {x}, {.recompute = true}).requires_grad());
+  CHECK(runs == 1);
+  at::Tensor wanted = x.clone().set_requires_grad(true);
+  run_block(block, call, {wanted}, {.recompute = true}).sum().backward();
+  CHECK(runs == 3);
+  CHECK(wanted.grad().defined());
 }

@@ -3,6 +3,7 @@
 // and offload, live here and nowhere else.
 
 #include <ATen/core/Tensor.h>
+#include <torch/nn/module.h>
 
 #include <functional>
 #include <optional>
@@ -23,8 +24,9 @@ struct BlockContext {
   std::optional<Key> key{};
 };
 
-// inputs: 1 to 4 tensors.
-at::Tensor run_block(const Block& block, const std::vector<at::Tensor>& inputs,
-                     const BlockContext& context);
+// module: holds the block's parameters. inputs: 1 to 4 tensors. Where neither wants a gradient the
+// block runs once and nothing is recorded, recomputation or not.
+at::Tensor run_block(const torch::nn::Module& module, const Block& block,
+                     const std::vector<at::Tensor>& inputs, const BlockContext& context);
 
 }  // namespace tandem::nn

@@ -53,12 +53,12 @@ at::Tensor Encoder::pooled(at::Tensor x, const at::Tensor& rows, const nn::Mask&
     const auto block = [layer = layers[i], mask](const std::vector<at::Tensor>& in) {
       return layer->forward(in[0], mask);
     };
-    x = nn::run_block(block, {x}, context);
+    x = nn::run_block(*layers[i], block, {x}, context);
   }
   const auto last = [layer = layers.back(), mask](const std::vector<at::Tensor>& in) {
     return layer->forward_rows(in[0], in[1], mask);
   };
-  return nn::run_block(last, {x, rows}, context);
+  return nn::run_block(*layers.back(), last, {x, rows}, context);
 }
 
 at::Tensor Encoder::forward(at::Tensor x, const nn::Mask& mask) const {
