@@ -1,7 +1,7 @@
 """What a step may change and what it may not: precision, recomputation, accumulation, freezing."""
 
-import ranks_common as common
-from ranks_common import CONFIG, main, metrics, newest, tensors
+import common
+from common import CONFIG, main, metrics, newest, tensors
 
 QUIET = ["eval.tasks=[]"]
 DEEPER = ["model.vision.layers=2", "model.text.layers=2", *QUIET]
