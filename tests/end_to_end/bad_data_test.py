@@ -69,6 +69,19 @@ class BadFolder(common.RunTest):
             self.assertEqual((self.folder / name / "bad_samples.jsonl").read_bytes(),
                              path.read_bytes(), name)
 
+    def test_an_evaluation_leaves_bad_pictures_out(self):
+        config, told = self.folder_of(46, 2)
+        for ranks in (1, 2):
+            error = self.train("%d ranks" % ranks, "--procs", ranks, "eval.batch=8",
+                               "eval.tasks=[{task: retrieval, source: own, size: 48}]",
+                               "stages.contrast.until.steps=2", config=config)
+            for name in told:
+                self.assertRegex(error, r"\[eval\] left out %s: .+" % re.escape(name))
+            found = [metrics(self.folder / ("%d ranks" % ranks))[-1][key] for key in (
+                "eval.own.retrieval.text_to_image.r10", "eval.own.retrieval.image_to_text.r10")]
+            for value in found:  # shares of 46
+                self.assertAlmostEqual(46 * value, round(46 * value), places=9)
+
     def test_more_than_one_in_a_hundred_ends_the_run(self):
         config, told = self.folder_of(150, 10)
         ends = set()

@@ -59,10 +59,13 @@ class RankKilled(common.RunTest):
         process = self.start("early", "--procs", 3, *STEPS)
         limit = time.monotonic() + common.LIMIT
         while "1" not in processes_of(self.folder / "early").values():
-            self.assertLess(time.monotonic(), limit)
+            if process.poll() is not None or time.monotonic() > limit:
+                self.fail("no rank 1: %s" % self.end(process)[1])
         pid = self.kill_rank("early", 1)
+        start = time.monotonic()
         code, error = self.end(process)
         self.assertEqual(code, 75, error)
+        self.assertLess(time.monotonic() - start, 10)
         self.assertIn("rank 1 (process %d) was killed by signal 9" % pid, error)
         self.assert_nobody_left("early")
 

@@ -13,8 +13,9 @@
 namespace tandem::dist {
 
 struct LaunchOptions {
-  // After a lost rank the others have so long to leave before they are killed.
-  std::chrono::milliseconds grace{10'000};
+  // After a lost rank the others have so long to leave before they are killed: more than the 8 s
+  // after which one that hangs leaves by itself (mesh.h), and all are gone within 10 s.
+  std::chrono::milliseconds grace{9'000};
   // The same after a rank that left with an error of its own, which it takes the others one
   // collective to notice.
   std::chrono::milliseconds patience{60'000};
