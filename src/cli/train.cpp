@@ -84,7 +84,7 @@ void add_train(CLI::App& app, const Choose& choose, const std::vector<std::strin
   verb->add_option("--stage", arguments->stage, "stop after this stage");
   verb->add_option("--stop-after", arguments->stop_after,
                    "stop after this step of the run, with a checkpoint, and leave with 75")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000'000'000'000}));
   CLI::Option* processes =
       verb->add_option("--procs", arguments->processes, "CPU ranks to start on this machine")
           ->check(CLI::Range(1, 1024));

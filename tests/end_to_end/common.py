@@ -29,6 +29,13 @@ def main():
     unittest.main(verbosity=2)
 
 
+def tandem(*arguments, folder="."):
+    """Any verb: (exit code, stdout, stderr)."""
+    done = subprocess.run([BINARY, *map(str, arguments)], cwd=folder, timeout=LIMIT,
+                          capture_output=True, text=True)
+    return done.returncode, done.stdout, done.stderr
+
+
 class RunTest(unittest.TestCase):
     """A test with a folder of its own, in which runs stand side by side."""
 
