@@ -50,7 +50,7 @@ TEST_CASE("a committed state comes back whole") {
   CHECK(list_directory(directory / "run/checkpoints") == Names{"step-000005", "step-1234567"});
   CHECK(list_directory(saver.directory_of(5)) == Names{"config.json", "manifest.json",
                                                        "model.safetensors", "optimizer.safetensors",
-                                                       "state.json", "tokenizer.json"});
+                                                       "state.json"});
   CHECK(load_safetensors(saver.directory_of(5) / "model.safetensors").metadata ==
         std::map<std::string, std::string>{{"format", "pt"}});
 }
@@ -84,7 +84,7 @@ TEST_CASE("the manifest names every file, its size and its checksum, and every t
       nlohmann::json::parse(bytes_of_file(saver.directory_of(7) / "manifest.json"));
   CHECK(manifest["step"] == 7);
   CHECK(manifest["version"] == 1);
-  CHECK(manifest["files"].size() == 5);
+  CHECK(manifest["files"].size() == 4);
   for (const auto& file : manifest["files"]) {
     const std::string bytes = bytes_of_file(saver.directory_of(7) / file["name"]);
     CHECK(file["bytes"] == bytes.size());
@@ -175,7 +175,7 @@ TEST_CASE("every cut and every flipped bit of a checkpoint is found") {
   TemporaryDirectory directory;
   Checkpointer saver(directory.path(), 3);
   State state = state_of(1);
-  state.model.emplace_back("large", at::arange(50'000, at::kFloat));
+  state.model.emplace_back("large", at::arange(5'000, at::kFloat));
   saver.commit(state);
   const auto checkpoint = saver.directory_of(1);
   Random random(Key(3).fold("bits"));
@@ -258,7 +258,7 @@ TEST_CASE("swapped files and hostile manifests are refused") {
       {"\"name\": \"config.json\"", "\"name\": \"state.json\""},
       {"\"name\": \"state.json\"", "\"name\": \"manifest.json\""},
       {"\"files\": [", "\"file\": ["},
-      {"\"bytes\": 2,", "\"bytes\": -2,"},
+      {"\"bytes\": ", "\"bytes\": -"},
       {"\"files\": [", "\"files\": 1, \"x\": ["},
       {"\"step\": 1", "\"step\": 1, \"step\": 1"}};
   for (const auto& [from, to] : changes) {
