@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <exception>
 #include <limits>
 #include <map>
 #include <memory>
@@ -65,9 +66,8 @@ Reference read_reference(const fs::path& path) {
       taken = true;
     }
     if (!taken) {
-      throw Error(ErrorKind::data,
-                  "[verify] expected input.*, output.*, grad.* or extra.*; got " + key,
-                  path.string());
+      std::string what = "[verify] expected input.*, output.*, grad.* or extra.*; got ";
+      throw Error(ErrorKind::data, what.append(key), path.string());
     }
   }
   if (reference.outputs.empty()) refuse("expected at least one output.*", path.string());
@@ -113,9 +113,16 @@ std::unique_ptr<models::Model> load(const fs::path& directory, const Reference& 
   }
   drop_aliases(files, reference, directory);
   check_shapes(files.weights, files.family->import_weights(files.weights, *files.settings));
-  auto model = make_model(files);
-  model->train(false);
-  return model;
+  try {
+    auto model = make_model(files);
+    model->train(false);
+    return model;
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception& error) {  // sizes in config.json that no memory holds
+    throw Error(ErrorKind::data, std::string("[verify] the model cannot be made: ") + error.what(),
+                directory.string());
+  }
 }
 
 // --- Comparison ------------------------------------------------------------------------------

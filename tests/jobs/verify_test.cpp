@@ -311,6 +311,17 @@ TEST_CASE("missing, surplus and broken tensors are bad data") {
   CHECK(key.code() == 65);
 }
 
+TEST_CASE("sizes that no memory holds are bad data, not a crash") {
+  const Copy copy("clip_mask");
+  copy.config([](json& c) {
+    c["vision_config"]["num_hidden_layers"] = 1024;  // more than the address space
+    c["vision_config"]["hidden_size"] = 65536;
+    c["vision_config"]["intermediate_size"] = 1 << 20;
+    c["vision_config"]["num_attention_heads"] = 1;
+  });
+  CHECK(copy.code() == 65);
+}
+
 TEST_CASE("buffers may be there or not") {
   const Copy copy("clip_mask");
   copy.weights([](TensorFile& file) {
