@@ -61,7 +61,7 @@ std::optional<JsonNode> JsonNode::find(std::string_view key) const {
   if (!value_->is_object()) fail("an object");
   const auto it = value_->find(key);
   if (it == value_->end() || it->is_null()) return std::nullopt;
-  return JsonNode(*it, file_, path_ + "." + std::string(key));
+  return JsonNode(*it, file_, path_ + "." + std::string(key.substr(0, 80)));
 }
 
 JsonNode JsonNode::at(std::string_view key) const {

@@ -14,6 +14,8 @@
 namespace tandem::text {
 namespace {
 
+constexpr std::int64_t kMaxCharsOfWord = 100;  // of a WordPiece model; longer ones are [UNK]
+
 // The parts of a tokenizer.json that do not depend on the vocabulary. @NAME@ is the id of a mark.
 struct Recipe {
   std::vector<std::string> marks;
@@ -147,7 +149,9 @@ Tokenizer train_bpe(std::span<const std::string> lines, int vocab_size, BpeKind 
 }
 
 Tokenizer train_wordpiece(std::span<const std::string> lines, int vocab_size) {
-  const auto counted = count_words(lines, kBert);
+  auto counted = count_words(lines, kBert);
+  // Longer words are unknown when a text is encoded: nothing is learned for them.
+  std::erase_if(counted, [](const auto& word) { return chars_in(word.first) > kMaxCharsOfWord; });
   std::set<std::string> alphabet;  // in the order of UTF-8, which is that of the code points
   for (const auto& [word, count] : counted) {
     for (std::size_t at = 0; at < word.size();) {
@@ -175,8 +179,8 @@ Tokenizer train_wordpiece(std::span<const std::string> lines, int vocab_size) {
   learn_merges(words, static_cast<std::size_t>(vocab_size), "##", tokens);
   const std::string model =
       "{\"type\":\"WordPiece\",\"unk_token\":\"[UNK]\",\"continuing_subword_prefix\":\"##\","
-      "\"max_input_chars_per_word\":100,\n\"vocab\":" +
-      vocabulary_json(tokens) + "}";
+      "\"max_input_chars_per_word\":" +
+      std::to_string(kMaxCharsOfWord) + ",\n\"vocab\":" + vocabulary_json(tokens) + "}";
   return parse_tokenizer(document(kBert, tokens, model), "trained tokenizer");
 }
 

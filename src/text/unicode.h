@@ -62,6 +62,8 @@ char32_t previous_char(std::string_view text, std::size_t& at) noexcept;
 
 void append_char(std::string& out, char32_t c);
 
+std::int64_t chars_in(std::string_view text) noexcept;
+
 bool valid_utf8(std::string_view text) noexcept;
 // Appends the text with U+FFFD for each maximal wrong piece (Unicode 3.9, table 3-7).
 void repair_utf8(std::string_view text, std::string& out);

@@ -62,6 +62,12 @@ bool valid_utf8(std::string_view text) noexcept {
   return true;
 }
 
+std::int64_t chars_in(std::string_view text) noexcept {
+  std::int64_t count = 0;
+  for (const char byte : text) count += (static_cast<unsigned char>(byte) & 0xC0) != 0x80;
+  return count;
+}
+
 void repair_utf8(std::string_view text, std::string& out) {
   std::size_t wrong;
   for (std::size_t at = 0; at < text.size();) {

@@ -8,12 +8,6 @@ namespace {
 constexpr std::uint64_t kFirst = 0, kInner = 1;  // the two roots
 constexpr std::size_t kMaxToken = 1024;          // bytes: bounds what a character may cost
 
-std::int64_t chars_in(std::string_view word) {
-  std::int64_t count = 0;
-  for (const char byte : word) count += (static_cast<unsigned char>(byte) & 0xC0) != 0x80;
-  return count;
-}
-
 }  // namespace
 
 WordPiece::WordPiece(const JsonNode& node)
