@@ -99,7 +99,8 @@ void Decoder::apply(const Step& step, std::vector<std::string>& tokens) {
         if (!append_bytes(bytes, token)) bytes += token;
       }
       repair_utf8(bytes, text);
-      tokens.assign(1, std::move(text));
+      tokens.clear();
+      tokens.push_back(std::move(text));
       break;
     }
     case Kind::word_piece:

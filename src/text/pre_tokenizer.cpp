@@ -109,53 +109,51 @@ void PreTokenizer::add_byte_level(const JsonNode& node) {
   steps_.push_back(step);
 }
 
+// What a behavior makes of pieces that match and pieces that do not; one waits for its neighbour.
+template <class F>
+class PreTokenizer::Pieces {
+ public:
+  Pieces(std::string_view text, Behavior behavior, bool invert, const F& word)
+      : text_(text), behavior_(behavior), invert_(invert), word_(word) {}
+
+  void operator()(std::size_t begin, std::size_t end, bool match) {
+    match = match != invert_;
+    const std::string_view now = text_.substr(begin, end - begin);
+    if (behavior_ == Behavior::isolated || behavior_ == Behavior::removed) {
+      if (behavior_ == Behavior::isolated || !match) word_(now);
+      return;
+    }
+    if (held_.data() != nullptr && joins(match)) {
+      held_ = std::string_view(held_.data(), held_.size() + now.size());
+    } else {
+      word_(held_);
+      held_ = now;
+    }
+    held_match_ = match;
+  }
+
+  void finish() const { word_(held_); }
+
+ private:
+  bool joins(bool match) const {
+    if (behavior_ == Behavior::contiguous) return match == held_match_;
+    return match != held_match_ && match == (behavior_ == Behavior::with_previous);
+  }
+
+  std::string_view text_, held_;
+  Behavior behavior_;
+  bool invert_, held_match_ = false;
+  const F& word_;
+};
+
 void PreTokenizer::cut(std::size_t index, std::string_view text, const Sink& sink) const {
   if (steps_.empty()) return sink(text);
   const Step& step = steps_[index];
   const auto word = [&](std::string_view piece) { pass(index, piece, sink); };
-  // What a behavior makes of pieces and matches; `held` waits for its neighbour.
-  std::string_view held;
-  bool held_match = false;
-  const auto piece = [&](std::size_t begin, std::size_t end, bool match) {
-    match = match != step.invert;
-    const std::string_view now = text.substr(begin, end - begin);
-    const auto join = [&] { return std::string_view(held.data(), held.size() + now.size()); };
-    switch (step.behavior) {
-      case Behavior::removed:
-        if (!match) word(now);
-        return;
-      case Behavior::isolated:
-        return word(now);
-      case Behavior::contiguous:
-        if (held.data() != nullptr && match == held_match) {
-          held = join();
-        } else {
-          word(held);
-          held = now;
-        }
-        break;
-      case Behavior::with_previous:
-        if (held.data() != nullptr && match && !held_match) {
-          held = join();
-        } else {
-          word(held);
-          held = now;
-        }
-        break;
-      case Behavior::with_next:
-        if (held.data() != nullptr && held_match && !match) {
-          held = join();
-        } else {
-          word(held);
-          held = now;
-        }
-        break;
-    }
-    held_match = match;
-  };
+  Pieces pieces(text, step.behavior, step.invert, word);
   switch (step.kind) {
     case Kind::split:
-      step.pattern.cut(text, piece);
+      step.pattern.cut(text, pieces);
       break;
     case Kind::whitespace:
       return cut_words(text, word);
@@ -173,16 +171,16 @@ void PreTokenizer::cut(std::size_t index, std::string_view text, const Sink& sin
           });
     case Kind::punctuation:
       cut_chars(
-          text, [](std::uint32_t sets) { return (sets & kPunctuation) != 0; }, piece);
+          text, [](std::uint32_t sets) { return (sets & kPunctuation) != 0; }, pieces);
       break;
     case Kind::digits:
       cut_chars(
-          text, [](std::uint32_t sets) { return (sets & kNumeric) != 0; }, piece);
+          text, [](std::uint32_t sets) { return (sets & kNumeric) != 0; }, pieces);
       break;
     case Kind::byte_level:
       return cut_bytes(step, text, sink);
   }
-  word(held);
+  pieces.finish();
 }
 
 void PreTokenizer::cut_bytes(const Step& step, std::string_view text, const Sink& sink) const {

@@ -38,6 +38,9 @@ class PreTokenizer {
     bool prefix_space = false, use_regex = true;  // byte_level
   };
 
+  template <class F>
+  class Pieces;
+
   void add(const JsonNode& node);
   void add_split(const JsonNode& node);
   void add_byte_level(const JsonNode& node);

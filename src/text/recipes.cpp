@@ -104,48 +104,68 @@ std::string document(const Recipe& recipe, TokenList& tokens, const std::string&
 
 }  // namespace
 
+namespace {
+
+std::string letter_of(char byte) {
+  std::string letter;
+  append_char(letter, byte_letters()[static_cast<unsigned char>(byte)]);
+  return letter;
+}
+
+// The letters in the order of their code points, as released: alone, then with the suffix.
+TokenList byte_alphabet(const std::string& suffix) {
+  std::vector<char32_t> alphabet(byte_letters().begin(), byte_letters().end());
+  std::sort(alphabet.begin(), alphabet.end());
+  TokenList tokens;
+  for (const std::string& end : {std::string(), suffix}) {
+    for (const char32_t letter : alphabet) {
+      std::string token;
+      append_char(token, letter);
+      tokens.add(token + end);
+    }
+  }
+  return tokens;
+}
+
+std::string bpe_json(const std::string& unk, const std::string& suffix, const TokenList& tokens,
+                     const std::vector<Merge>& merges) {
+  std::string text =
+      "{\"type\":\"BPE\",\"dropout\":null,\"unk_token\":" + unk +
+      ",\"continuing_subword_prefix\":\"\",\"end_of_word_suffix\":" + quoted(suffix) +
+      ",\"fuse_unk\":false,\"byte_fallback\":false,\"ignore_merges\":false,\n"
+      "\"vocab\":" +
+      vocabulary_json(tokens) + ",\n\"merges\":[";
+  for (std::size_t i = 0; i < merges.size(); ++i) {
+    if (i > 0) text += ',';
+    text += '[' + quoted(tokens.tokens()[static_cast<std::size_t>(merges[i].left)]) + ',' +
+            quoted(tokens.tokens()[static_cast<std::size_t>(merges[i].right)]) + ']';
+  }
+  return text + "]}";
+}
+
+}  // namespace
+
 Tokenizer train_bpe(std::span<const std::string> lines, int vocab_size, BpeKind kind) {
   const bool clip = kind == BpeKind::clip;
   const Recipe& recipe = clip ? kClip : kGpt2;
   const std::string suffix = clip ? "</w>" : "";
-  check_size(vocab_size, (clip ? 512 : 256) + recipe.marks.size());
-  // Letters in the order of their code points, as released; the marks have the largest ids.
-  std::vector<char32_t> alphabet(byte_letters().begin(), byte_letters().end());
-  std::sort(alphabet.begin(), alphabet.end());
-  TokenList tokens;
-  for (int with_suffix = 0; with_suffix < (clip ? 2 : 1); ++with_suffix) {
-    for (const char32_t letter : alphabet) {
-      std::string token;
-      append_char(token, letter);
-      tokens.add(with_suffix == 1 ? token + suffix : token);
-    }
-  }
+  TokenList tokens = byte_alphabet(suffix);
+  check_size(vocab_size, tokens.tokens().size() + recipe.marks.size());
   std::vector<CountedWord> words;
   for (const auto& [bytes, count] : count_words(lines, recipe)) {
     CountedWord word{{}, count};
-    for (std::size_t i = 0; i < bytes.size(); ++i) {
-      std::string token;
-      append_char(token, byte_letters()[static_cast<unsigned char>(bytes[i])]);
-      word.symbols.push_back(tokens.add(i + 1 == bytes.size() ? token + suffix : token));
+    for (const char byte : bytes) {
+      const bool last = word.symbols.size() + 1 == bytes.size();
+      word.symbols.push_back(tokens.add(letter_of(byte) + (last ? suffix : "")));
     }
     words.push_back(std::move(word));
   }
   const std::size_t limit = static_cast<std::size_t>(vocab_size) - recipe.marks.size();
   const std::vector<Merge> merges = learn_merges(words, limit, "", tokens);
-  for (const std::string& mark : recipe.marks) tokens.add(mark);
-
-  std::string model =
-      "{\"type\":\"BPE\",\"dropout\":null,\"unk_token\":" +
-      (clip ? quoted("<|endoftext|>") : std::string("null")) +
-      ",\"continuing_subword_prefix\":\"\",\"end_of_word_suffix\":" + quoted(suffix) +
-      ",\"fuse_unk\":false,\"byte_fallback\":false,\"ignore_merges\":false,\n\"vocab\":" +
-      vocabulary_json(tokens) + ",\n\"merges\":[";
-  for (std::size_t i = 0; i < merges.size(); ++i) {
-    if (i > 0) model += ',';
-    model += '[' + quoted(tokens.tokens()[static_cast<std::size_t>(merges[i].left)]) + ',' +
-             quoted(tokens.tokens()[static_cast<std::size_t>(merges[i].right)]) + ']';
-  }
-  return parse_tokenizer(document(recipe, tokens, model + "]}"), "trained tokenizer");
+  for (const std::string& mark : recipe.marks) tokens.add(mark);  // the largest ids
+  const std::string unk = clip ? quoted(recipe.marks.back()) : "null";
+  return parse_tokenizer(document(recipe, tokens, bpe_json(unk, suffix, tokens, merges)),
+                         "trained tokenizer");
 }
 
 Tokenizer train_wordpiece(std::span<const std::string> lines, int vocab_size) {

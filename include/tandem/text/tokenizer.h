@@ -5,6 +5,18 @@
 // Goals: exact ids, linear time in the length of the text, safe on any bytes and any file.
 // Non-goals: offsets into the text, pairs of texts, padding (collate pads), SentencePiece models.
 //
+// Ids, marks and decoded text were compared on 100,000 strings for each kind and on the code points
+// of all scripts (tests/reference/tokenizers_diff.py, with `tokenizers` 0.23.3). Where we differ:
+// - refused instead of read: dropout, byte_fallback, keys and parts that are not known, added
+// tokens
+//   whose `id` is not the one that `tokenizers` would give them (it ignores the file's), duplicate
+//   ids, an unknown token that is missing, added tokens and word pieces of more than 1,024 bytes;
+// - expressions other than those of pattern.h run in ICU under a limit, there in Oniguruma;
+// - characters newer than Unicode 16 (text/unicode.h says which part follows which version);
+// - training: WordPiece learns nothing from words of more than 100 characters, which it would take
+//   as [UNK]; ties between pairs go by our ids, and the marks of byte-pair encoding have the
+//   largest.
+//
 // Rejected: a cache of words, as `tokenizers` has one: it needs a lock and bounds, and the merge of
 // one word is short.
 
