@@ -83,6 +83,8 @@ Bytes with_jpeg_size(Bytes jpeg, int width, int height) {
 
 }  // namespace
 
+// gcc 12 does not see that these belong together.
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
 void* operator new(std::size_t size) {
   std::size_t before = largest_piece;
   while (size > before && !largest_piece.compare_exchange_weak(before, size)) {
