@@ -5,6 +5,7 @@
 #include <numeric>
 #include <set>
 
+#include "data/file.h"
 #include "support.h"
 
 using namespace tandem;
@@ -70,6 +71,23 @@ TEST_CASE("the first places of an order are pinned: a change would change every 
     found.push_back(order.at(p).source * 1000 + order.at(p).index);
   }
   CHECK(found == std::vector<std::int64_t>{195, 304, 1019, 347, 904, 215, 1004, 626});
+}
+
+TEST_CASE("the first ten thousand places are pinned, for mixes and blocks as well") {
+  const auto hash_of = [](const Order& order) {
+    std::uint64_t hash = 0;
+    for (std::int64_t p = 0; p < 10'000; ++p) {
+      const Place place = order.at(p);
+      hash = hash64(std::to_string(place.source) + " " + std::to_string(place.index) + " " +
+                        std::to_string(place.epoch),
+                    hash);
+    }
+    return hex(hash);
+  };
+  CHECK(hash_of(Order(kKey, {{4321, 1}})) == "382a7927a06e7a73");
+  CHECK(hash_of(Order(kKey, {{4321, 1}, {77, 0.5}, {900, 2}})) == "528d1be035eacdcb");
+  CHECK(hash_of(Order(kKey, {{4321, 1}, {77, 1}}, Mix::proportional)) == "38e26db4c39d7ef1");
+  CHECK(hash_of(Order(kKey, {{4321, 1}}, Mix::weights, true, 16)) == "5e076ee1786bb12b");
 }
 
 TEST_CASE("blocks are shuffled whole and what is left of one comes last") {
