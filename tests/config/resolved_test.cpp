@@ -75,6 +75,7 @@ stages:
   CHECK(text == R"(name: run  # default
 seed: 0  # default
 model:
+  pretrained: ""  # default
   family: two_tower  # parts/base.yaml:1
   vision:
     width: 48  # parts/base.yaml:1
@@ -83,7 +84,6 @@ model:
   activation: gelu  # default
   projection:
     width: 32  # default
-  pretrained: ""  # default
   tokenizer: ""  # default
 data:
   sources:
