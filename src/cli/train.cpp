@@ -7,6 +7,7 @@
 #include "tandem/base/error.h"
 #include "tandem/base/log.h"
 #include "tandem/dist/launcher.h"
+#include "tandem/nn/gpu_kernels.h"
 #include "tandem/tensor/device.h"
 #include "tandem/train/run.h"
 
@@ -44,6 +45,7 @@ int train_as_rank(const config::Loaded& loaded, const TrainArguments& arguments,
   const int local_rank = dist::join_options_from_environment(dist::Backend::gloo).local_rank;
   const at::Device device = resolve_device(
       arguments.rank_device.empty() ? loaded.config.device : arguments.rank_device, local_rank);
+  if (device.is_cuda()) nn::use_gpu_kernels();
   const dist::JoinOptions join = dist::join_options_from_environment(
       device.is_cuda() ? dist::Backend::nccl : dist::Backend::gloo);
   log_as_rank(join.rank);
