@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tandem/base/error.h"
+#include "tandem/base/files.h"
 
 namespace tandem::report {
 namespace {
@@ -50,14 +51,7 @@ void keep_lines_until(const std::filesystem::path& path, std::int64_t last_step)
   }
   in.close();
   if (!changed) return;
-  const std::filesystem::path temporary = path.string() + ".tmp";
-  std::ofstream out(temporary, std::ios::binary | std::ios::trunc);
-  out << kept;
-  out.close();
-  if (!out) fail(temporary, "cannot be written");
-  std::error_code error;
-  std::filesystem::rename(temporary, path, error);
-  if (error) fail(path, error.message());
+  replace_file(path, kept);
 }
 
 MetricsFile::MetricsFile(std::filesystem::path path, std::int64_t last_step)

@@ -1,13 +1,12 @@
 #include "tandem/train/experiment.h"
 
-#include <c10/core/GradMode.h>
-
 #include <algorithm>
 #include <set>
 
 #include "tandem/base/error.h"
 #include "tandem/base/log.h"
 #include "tandem/checkpoint/checkpoint.h"
+#include "tandem/models/weights.h"
 #include "tandem/train/rules.h"
 
 namespace tandem::train {
@@ -80,40 +79,6 @@ text::Tokenizer make_tokenizer(const config::RunConfig& config, const SourceMap&
               "name a tokenizer.json, or set model.vocabulary to train one on the captions");
 }
 
-void load_into(models::Model& model, const std::map<std::string, at::Tensor>& tensors) {
-  const c10::NoGradGuard no_grad;
-  NamedTensors own = model.parameters();
-  const NamedTensors buffers = model.buffers();
-  own.insert(own.end(), buffers.begin(), buffers.end());
-  std::set<std::string> names;
-  for (auto& [name, tensor] : own) {
-    names.insert(name);
-    const auto it = tensors.find(name);
-    if (it == tensors.end()) {
-      throw Error(ErrorKind::data, "[weights] expected a tensor; got none", name);
-    }
-    if (it->second.sizes() != tensor.sizes()) {
-      const auto text = [](at::IntArrayRef sizes) {
-        std::string shape = "[";
-        for (const std::int64_t size : sizes) {
-          shape += (shape.size() > 1 ? ", " : "") + std::to_string(size);
-        }
-        return shape + "]";
-      };
-      throw Error(
-          ErrorKind::data,
-          "[weights] expected " + text(tensor.sizes()) + "; got " + text(it->second.sizes()), name);
-    }
-    tensor.copy_(it->second);
-  }
-  for (const auto& [name, tensor] : tensors) {
-    if (!names.contains(name)) {
-      throw Error(ErrorKind::data, "[weights] expected no such tensor in the model's weights",
-                  name);
-    }
-  }
-}
-
 Parts make_parts(const config::RunConfig& config, text::Tokenizer tokenizer) {
   Parts parts;
   parts.family = &models::family(config.model.family);
@@ -125,9 +90,9 @@ Parts make_parts(const config::RunConfig& config, text::Tokenizer tokenizer) {
   parts.model = parts.family->make(*parts.settings,
                                    Key(static_cast<std::uint64_t>(config.seed)).fold("init"));
   if (!config.model.pretrained.empty()) {
-    load_into(*parts.model,
-              parts.family->import_weights(checkpoint::load_weights(config.model.pretrained),
-                                           *parts.settings));
+    models::assign_weights(*parts.model,
+                           parts.family->import_weights(
+                               checkpoint::load_weights(config.model.pretrained), *parts.settings));
   }
   parts.processor = parts.family->processor(*parts.settings, parts.tokenizer);
   return parts;

@@ -13,6 +13,7 @@
 
 #include "tandem/base/error.h"
 #include "tandem/base/log.h"
+#include "tandem/models/weights.h"
 #include "train/run_directory.h"
 #include "train/session.h"
 #include "train/signals.h"
@@ -87,7 +88,9 @@ void resume(Session& session) {
   const std::optional<checkpoint::State> state = find_state(session);
   const std::string text =
       dist::all_gather_text(*session.options.mesh, state ? state->json : std::string()).at(0);
-  if (state) load_into(*session.parts.model, {state->model.begin(), state->model.end()});
+  if (state) {
+    models::assign_weights(*session.parts.model, {state->model.begin(), state->model.end()});
+  }
   share(*session.options.mesh, session.parts.model->parameters());
   share(*session.options.mesh, session.parts.model->buffers());
   if (text.empty()) return;

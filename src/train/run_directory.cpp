@@ -6,27 +6,14 @@
 
 #include <cerrno>
 #include <cstring>
-#include <fstream>
-#include <sstream>
 
 #include "tandem/base/error.h"
+#include "tandem/base/files.h"
 
 namespace tandem::train {
 namespace {
 
-std::string text_of(const std::filesystem::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
-
-void write_text(const std::filesystem::path& path, const std::string& text) {
-  std::ofstream out(path, std::ios::binary | std::ios::trunc);
-  out << text;
-  out.close();
-  if (!out) throw Error(ErrorKind::io, "[run] cannot be written", path.string());
-}
+constexpr std::int64_t largest_text = std::int64_t{64} << 20;
 
 }  // namespace
 
@@ -38,7 +25,7 @@ RunLock::RunLock(const std::filesystem::path& directory) {
   descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (descriptor_ < 0) throw Error(ErrorKind::io, std::strerror(errno), path.string());
   if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
-    const std::string owner = text_of(path);
+    const std::string owner = read_file(path, largest_text);
     ::close(descriptor_);
     throw Error(ErrorKind::config,
                 "[run] expected a folder that no process trains in; got one of " + owner,
@@ -63,7 +50,8 @@ void refuse_other_run(const config::Loaded& loaded, const RunOptions& options) {
                 options.directory.string(),
                 "leave --resume out to go on, or name another with --out");
   }
-  const auto differences = config::resume_differences(text_of(path), loaded.resolved);
+  const auto differences =
+      config::resume_differences(read_file(path, largest_text), loaded.resolved);
   if (differences.empty()) return;
   std::string list;
   for (const std::string& one : differences) list += "\n  " + one;
@@ -77,9 +65,9 @@ void refuse_other_run(const config::Loaded& loaded, const RunOptions& options) {
 
 void write_run_files(const config::Loaded& loaded, const RunOptions& options,
                      const std::string& environment) {
-  write_text(options.directory / "resolved.yaml", loaded.resolved);
-  write_text(options.directory / "command.txt", options.command + "\n");
-  write_text(options.directory / "env.json", environment + "\n");
+  replace_file(options.directory / "resolved.yaml", loaded.resolved);
+  replace_file(options.directory / "command.txt", options.command + "\n");
+  replace_file(options.directory / "env.json", environment + "\n");
 }
 
 }  // namespace tandem::train

@@ -5,6 +5,8 @@
 #include <ATen/ops/zeros.h>
 
 #include <atomic>
+#include <chrono>
+#include <memory>
 #include <mutex>
 #include <set>
 #include <stdexcept>
@@ -314,12 +316,18 @@ TEST_CASE("no step is made beyond the end, and asking for one is an error of our
   CHECK(read.size() == 8);
 }
 
-TEST_CASE("a loader can be dropped at any time") {
+TEST_CASE("a loader can be dropped at any time, and reads nothing afterwards") {
   for (int steps = 0; steps < 4; ++steps) {
-    Loader loader(one(1000), order_of(1000), prepare, options_of(16, 4, 5));
-    run_of(loader, steps);
+    std::atomic<bool> dropped = false, late = false;
+    const auto note = [&](std::int64_t) { late = late || dropped; };
+    auto loader =
+        std::make_unique<Loader>(one(1000, note), order_of(1000), prepare, options_of(16, 4, 5));
+    run_of(*loader, steps);
+    loader.reset();
+    dropped = true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    CHECK_FALSE(late);
   }
-  SUCCEED();
 }
 
 TEST_CASE("pictures of two sources are never the same, and training is said") {

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "../support/errors.h"
 #include "../support/temporary.h"
 #include "tandem/base/error.h"
 #include "tandem/vision/image.h"
@@ -122,20 +123,5 @@ inline std::string tar_member(const std::string& name, const std::string& bytes,
 }
 
 inline std::string tar_end() { return std::string(1024, '\0'); }
-
-// Runs `act`, which must throw an Error, and gives it.
-inline Error error_of(const std::function<void()>& act) {
-  try {
-    act();
-  } catch (const Error& error) {
-    return error;
-  }
-  FAIL("expected an Error; nothing was thrown");
-  throw;
-}
-
-inline bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
 
 }  // namespace tandem::test

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "tandem/base/error.h"
+#include "../support/errors.h"
 #include "tandem/vision/image.h"
 
 namespace tandem::test {
@@ -67,21 +67,6 @@ inline int largest_difference(const vision::Image& a, const vision::Image& b) {
     most = std::max(most, std::abs(int{a.rgb[i]} - int{b.rgb[i]}));
   }
   return most;
-}
-
-// Runs `act`, which must throw an Error, and gives it.
-inline Error error_of(const std::function<void()>& act) {
-  try {
-    act();
-  } catch (const Error& error) {
-    return error;
-  }
-  FAIL("expected an Error; nothing was thrown");
-  throw;
-}
-
-inline bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
 }
 
 }  // namespace tandem::test

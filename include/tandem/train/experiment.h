@@ -38,10 +38,6 @@ struct Parts {
 // The model on the CPU: initialised from the seed, then the weights of `pretrained` where named.
 Parts make_parts(const config::RunConfig& config, text::Tokenizer tokenizer);
 
-// Copies tensors into the parameters and buffers of that name. Throws Error(data) naming what is
-// missing, surplus or of another shape.
-void load_into(models::Model& model, const std::map<std::string, at::Tensor>& tensors);
-
 // Every stage against the model, before anything is trained: rules that catch nothing, losses that
 // the model does not have, batches that the ranks do not divide. One Error(config) with all of
 // them.
