@@ -1,12 +1,30 @@
-#include <algorithm>
-#include <functional>
-
-#include "tandem/base/error.h"
 #include "text/byte_level.h"
 #include "text/model.h"
 #include "text/unicode.h"
 
 namespace tandem::text {
+
+void find_byte_tokens(const Vocabulary& vocabulary, std::array<std::int32_t, 256>& tokens) {
+  static constexpr char kDigits[] = "0123456789ABCDEF";
+  for (std::size_t byte = 0; byte < 256; ++byte) {
+    tokens[byte] =
+        vocabulary.find(std::string("<0x") + kDigits[byte / 16] + kDigits[byte % 16] + '>');
+  }
+}
+
+bool append_byte_tokens(const std::array<std::int32_t, 256>& tokens, std::string_view bytes,
+                        std::vector<std::int32_t>& ids) {
+  const std::size_t before = ids.size();
+  for (const char byte : bytes) {
+    const std::int32_t id = tokens[static_cast<unsigned char>(byte)];
+    if (id == kNoId) {
+      ids.resize(before);
+      return false;
+    }
+    ids.push_back(id);
+  }
+  return true;
+}
 
 Bpe::Bpe(const JsonNode& node, bool byte_level)
     : Model(Vocabulary(node.at("vocab"))), byte_level_(byte_level) {
@@ -17,7 +35,7 @@ Bpe::Bpe(const JsonNode& node, bool byte_level)
       dropout->fail("no dropout");
     }
   }
-  if (node.boolean_or("byte_fallback", false)) node.at("byte_fallback").fail("false");
+  byte_fallback_ = node.boolean_or("byte_fallback", false);
   fuse_unk_ = node.boolean_or("fuse_unk", false);
   ignore_merges_ = node.boolean_or("ignore_merges", false);
   if (const auto prefix = node.find("continuing_subword_prefix")) prefix_ = prefix->string();
@@ -25,12 +43,31 @@ Bpe::Bpe(const JsonNode& node, bool byte_level)
   const auto unk = node.find("unk_token");
   if (unk) unk_ = vocabulary().find(unk->string());
   read_merges(node.at("merges"));
+  if (byte_fallback_) find_byte_tokens(vocabulary(), byte_tokens_);
   const bool complete = byte_level_ && make_byte_table();
   if (unk && unk_ == kNoId && !complete) unk->fail("a token of the vocabulary");
 }
 
+Bpe::Bpe(std::vector<std::string> tokens)
+    : Model(Vocabulary(tokens)), byte_level_(true), ignore_merges_(true) {
+  merges_ = Merges(4 * tokens.size());
+  for (std::size_t rank = 0; rank < tokens.size(); ++rank) {
+    const std::string& token = tokens[rank];
+    for (std::size_t at = 0; at < token.size();) {
+      next_char(token, at);
+      if (at == token.size()) break;
+      const std::int32_t left = vocabulary().find(std::string_view(token).substr(0, at));
+      if (left == kNoId) continue;
+      const std::int32_t right = vocabulary().find(std::string_view(token).substr(at));
+      const auto made = static_cast<std::int32_t>(rank);
+      if (right != kNoId) merges_.add(left, right, static_cast<std::uint32_t>(rank), made);
+    }
+  }
+  make_byte_table();
+}
+
 void Bpe::read_merges(const JsonNode& node) {
-  merges_ = FlatMap(node.size());
+  merges_ = Merges(node.size());
   std::size_t rank = 0;
   for (const auto& merge : node.value()) {
     if (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string()) {
@@ -60,8 +97,7 @@ void Bpe::add_merge(std::string_view a, std::string_view b, std::size_t rank,
   const std::string joined = std::string(a) + std::string(b.substr(prefix_.size()));
   const std::int32_t made = vocabulary().find(joined);
   if (made == kNoId) merges.at(rank).fail("tokens whose union is in the vocabulary");
-  merges_.set(static_cast<std::uint64_t>(left) << 32 | static_cast<std::uint32_t>(right),
-              static_cast<std::uint64_t>(rank) << 32 | static_cast<std::uint32_t>(made));
+  merges_.add(left, right, static_cast<std::uint32_t>(rank), made);
 }
 
 bool Bpe::make_byte_table() {
@@ -80,35 +116,54 @@ bool Bpe::make_byte_table() {
   return complete;
 }
 
+std::int32_t Bpe::symbol(std::string_view word, std::size_t begin, std::size_t end,
+                         std::string& scratch) const {
+  const bool inner = begin != 0, last = end == word.size();
+  if (byte_level_) return bytes_[inner][last][static_cast<unsigned char>(word[begin])];
+  if ((!inner || prefix_.empty()) && (!last || suffix_.empty())) {
+    return vocabulary().find(word.substr(begin, end - begin));
+  }
+  scratch.assign(inner ? prefix_ : "").append(word.substr(begin, end - begin));
+  if (last) scratch += suffix_;
+  return vocabulary().find(scratch);
+}
+
+bool Bpe::fall_back(std::string_view word, std::size_t begin, std::size_t end,
+                    std::vector<std::int32_t>& out) const {
+  if (!byte_fallback_) return false;
+  if (byte_level_) {  // the words' letters are what `tokenizers` would look for
+    std::string letters;
+    append_letters(letters, word.substr(begin, end - begin));
+    return append_byte_tokens(byte_tokens_, letters, out);
+  }
+  const std::size_t before = out.size();
+  const bool first = begin == 0, last = end == word.size();
+  if ((first || append_byte_tokens(byte_tokens_, prefix_, out)) &&
+      append_byte_tokens(byte_tokens_, word.substr(begin, end - begin), out) &&
+      (!last || append_byte_tokens(byte_tokens_, suffix_, out))) {
+    return true;
+  }
+  out.resize(before);
+  return false;
+}
+
 void Bpe::symbols(std::string_view word, std::vector<std::int32_t>& out) const {
-  bool unknown = false;  // the last symbol is an unk
+  bool unknown = false;  // an unk is due
   std::string scratch;
   for (std::size_t at = 0; at < word.size();) {
     const std::size_t begin = at;
-    std::int32_t id;
-    if (byte_level_) {
-      ++at;
-      id = bytes_[begin != 0][at == word.size()][static_cast<unsigned char>(word[begin])];
-    } else {
-      next_char(word, at);
-      const bool inner = begin != 0 && !prefix_.empty();
-      const bool last = at == word.size() && !suffix_.empty();
-      if (inner || last) {
-        scratch.assign(inner ? prefix_ : "").append(word.substr(begin, at - begin));
-        if (last) scratch += suffix_;
-        id = vocabulary().find(scratch);
-      } else {
-        id = vocabulary().find(word.substr(begin, at - begin));
-      }
-    }
+    byte_level_ ? static_cast<void>(++at) : static_cast<void>(next_char(word, at));
+    const std::int32_t id = symbol(word, begin, at, scratch);
     if (id != kNoId) {
-      out.push_back(id);
+      if (unknown) out.push_back(unk_);
       unknown = false;
-    } else if (unk_ != kNoId && !(unknown && fuse_unk_)) {
-      out.push_back(unk_);
+      out.push_back(id);
+    } else if (!fall_back(word, begin, at, out) && unk_ != kNoId) {
+      if (unknown && !fuse_unk_) out.push_back(unk_);
       unknown = true;
     }
   }
+  if (unknown) out.push_back(unk_);
 }
 
 void Bpe::encode(std::string_view word, std::vector<std::int32_t>& ids) const {
@@ -124,77 +179,9 @@ void Bpe::encode(std::string_view word, std::vector<std::int32_t>& ids) const {
   static thread_local std::vector<std::int32_t> scratch;
   scratch.clear();
   symbols(word, scratch);
-  constexpr std::size_t kShort = 64;  // below, scanning is faster than a queue
-  if (scratch.size() <= kShort) {
-    merge_short(scratch);
-  } else {
-    merge_long(scratch);
-  }
+  merges_.apply(scratch);
   ids.insert(ids.end(), scratch.begin(), scratch.end());
   if (scratch.capacity() > (1u << 16)) scratch = {};
-}
-
-void Bpe::merge_short(std::vector<std::int32_t>& symbols) const {
-  std::uint64_t merges[64];  // [i] of the symbols i and i + 1
-  std::size_t count = symbols.size();
-  for (std::size_t i = 0; i + 1 < count; ++i) merges[i] = merge_of(symbols[i], symbols[i + 1]);
-  while (count > 1) {
-    const std::size_t best =
-        static_cast<std::size_t>(std::min_element(merges, merges + count - 1) - merges);
-    if (merges[best] == FlatMap::kNone) break;
-    symbols[best] = static_cast<std::int32_t>(merges[best]);
-    --count;
-    for (std::size_t i = best + 1; i < count; ++i) symbols[i] = symbols[i + 1];
-    for (std::size_t i = best + 1; i + 1 < count; ++i) merges[i] = merges[i + 1];
-    if (best > 0) merges[best - 1] = merge_of(symbols[best - 1], symbols[best]);
-    if (best + 1 < count) merges[best] = merge_of(symbols[best], symbols[best + 1]);
-  }
-  symbols.resize(count);
-}
-
-void Bpe::merge_long(std::vector<std::int32_t>& symbols) const {
-  constexpr std::uint32_t kEnd = UINT32_MAX;
-  if (symbols.size() >= kEnd) {
-    throw Error(ErrorKind::data, "[text] expected a word of less than 4 Gi symbols; got more");
-  }
-  const auto count = static_cast<std::uint32_t>(symbols.size());
-  struct Links {
-    std::uint32_t previous, next;
-  };
-  std::vector<Links> links(count);
-  std::vector<std::uint64_t> queue;  // rank << 32 | place: the smallest is merged next
-  queue.reserve(count);
-  const auto push = [&](std::uint32_t left, std::uint32_t right, bool sift) {
-    const std::uint64_t merge = merge_of(symbols[left], symbols[right]);
-    if (merge == FlatMap::kNone) return;
-    queue.push_back((merge & 0xFFFFFFFF00000000ull) | left);
-    if (sift) std::push_heap(queue.begin(), queue.end(), std::greater<>());
-  };
-  for (std::uint32_t i = 0; i < count; ++i) {
-    links[i] = {i == 0 ? kEnd : i - 1, i + 1 == count ? kEnd : i + 1};
-    if (i + 1 < count) push(i, i + 1, false);
-  }
-  std::make_heap(queue.begin(), queue.end(), std::greater<>());
-  while (!queue.empty()) {
-    const std::uint64_t top = queue.front();
-    std::pop_heap(queue.begin(), queue.end(), std::greater<>());
-    queue.pop_back();
-    const auto place = static_cast<std::uint32_t>(top);
-    if (symbols[place] == kNoId || links[place].next == kEnd) continue;
-    const std::uint32_t right = links[place].next;
-    const std::uint64_t merge = merge_of(symbols[place], symbols[right]);
-    // An entry is out of date when the pair at its place has become another one.
-    if (merge == FlatMap::kNone || merge >> 32 != top >> 32) continue;
-    symbols[place] = static_cast<std::int32_t>(merge);
-    symbols[right] = kNoId;
-    const std::uint32_t next = links[place].next = links[right].next;
-    if (next != kEnd) {
-      links[next].previous = place;
-      push(place, next, true);
-    }
-    if (links[place].previous != kEnd) push(links[place].previous, place, true);
-  }
-  std::erase(symbols, kNoId);
 }
 
 }  // namespace tandem::text

@@ -1,6 +1,7 @@
 #include "text/decoder.h"
 
 #include "text/byte_level.h"
+#include "text/metaspace.h"
 #include "text/unicode.h"
 
 namespace tandem::text {
@@ -46,7 +47,46 @@ void strip(std::string& token, std::string_view character, std::int64_t start, s
   token = begin < end ? token.substr(begin, end - begin) : std::string();
 }
 
+// Runs of tokens like <0x41> become what their bytes say, or U+FFFD for each of them.
+void join_byte_tokens(std::vector<std::string>& tokens) {
+  std::vector<std::string> made;
+  std::string bytes;
+  const auto flush = [&] {
+    if (bytes.empty()) return;
+    if (valid_utf8(bytes)) {
+      made.push_back(bytes);
+    } else {
+      made.insert(made.end(), bytes.size(), "\xEF\xBF\xBD");
+    }
+    bytes.clear();
+  };
+  for (std::string& token : tokens) {
+    const int byte = byte_of_token(token);
+    if (byte >= 0) {
+      bytes.push_back(static_cast<char>(byte));
+    } else {
+      flush();
+      made.push_back(std::move(token));
+    }
+  }
+  flush();
+  tokens = std::move(made);
+}
+
 }  // namespace
+
+int byte_of_token(std::string_view token) {
+  if (token.size() != 6 || !token.starts_with("<0x") || token[5] != '>') return -1;
+  const auto digit = [](char c) {
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                                  : -1;
+  };
+  // Rust's number parser takes a plus sign.
+  const int high = token[3] == '+' ? 0 : digit(token[3]), low = digit(token[4]);
+  return high < 0 || low < 0 ? -1 : high * 16 + low;
+}
 
 Decoder::Decoder(const JsonNode& node) : joins_with_spaces_(false) { add(node); }
 
@@ -60,6 +100,13 @@ void Decoder::add(const JsonNode& node) {
   } else if (type == "ByteLevel") {
     node.only({"type", "add_prefix_space", "trim_offsets", "use_regex"});
     steps_.push_back({Kind::byte_level, {}, {}});
+  } else if (type == "ByteFallback") {
+    node.only({"type"});
+    steps_.push_back({Kind::byte_fallback, {}, {}});
+  } else if (type == "Metaspace") {
+    const Metaspace metaspace(node);
+    steps_.push_back(
+        {Kind::metaspace, metaspace.mark, {}, metaspace.prepend != Metaspace::Prepend::never});
   } else if (type == "WordPiece") {
     node.only({"type", "prefix", "cleanup"});
     steps_.push_back(
@@ -76,9 +123,7 @@ void Decoder::add(const JsonNode& node) {
   } else if (type == "Strip") {
     node.only({"type", "content", "start", "stop"});
     const std::string content = node.at("content").string();
-    std::size_t at = 0;
-    if (!content.empty()) next_char(content, at);
-    if (at == 0 || at != content.size()) node.at("content").fail("one character");
+    if (chars_in(content) != 1) node.at("content").fail("one character");
     steps_.push_back({Kind::strip,
                       content,
                       {},
@@ -87,7 +132,9 @@ void Decoder::add(const JsonNode& node) {
                       node.at("stop").integer(0, INT32_MAX)});
   } else {
     node.at("type").fail(
-        "a decoder of {Sequence, ByteLevel, WordPiece, BPEDecoder, Replace, Fuse, Strip}");
+        "a decoder of {Sequence, ByteLevel, ByteFallback, Metaspace, WordPiece, BPEDecoder, "
+        "Replace, "
+        "Fuse, Strip}");
   }
 }
 
@@ -103,6 +150,14 @@ void Decoder::apply(const Step& step, std::vector<std::string>& tokens) {
       tokens.push_back(std::move(text));
       break;
     }
+    case Kind::byte_fallback:
+      join_byte_tokens(tokens);
+      break;
+    case Kind::metaspace:
+      for (std::size_t i = 0; i < tokens.size(); ++i) {
+        replace_all(tokens[i], step.text, i == 0 && step.cleanup ? "" : " ");
+      }
+      break;
     case Kind::word_piece:
       for (std::size_t i = 0; i < tokens.size(); ++i) {
         if (i > 0) {

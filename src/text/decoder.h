@@ -2,6 +2,7 @@
 // From tokens back to text.
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "text/json_node.h"
@@ -9,21 +10,25 @@
 
 namespace tandem::text {
 
+// The byte of a token like <0x41>, or -1.
+int byte_of_token(std::string_view token);
+
 class Decoder {
  public:
   Decoder() = default;  // joins the tokens with spaces
-  // Sequence, ByteLevel, WordPiece, BPEDecoder, Replace, Fuse, Strip; any other: Error(data).
+  // Sequence, ByteLevel, ByteFallback, Metaspace, WordPiece, BPEDecoder, Replace, Fuse, Strip; any
+  // other: Error(data).
   explicit Decoder(const JsonNode& node);
 
   std::string decode(std::vector<std::string> tokens) const;
 
  private:
-  enum class Kind { byte_level, word_piece, bpe, replace, fuse, strip };
+  enum class Kind { byte_level, byte_fallback, metaspace, word_piece, bpe, replace, fuse, strip };
   struct Step {
     Kind kind;
-    std::string text;              // prefix, suffix, new text, or the character to strip
-    std::vector<Pattern> pattern;  // replace: one
-    bool cleanup = false;
+    std::string text;                  // prefix, suffix, new text, or the character to strip
+    std::vector<Pattern> pattern;      // replace: one
+    bool cleanup = false;              // metaspace: the first token loses its spaces
     std::int64_t start = 0, stop = 0;  // strip: how many at most
   };
 

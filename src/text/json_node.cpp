@@ -1,6 +1,7 @@
 #include "text/json_node.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "tandem/base/error.h"
 
@@ -104,6 +105,12 @@ std::string JsonNode::string() const {
 bool JsonNode::boolean() const {
   if (!value_->is_boolean()) fail("true or false");
   return value_->get<bool>();
+}
+
+double JsonNode::number() const {
+  const double number = value_->is_number() ? value_->get<double>() : NAN;
+  if (!std::isfinite(number)) fail("a number");
+  return number;
 }
 
 std::int64_t JsonNode::integer(std::int64_t low, std::int64_t high) const {

@@ -23,6 +23,7 @@ class JsonNode {
   const nlohmann::json& value() const { return *value_; }
   std::string where() const { return *file_ + ": " + path_; }
   bool is_null() const { return value_->is_null(); }
+  bool is_array() const { return value_->is_array(); }
 
   // Error(data): "expected `expected`; got ..." with the value, cut short.
   [[noreturn]] void fail(const std::string& expected) const;
@@ -35,6 +36,7 @@ class JsonNode {
 
   std::string string() const;
   bool boolean() const;
+  double number() const;  // finite
   std::int64_t integer(std::int64_t low, std::int64_t high) const;
 
   bool boolean_or(std::string_view key, bool otherwise) const {

@@ -56,6 +56,48 @@ void append_spaced(std::string_view text, std::string& out) {
   }
 }
 
+// What `tokenizers` calls Nmt: control characters go, odd spaces become spaces.
+void append_nmt(std::string_view text, std::string& out) {
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t begin = at;
+    const char32_t c = next_char(text, at);
+    if ((c >= 1 && c <= 8) || c == 0xB || (c >= 0xE && c <= 0x1F) || c == 0x7F || c == 0x8F ||
+        c == 0x9F) {
+      continue;
+    }
+    if (c == 9 || c == 0xA || c == 0xC || c == 0xD || c == 0x1680 || (c >= 0x200B && c <= 0x200F) ||
+        c == 0x2028 || c == 0x2029 || c == 0x2581 || c == 0xFEFF || c == 0xFFFD) {
+      out.push_back(' ');
+    } else {
+      out.append(text, begin, at - begin);
+    }
+  }
+}
+
+std::string decoded_base64(const JsonNode& node) {
+  const std::string text = node.string();
+  std::string bytes;
+  std::uint32_t bits = 0;
+  int count = 0;
+  for (std::size_t i = 0; i < text.size() && text[i] != '='; ++i) {
+    const char c = text[i];
+    const int value = c >= 'A' && c <= 'Z'   ? c - 'A'
+                      : c >= 'a' && c <= 'z' ? c - 'a' + 26
+                      : c >= '0' && c <= '9' ? c - '0' + 52
+                      : c == '+'             ? 62
+                      : c == '/'             ? 63
+                                             : -1;
+    if (value < 0) node.fail("bytes in base64");
+    bits = bits << 6 | static_cast<std::uint32_t>(value);
+    count += 6;
+    if (count >= 8) {
+      count -= 8;
+      bytes.push_back(static_cast<char>(bits >> count & 0xFF));
+    }
+  }
+  return bytes;
+}
+
 std::string_view stripped(std::string_view text, bool left, bool right) {
   std::size_t begin = 0, end = text.size();
   while (left && begin < end) {
@@ -82,25 +124,21 @@ void Normalizer::add(const JsonNode& node) {
     node.only({"type", "normalizers"});
     const JsonNode parts = node.at("normalizers");
     for (std::size_t i = 0; i < parts.size(); ++i) add(parts.at(i));
-  } else if (type == "NFC" || type == "NFD" || type == "NFKC" || type == "NFKD") {
-    node.only({"type"});
-    const bool composed = type.back() == 'C', compatible = type[2] == 'K';
-    steps_.push_back({Kind::form, composed     ? compatible ? NormalForm::nfkc : NormalForm::nfc
-                                  : compatible ? NormalForm::nfkd
-                                               : NormalForm::nfd});
-  } else if (type == "Lowercase" || type == "StripAccents") {
-    node.only({"type"});
-    steps_.push_back({type == "Lowercase" ? Kind::lowercase : Kind::strip_accents});
-  } else if (type == "Strip") {
-    node.only({"type", "strip_left", "strip_right"});
-    steps_.push_back({Kind::strip, NormalForm::nfc, node.at("strip_left").boolean(),
-                      node.at("strip_right").boolean()});
+  } else if (add_simple(type, node)) {
+    return;
   } else if (type == "Replace") {
     node.only({"type", "pattern", "content"});
     Step step{Kind::replace};
     step.pattern.push_back(Pattern(node.at("pattern")));
     step.content = node.at("content").string();
     steps_.push_back(std::move(step));
+  } else if (type == "Precompiled") {
+    node.only({"type", "precompiled_charsmap"});
+    Step step{Kind::precompiled};
+    if (const auto map = node.find("precompiled_charsmap")) {
+      step.map = std::make_shared<const CharsMap>(decoded_base64(*map), map->where());
+    }
+    if (step.map != nullptr && !step.map->empty()) steps_.push_back(std::move(step));
   } else if (type == "BertNormalizer") {
     node.only({"type", "clean_text", "handle_chinese_chars", "strip_accents", "lowercase"});
     const bool lower = node.at("lowercase").boolean();
@@ -114,8 +152,35 @@ void Normalizer::add(const JsonNode& node) {
   } else {
     node.at("type").fail(
         "a normalizer of {Sequence, NFC, NFD, NFKC, NFKD, Lowercase, StripAccents, Strip, Replace, "
-        "BertNormalizer}");
+        "Prepend, Precompiled, Nmt, BertNormalizer}");
   }
+}
+
+bool Normalizer::add_simple(const std::string& type, const JsonNode& node) {
+  if (type == "NFC" || type == "NFD" || type == "NFKC" || type == "NFKD") {
+    node.only({"type"});
+    const bool composed = type.back() == 'C', compatible = type[2] == 'K';
+    steps_.push_back({Kind::form, composed     ? compatible ? NormalForm::nfkc : NormalForm::nfc
+                                  : compatible ? NormalForm::nfkd
+                                               : NormalForm::nfd});
+  } else if (type == "Lowercase" || type == "StripAccents" || type == "Nmt") {
+    node.only({"type"});
+    steps_.push_back({type == "Lowercase" ? Kind::lowercase
+                      : type == "Nmt"     ? Kind::nmt
+                                          : Kind::strip_accents});
+  } else if (type == "Strip") {
+    node.only({"type", "strip_left", "strip_right"});
+    steps_.push_back({Kind::strip, NormalForm::nfc, node.at("strip_left").boolean(),
+                      node.at("strip_right").boolean()});
+  } else if (type == "Prepend") {
+    node.only({"type", "prepend"});
+    Step step{Kind::prepend};
+    step.content = node.at("prepend").string();
+    steps_.push_back(std::move(step));
+  } else {
+    return false;
+  }
+  return true;
 }
 
 std::string_view Normalizer::apply(const Step& step, std::string_view text, std::string& out) {
@@ -141,6 +206,16 @@ std::string_view Normalizer::apply(const Step& step, std::string_view text, std:
       step.pattern[0].cut(text, [&](std::size_t begin, std::size_t end, bool is_match) {
         is_match ? out.append(step.content) : out.append(text, begin, end - begin);
       });
+      return out;
+    case Kind::prepend:
+      if (text.empty()) return text;
+      out.append(step.content).append(text);
+      return out;
+    case Kind::precompiled:
+      append_precompiled(*step.map, text, out);
+      return out;
+    case Kind::nmt:
+      append_nmt(text, out);
       return out;
     case Kind::bert_clean:
       if (!has_any(text, kBertControl | kSpace)) return text;

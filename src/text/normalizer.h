@@ -1,10 +1,12 @@
 #pragma once
 // What a text goes through before it is cut into words.
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "text/charsmap.h"
 #include "text/json_node.h"
 #include "text/pattern.h"
 #include "text/unicode.h"
@@ -14,8 +16,8 @@ namespace tandem::text {
 class Normalizer {
  public:
   Normalizer() = default;  // changes nothing
-  // Sequence, NFC, NFD, NFKC, NFKD, Lowercase, StripAccents, Strip, Replace, BertNormalizer; any
-  // other: Error(data).
+  // Sequence, NFC, NFD, NFKC, NFKD, Lowercase, StripAccents, Strip, Replace, Prepend, Precompiled,
+  // Nmt, BertNormalizer; any other: Error(data).
   explicit Normalizer(const JsonNode& node);
 
   bool empty() const { return steps_.empty(); }
@@ -29,6 +31,9 @@ class Normalizer {
     strip_accents,
     strip,
     replace,
+    prepend,
+    precompiled,
+    nmt,
     bert_clean,
     bert_han,
     bert_marks
@@ -39,9 +44,11 @@ class Normalizer {
     bool left = false, right = false;  // strip
     std::vector<Pattern> pattern;      // replace: one
     std::string content;
+    std::shared_ptr<const CharsMap> map;  // precompiled
   };
 
   void add(const JsonNode& node);
+  bool add_simple(const std::string& type, const JsonNode& node);
   // The text as it is, or what was written to `out` (empty before).
   static std::string_view apply(const Step& step, std::string_view text, std::string& out);
 

@@ -64,6 +64,16 @@ void PreTokenizer::add(const JsonNode& node) {
   if (byte_level()) node.fail("no step behind ByteLevel");
   if (type == "Split") {
     add_split(node);
+  } else if (type == "CharDelimiterSplit") {
+    node.only({"type", "delimiter"});
+    Step step{Kind::split};
+    step.pattern = Pattern::literal(node.at("delimiter").string(), node.at("delimiter").where());
+    step.behavior = Behavior::removed;
+    steps_.push_back(step);
+  } else if (type == "Metaspace") {
+    Step step{Kind::metaspace};
+    step.metaspace = std::make_shared<const Metaspace>(node);
+    steps_.push_back(step);
   } else if (type == "ByteLevel") {
     add_byte_level(node);
   } else if (type == "Whitespace" || type == "WhitespaceSplit" || type == "BertPreTokenizer") {
@@ -83,8 +93,8 @@ void PreTokenizer::add(const JsonNode& node) {
     steps_.push_back(step);
   } else {
     node.at("type").fail(
-        "a pre-tokenizer of {Sequence, Split, Whitespace, WhitespaceSplit, BertPreTokenizer, "
-        "Punctuation, Digits, ByteLevel}");
+        "a pre-tokenizer of {Sequence, Split, CharDelimiterSplit, Whitespace, WhitespaceSplit, "
+        "BertPreTokenizer, Punctuation, Digits, Metaspace, ByteLevel}");
   }
 }
 
@@ -146,10 +156,13 @@ class PreTokenizer::Pieces {
   const F& word_;
 };
 
-void PreTokenizer::cut(std::size_t index, std::string_view text, const Sink& sink) const {
+void PreTokenizer::cut(std::size_t index, std::string_view text, bool first,
+                       const Sink& sink) const {
   if (steps_.empty()) return sink(text);
   const Step& step = steps_[index];
-  const auto word = [&](std::string_view piece) { pass(index, piece, sink); };
+  const auto word = [&](std::string_view piece) {
+    pass(index, piece, first && piece.data() == text.data(), sink);
+  };
   Pieces pieces(text, step.behavior, step.invert, word);
   switch (step.kind) {
     case Kind::split:
@@ -177,10 +190,31 @@ void PreTokenizer::cut(std::size_t index, std::string_view text, const Sink& sin
       cut_chars(
           text, [](std::uint32_t sets) { return (sets & kNumeric) != 0; }, pieces);
       break;
+    case Kind::metaspace:
+      return cut_marked(index, text, first, sink);
     case Kind::byte_level:
       return cut_bytes(step, text, sink);
   }
   pieces.finish();
+}
+
+void PreTokenizer::cut_marked(std::size_t index, std::string_view text, bool first,
+                              const Sink& sink) const {
+  const Metaspace& metaspace = *steps_[index].metaspace;
+  const std::string_view mark = metaspace.mark;
+  std::string marked;
+  marked.reserve(text.size() + text.size() / 2 + mark.size());
+  const bool prepends = metaspace.prepend == Metaspace::Prepend::always ||
+                        (metaspace.prepend == Metaspace::Prepend::first && first);
+  if (prepends && text.front() != ' ' && !text.starts_with(mark)) marked += mark;
+  for (const char c : text) c == ' ' ? marked.append(mark) : marked.append(1, c);
+  const std::string_view whole = marked;
+  if (!metaspace.split) return pass(index, whole, first, sink);
+  for (std::size_t at = 0; at < whole.size();) {
+    const std::size_t end = std::min(whole.find(mark, at + 1), whole.size());
+    pass(index, whole.substr(at, end - at), first && at == 0, sink);
+    at = end;
+  }
 }
 
 void PreTokenizer::cut_bytes(const Step& step, std::string_view text, const Sink& sink) const {

@@ -2,11 +2,13 @@
 // Cuts a text into the words that the model sees.
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "text/json_node.h"
+#include "text/metaspace.h"
 #include "text/pattern.h"
 
 namespace tandem::text {
@@ -16,19 +18,28 @@ class PreTokenizer {
   using Sink = std::function<void(std::string_view word)>;
 
   PreTokenizer() = default;  // the text is one word
-  // Sequence, Split, Whitespace, WhitespaceSplit, BertPreTokenizer, Punctuation, Digits, ByteLevel
-  // (as the last step only); any other: Error(data).
+  // Sequence, Split, CharDelimiterSplit, Whitespace, WhitespaceSplit, BertPreTokenizer,
+  // Punctuation, Digits, Metaspace, ByteLevel (as the last step only); any other: Error(data).
   explicit PreTokenizer(const JsonNode& node);
 
   // The words are bytes, for a byte-level model.
   bool byte_level() const { return !steps_.empty() && steps_.back().kind == Kind::byte_level; }
-  // Words are never empty and live until the sink returns.
-  void cut(std::string_view text, const Sink& sink) const {
-    if (!text.empty()) cut(0, text, sink);
+  // Words are never empty and live until the sink returns. `first`: nothing stands before the text.
+  void cut(std::string_view text, bool first, const Sink& sink) const {
+    if (!text.empty()) cut(0, text, first, sink);
   }
 
  private:
-  enum class Kind { split, whitespace, whitespace_split, bert, punctuation, digits, byte_level };
+  enum class Kind {
+    split,
+    whitespace,
+    whitespace_split,
+    bert,
+    punctuation,
+    digits,
+    metaspace,
+    byte_level
+  };
   enum class Behavior { removed, isolated, with_previous, with_next, contiguous };
   struct Step {
     Kind kind;
@@ -36,6 +47,7 @@ class PreTokenizer {
     Behavior behavior = Behavior::isolated;
     bool invert = false;
     bool prefix_space = false, use_regex = true;  // byte_level
+    std::shared_ptr<const Metaspace> metaspace;
   };
 
   template <class F>
@@ -45,11 +57,12 @@ class PreTokenizer {
   void add_split(const JsonNode& node);
   void add_byte_level(const JsonNode& node);
   static Behavior read_behavior(const JsonNode& node);
-  void cut(std::size_t step, std::string_view text, const Sink& sink) const;
+  void cut(std::size_t step, std::string_view text, bool first, const Sink& sink) const;
   void cut_bytes(const Step& step, std::string_view text, const Sink& sink) const;
-  void pass(std::size_t step, std::string_view piece, const Sink& sink) const {
+  void cut_marked(std::size_t step, std::string_view text, bool first, const Sink& sink) const;
+  void pass(std::size_t step, std::string_view piece, bool first, const Sink& sink) const {
     if (piece.empty()) return;
-    step + 1 == steps_.size() ? sink(piece) : cut(step + 1, piece, sink);
+    step + 1 == steps_.size() ? sink(piece) : cut(step + 1, piece, first, sink);
   }
 
   std::vector<Step> steps_;

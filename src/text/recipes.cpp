@@ -57,7 +57,7 @@ std::vector<std::pair<std::string, std::int64_t>> count_words(std::span<const st
   for (const std::string& line : lines) {
     repaired.clear();
     repair_utf8(line, repaired);
-    pre_tokenizer.cut(normalizer.apply(repaired, buffer, spare),
+    pre_tokenizer.cut(normalizer.apply(repaired, buffer, spare), true,
                       [&](std::string_view word) { ++counts[std::string(word)]; });
   }
   std::vector<std::pair<std::string, std::int64_t>> words(counts.begin(), counts.end());

@@ -79,7 +79,8 @@ void Tokenizer::Impl::encode(std::string_view text, std::size_t limit,
     }
     const std::string_view normalized = normalizer.apply(raw, buffer, spare);
     added.cut_normalized(normalized, [&](std::string_view piece, std::int32_t id) {
-      id != kNoId ? ids.push_back(id) : pre_tokenizer.cut(piece, word);
+      const bool first = piece.data() == normalized.data() && raw.data() == text.data();
+      id != kNoId ? ids.push_back(id) : pre_tokenizer.cut(piece, first, word);
     });
   });
 }

@@ -23,6 +23,16 @@ Vocabulary::Vocabulary(const JsonNode& node) {
       node.at(token).fail("an id of its own (that of '" + *slot + "' is the same)");
     slot = &ids_.emplace(token, id).first->first;
   }
+  count_ = ids_.size();
+}
+
+Vocabulary::Vocabulary(const std::vector<std::string>& tokens) : count_(tokens.size()) {
+  ids_.reserve(tokens.size());
+  tokens_.reserve(tokens.size());
+  for (const std::string& token : tokens) {
+    const auto it = ids_.insert_or_assign(token, static_cast<std::int32_t>(tokens_.size())).first;
+    tokens_.push_back(&it->first);
+  }
 }
 
 }  // namespace tandem::text

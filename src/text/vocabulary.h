@@ -19,6 +19,8 @@ class Vocabulary {
   Vocabulary() = default;
   // {"token": id, ...}. Ids from 0, each once, without large gaps; else Error(data).
   explicit Vocabulary(const JsonNode& node);
+  // Ids in the order of the list; of a token that is there twice the last one is found.
+  explicit Vocabulary(const std::vector<std::string>& tokens);
   Vocabulary(Vocabulary&&) = default;
   Vocabulary& operator=(Vocabulary&&) = default;
 
@@ -32,7 +34,7 @@ class Vocabulary {
     const std::string* token = tokens_[static_cast<std::size_t>(id)];
     return token == nullptr ? std::nullopt : std::optional<std::string_view>(*token);
   }
-  std::size_t count() const { return ids_.size(); }
+  std::size_t count() const { return count_; }  // of ids
   std::int32_t largest() const { return static_cast<std::int32_t>(tokens_.size()) - 1; }
 
  private:
@@ -43,6 +45,7 @@ class Vocabulary {
     }
   };
   std::unordered_map<std::string, std::int32_t, Hash, std::equal_to<>> ids_;
+  std::size_t count_ = 0;
   std::vector<const std::string*> tokens_;  // into ids_, whose keys do not move
 };
 

@@ -92,9 +92,10 @@ TEST_CASE("merges name tokens that are there, and make one that is there and lon
   CHECK(model("vocab", json::array()) == "t.json: $.model.vocab");
   CHECK(model("dropout", 0.1) == "t.json: $.model.dropout");
   CHECK(model("dropout", 0.0).empty());
-  CHECK(model("byte_fallback", true) == "t.json: $.model.byte_fallback");
+  CHECK(model("byte_fallback", 1) == "t.json: $.model.byte_fallback");
   CHECK(model("fuse_unk", "yes") == "t.json: $.model.fuse_unk");
-  CHECK(model("type", "Unigram") == "t.json: $.model.type");
+  CHECK(model("type", "Bigram") == "t.json: $.model.type");
+  CHECK(model("type", "WordLevel") == "t.json: $.model");
   CHECK(model("type", 7) == "t.json: $.model.type");
   CHECK(model("surprise", 7) == "t.json: $.model.surprise");
   CHECK(model("end_of_word_suffix", json::array()) == "t.json: $.model.end_of_word_suffix");
@@ -140,8 +141,8 @@ TEST_CASE("parts that are not known are refused by name") {
   const auto part = [](const std::string& key, const json& value) {
     return place_after(byte_level(), [&](json& d) { d[key] = value; });
   };
-  CHECK(part("normalizer", {{"type", "Precompiled"}}) == "t.json: $.normalizer.type");
-  CHECK(part("pre_tokenizer", {{"type", "Metaspace"}}) == "t.json: $.pre_tokenizer.type");
+  CHECK(part("normalizer", {{"type", "Other"}}) == "t.json: $.normalizer.type");
+  CHECK(part("pre_tokenizer", {{"type", "Other"}}) == "t.json: $.pre_tokenizer.type");
   CHECK(part("post_processor", {{"type", "Other"}}) == "t.json: $.post_processor.type");
   CHECK(part("decoder", {{"type", "CTC"}}) == "t.json: $.decoder.type");
   CHECK(part("decoder", {{"type", "Strip"}, {"content", "ab"}, {"start", 1}, {"stop", 1}}) ==

@@ -27,7 +27,7 @@ Words matches(const Pattern& pattern, const std::string& text) {
 Words cut(const nlohmann::json& document, const std::string& text) {
   Words words;
   const std::string name = "test";
-  PreTokenizer(JsonNode(document, name)).cut(text, [&](std::string_view word) {
+  PreTokenizer(JsonNode(document, name)).cut(text, true, [&](std::string_view word) {
     words.emplace_back(word);
   });
   return words;

@@ -1,14 +1,15 @@
 #pragma once
 // Tokenizers from `tokenizer.json` (the format of the `tokenizers` library): byte-level BPE (GPT-2,
-// Qwen2), CLIP's BPE and WordPiece (BERT). Ids equal those of the Python package `tokenizers`.
+// Qwen2), CLIP's BPE, BPE on characters (LLaMA), WordPiece (BERT), Unigram (T5). Ids equal those of
+// the Python package `tokenizers`.
 //
 // Goals: exact ids, linear time in the length of the text, safe on any bytes and any file.
-// Non-goals: offsets into the text, pairs of texts, padding (collate pads), SentencePiece models.
+// Non-goals: offsets into the text, pairs of texts, padding (collate pads).
 //
 // Ids, marks and decoded text were compared on 100,000 strings for each kind and on the code points
-// of all scripts (tests/reference/tokenizers_diff.py, with `tokenizers` 0.23.3). Where we differ:
-// - refused instead of read: dropout, byte_fallback, keys and parts that are not known, added
-// tokens
+// of all scripts (tests/reference/tokenizers_diff.py and pieces_diff.py, with `tokenizers` 0.23.3).
+// Where we differ:
+// - refused instead of read: dropout, keys and parts that are not known, added tokens
 //   whose `id` is not the one that `tokenizers` would give them (it ignores the file's), duplicate
 //   ids, an unknown token that is missing, added tokens and word pieces of more than 1,024 bytes;
 // - expressions other than those of pattern.h run in ICU under a limit, there in Oniguruma;
