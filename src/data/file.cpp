@@ -5,6 +5,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -64,6 +65,54 @@ std::vector<std::uint8_t> read_bytes(const std::string& path, std::int64_t limit
 std::string read_text(const std::string& path, std::int64_t limit) {
   const std::vector<std::uint8_t> bytes = read_bytes(path, limit);
   return {bytes.begin(), bytes.end()};
+}
+
+std::vector<std::uint8_t> read_start(const std::string& path, std::int64_t count) {
+  const InputFile file(path);
+  return file.bytes(0, std::min(count, file.size()));
+}
+
+std::string refused_name(std::string_view name) {
+  if (name.empty()) return "an empty name";
+  if (name.size() > 4096) return "a name of " + std::to_string(name.size()) + " bytes";
+  if (name.find('\0') != std::string_view::npos) return "a name with a NUL";
+  if (name.front() == '/') return "an absolute name";
+  for (std::size_t begin = 0; begin <= name.size();) {
+    const std::size_t end = std::min(name.find('/', begin), name.size());
+    if (name.substr(begin, end - begin) == "..") return "a name with '..'";
+    begin = end + 1;
+  }
+  return {};
+}
+
+bool is_picture_name(std::string_view name) {
+  const std::size_t dot = name.rfind('.');
+  if (dot == std::string_view::npos) return false;
+  const std::string extension = lower(name.substr(dot + 1));
+  return extension == "jpg" || extension == "jpeg" || extension == "png" || extension == "webp";
+}
+
+// Source: RFC 3629, section 4.
+bool is_utf8(std::string_view text) noexcept {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  for (std::size_t i = 0; i < text.size();) {
+    const unsigned lead = byte(i);
+    if (lead < 0x80) {
+      ++i;
+      continue;
+    }
+    const std::size_t more = lead >= 0xF0 ? 3 : lead >= 0xE0 ? 2 : 1;
+    if (lead < 0xC2 || lead > 0xF4 || i + more >= text.size()) return false;
+    const unsigned second = byte(i + 1);
+    const unsigned low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
+    const unsigned high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
+    if (second < low || second > high) return false;
+    for (std::size_t k = 2; k <= more; ++k) {
+      if ((byte(i + k) & 0xC0) != 0x80) return false;
+    }
+    i += more + 1;
+  }
+  return true;
 }
 
 std::uint64_t hash64(std::string_view bytes, std::uint64_t seed) {

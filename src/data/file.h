@@ -30,6 +30,14 @@ class InputFile {
 // Error(data) when it is larger than `limit`.
 std::vector<std::uint8_t> read_bytes(const std::string& path, std::int64_t limit);
 std::string read_text(const std::string& path, std::int64_t limit);
+// Its first bytes, at most `count`.
+std::vector<std::uint8_t> read_start(const std::string& path, std::int64_t count);
+
+// Why a picture of this name cannot lie in a data set's folder (absolute, `..`, NUL, too long,
+// ...); empty when it can.
+std::string refused_name(std::string_view name);
+bool is_utf8(std::string_view text) noexcept;
+bool is_picture_name(std::string_view name);  // .jpg, .jpeg, .png, .webp
 
 constexpr std::int64_t max_picture_bytes = std::int64_t{256} << 20;
 

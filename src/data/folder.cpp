@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "data/file.h"
+#include "data/listed.h"
 #include "tandem/base/error.h"
 
 namespace tandem::data {
@@ -16,15 +17,7 @@ using Json = nlohmann::json;
 constexpr std::int64_t max_captions_bytes = std::int64_t{8} << 30;
 constexpr std::int64_t max_sidecar_bytes = 1 << 20;
 
-struct Entry {
-  std::string picture{};  // relative to the folder
-  std::vector<std::string> texts{};
-};
-
-bool is_picture(const fs::path& path) {
-  const std::string extension = lower(path.extension().string());
-  return extension == ".png" || extension == ".jpg" || extension == ".jpeg";
-}
+using Entry = ListedPicture;
 
 // The caption of a sidecar: its first line, or the one behind `language.utf8=`.
 std::string sidecar_caption(std::string_view text, const std::string& language) {
@@ -48,7 +41,7 @@ std::vector<Entry> walk(const FolderSettings& settings) {
   for (; !code && it != end; it.increment(code)) {
     const fs::path& path = it->path();
     std::error_code ignored;
-    if (!is_picture(path) || !it->is_regular_file(ignored)) continue;
+    if (!is_picture_name(path.native()) || !it->is_regular_file(ignored)) continue;
     fs::path sidecar = path;
     sidecar.replace_extension(".txt");
     if (!fs::is_regular_file(sidecar, ignored)) continue;
@@ -59,7 +52,7 @@ std::vector<Entry> walk(const FolderSettings& settings) {
   }
   if (code) throw Error(ErrorKind::data, "[folder] cannot list: " + code.message(), settings.path);
   std::sort(entries.begin(), entries.end(),
-            [](const Entry& a, const Entry& b) { return a.picture < b.picture; });
+            [](const Entry& a, const Entry& b) { return a.name < b.name; });
   return entries;
 }
 
@@ -75,7 +68,10 @@ Entry entry_of_json(std::string_view line, const FolderSettings& settings,
   if (picture == object.end() || !picture->is_string()) {
     refuse("expected a string under '" + settings.picture_key + "'");
   }
-  entry.picture = picture->get<std::string>();
+  entry.name = picture->get<std::string>();
+  if (const std::string refused = refused_name(entry.name); !refused.empty()) {
+    refuse("expected a picture's name below the folder; got " + refused);
+  }
   const auto caption = object.find(settings.caption_key);
   if (caption == object.end()) refuse("expected '" + settings.caption_key + "'");
   const Json list = caption->is_array() ? *caption : Json::array({*caption});
@@ -106,52 +102,15 @@ std::vector<Entry> read_captions(const FolderSettings& settings) {
     if (tab == std::string_view::npos || tab == 0) {
       throw Error(ErrorKind::data, "[folder] expected PICTURE <tab> CAPTION", where);
     }
+    if (const std::string refused = refused_name(line.substr(0, tab)); !refused.empty()) {
+      throw Error(ErrorKind::data,
+                  "[folder] expected a picture's name below the folder; got " + refused, where);
+    }
     entries.push_back(
         {std::string(line.substr(0, tab)), {std::string(trimmed(line.substr(tab + 1)))}});
   }
   return entries;
 }
-
-class Folder final : public Source {
- public:
-  Folder(std::string root, std::vector<Entry> entries)
-      : root_(std::move(root)), entries_(std::move(entries)) {
-    std::uint64_t hash = 0;
-    for (const Entry& entry : entries_) {
-      hash = hash64(entry.picture, hash);
-      for (const std::string& text : entry.texts) hash = hash64(text, hash);
-      std::error_code none;  // a missing picture counts as size -1
-      const std::uintmax_t bytes = fs::file_size(fs::path(root_) / entry.picture, none);
-      hash = hash64(std::to_string(bytes), hash);
-    }
-    fingerprint_ = "folder:" + std::to_string(entries_.size()) + ":" + hex(hash);
-  }
-
-  std::int64_t size() const override { return static_cast<std::int64_t>(entries_.size()); }
-
-  Sample read(std::int64_t index) const override {
-    TANDEM_CHECK(index >= 0 && index < size(), "[folder] an index out of range");
-    const Entry& entry = entries_[static_cast<std::size_t>(index)];
-    Sample sample;
-    sample.id = entry.picture;
-    sample.picture_id = static_cast<std::int64_t>(hash64(entry.picture) >> 1);
-    try {
-      sample.pictures.push_back(
-          {read_bytes((fs::path(root_) / entry.picture).string(), max_picture_bytes), {}});
-    } catch (const Error& error) {  // named as in the folder, wherever that lies
-      throw Error(error.kind(), error.message(), entry.picture);
-    }
-    sample.texts = entry.texts;
-    return sample;
-  }
-
-  std::string fingerprint() const override { return fingerprint_; }
-
- private:
-  std::string root_;
-  std::vector<Entry> entries_;
-  std::string fingerprint_;
-};
 
 }  // namespace
 
@@ -177,7 +136,7 @@ std::unique_ptr<Source> open_folder(const FolderSettings& settings) {
     throw Error(ErrorKind::data, "[folder] expected pictures with captions; got none",
                 settings.path, "a caption is the first line of a .txt beside the picture");
   }
-  return std::make_unique<Folder>(settings.path, std::move(entries));
+  return listed_source("folder", settings.path, std::move(entries));
 }
 
 }  // namespace tandem::data

@@ -4,8 +4,13 @@
 #include <algorithm>
 
 #include "tandem/base/error.h"
+#include "tandem/data/coco.h"
+#include "tandem/data/conceptual_captions.h"
+#include "tandem/data/flickr30k.h"
 #include "tandem/data/folder.h"
 #include "tandem/data/source.h"
+#include "tandem/data/table.h"
+#include "tandem/data/text_lines.h"
 #include "tandem/data/webdataset.h"
 #include "tandem/data/world/source.h"
 
@@ -30,7 +35,12 @@ template <class S>
 
 const std::vector<Format>& formats() {
   static const std::vector<Format> table{
+      format("coco", open_coco),
+      format("conceptual_captions", open_conceptual_captions),
+      format("flickr30k", open_flickr30k),
       format("folder", open_folder),
+      format("table", open_table),
+      format("text", open_text),
       format("webdataset", open_webdataset),
       format("world", world::open_world),
   };

@@ -102,8 +102,13 @@ class Webdataset final : public Source {
   }
 
   std::int64_t size() const override { return size_; }
+  Sample read(std::int64_t index) const override { return sample_of(index, max_picture_bytes); }
+  Sample peek(std::int64_t index) const override { return sample_of(index, peek_bytes); }
+  std::string fingerprint() const override { return fingerprint_; }
 
-  Sample read(std::int64_t index) const override {
+ private:
+  // With at most `picture_bytes` of the picture.
+  Sample sample_of(std::int64_t index, std::int64_t picture_bytes) const {
     TANDEM_CHECK(index >= 0 && index < size_, "[webdataset] an index out of range");
     const auto after =
         std::upper_bound(shards_.begin(), shards_.end(), index,
@@ -118,7 +123,9 @@ class Webdataset final : public Source {
       throw Error(ErrorKind::io, "[webdataset] the tar was changed while it was in use", shard.path,
                   "start again: its index is then made anew");
     }
-    sample.pictures.push_back({bytes_of(file, row.picture, max_picture_bytes, sample.id), {}});
+    Bytes picture = row.picture;
+    if (picture_bytes < max_picture_bytes) picture.size = std::min(picture.size, picture_bytes);
+    sample.pictures.push_back({bytes_of(file, picture, max_picture_bytes, sample.id), {}});
     const std::vector<std::uint8_t> bytes =
         bytes_of(file, row.text, row.json ? max_json_bytes : max_text_bytes, sample.id);
     const std::string text(bytes.begin(), bytes.end());
@@ -134,9 +141,6 @@ class Webdataset final : public Source {
     return sample;
   }
 
-  std::string fingerprint() const override { return fingerprint_; }
-
- private:
   static std::vector<std::uint8_t> bytes_of(const InputFile& file, const Bytes& part,
                                             std::int64_t limit, const std::string& id) {
     if (part.size > limit) {

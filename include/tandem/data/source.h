@@ -11,6 +11,12 @@
 
 namespace tandem::data {
 
+// Something wrong that a source knows of: a row of a file, a picture that is not there.
+struct Finding {
+  std::string where{};  // FILE:LINE, FILE at byte N, a sample's id
+  std::string what{};
+};
+
 class Source {
  public:
   virtual ~Source() = default;
@@ -20,6 +26,15 @@ class Source {
   virtual Sample read(std::int64_t index) const = 0;
   // What stands in the manifest: a change of the data is named on resume.
   virtual std::string fingerprint() const = 0;
+
+  // As read(), but an encoded picture may be cut after its first bytes, which hold most headers:
+  // what `tandem check` reads.
+  virtual Sample peek(std::int64_t index) const { return read(index); }
+  static constexpr std::int64_t peek_bytes = 16 << 10;
+  // What was left out when the source was opened, each thing once.
+  virtual std::vector<Finding> left_out() const { return {}; }
+  // Made from numbers rather than read: there is nothing to check.
+  virtual bool is_drawn() const { return false; }
 };
 
 // The formats a config may name (`format: folder`), one line each in src/data/formats.cpp.

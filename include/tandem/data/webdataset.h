@@ -24,7 +24,7 @@ namespace tandem::data {
 struct WebdatasetSettings final : Settings {
   std::string path{};   // shards: a{00..17}.tar, b/{x,y}.tar
   std::string index{};  // folder for the indices; empty: beside the shards
-  std::vector<std::string> pictures{"jpg", "jpeg", "png"};  // the first that a sample has
+  std::vector<std::string> pictures{"jpg", "jpeg", "png", "webp"};  // the first that a sample has
   std::vector<std::string> texts{"txt", "caption", "text"};
   std::string json_caption = "caption";  // used when no text is there but a .json is
 

@@ -64,6 +64,7 @@ class World final : public Source {
   }
 
   std::int64_t size() const override { return size_; }
+  bool is_drawn() const override { return true; }
 
   Sample read(std::int64_t index) const override {
     TANDEM_CHECK(index >= 0 && index < size_, "[world] an index out of range");
