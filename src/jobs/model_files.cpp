@@ -1,7 +1,6 @@
 #include "tandem/jobs/model_files.h"
 
 #include <algorithm>
-#include <array>
 #include <nlohmann/json.hpp>
 #include <vector>
 
@@ -10,22 +9,13 @@
 #include "tandem/base/json.h"
 #include "tandem/checkpoint/checkpoint.h"
 #include "tandem/models/weights.h"
+#include "tandem/text/tokenizer.h"
 
 namespace tandem::jobs {
 namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-
-// Beside the weights in a Hugging Face directory; copied as they are.
-constexpr std::array<const char*, 8> tokenizer_files{"tokenizer.json",
-                                                     "tokenizer_config.json",
-                                                     "special_tokens_map.json",
-                                                     "added_tokens.json",
-                                                     "vocab.json",
-                                                     "merges.txt",
-                                                     "vocab.txt",
-                                                     "chat_template.jinja"};
 
 constexpr std::int64_t longest_text = std::int64_t{64} << 20;
 
@@ -134,7 +124,7 @@ void export_model(const fs::path& model, const fs::path& out) {
     const bool there = fs::is_regular_file(directory / name, error);
     replace_file(out / name, there ? read_text(directory / name) : text);
   }
-  for (const char* name : tokenizer_files) {
+  for (const char* name : text::tokenizer_file_names()) {
     std::error_code error;
     if (fs::is_regular_file(directory / name, error)) {
       replace_file(out / name, read_text(directory / name));

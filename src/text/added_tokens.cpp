@@ -27,17 +27,24 @@ AddedTokens::Token AddedTokens::read(const JsonNode& node) const {
 }
 
 AddedTokens::AddedTokens(const JsonNode& node, const Vocabulary& vocabulary,
-                         const Normalizer& normalizer) {
+                         const Normalizer& normalizer, Ids ids) {
   const std::size_t count = node.size();
   if (count > kMaxTokens) node.fail("at most " + std::to_string(kMaxTokens) + " tokens");
   auto next = static_cast<std::int32_t>(vocabulary.count());
   std::unordered_map<std::string, std::int32_t> seen;
+  std::unordered_set<std::int32_t> given;
   tokens_.reserve(count);
   for (std::size_t i = 0; i < count; ++i) {
     Token token = read(node.at(i));
     if (token.content.empty()) continue;
     if (seen.contains(token.content)) node.at(i).fail("a token that was not added before");
     std::int32_t id = vocabulary.find(token.content);
+    if (id == kNoId && ids == Ids::given) {
+      const std::int64_t limit = std::int64_t{vocabulary.largest()} + 65536;
+      id = static_cast<std::int32_t>(node.at(i).at("id").integer(0, limit));
+      const bool taken = vocabulary.token(id).has_value() || !given.insert(id).second;
+      if (taken) node.at(i).at("id").fail("an id of its own");
+    }
     if (id == kNoId) id = next++;
     if (token.id != id) node.at(i).at("id").fail("the id " + std::to_string(id));
     seen.emplace(token.content, id);

@@ -20,9 +20,11 @@ class AddedTokens {
   AddedTokens() = default;
   AddedTokens(AddedTokens&&) = default;
   AddedTokens& operator=(AddedTokens&&) = default;
-  // `added_tokens` of the file. Ids must be those that `tokenizers` gives: a token of the model has
-  // its id there, others count up from the size of the vocabulary; else Error(data).
-  AddedTokens(const JsonNode& node, const Vocabulary& vocabulary, const Normalizer& normalizer);
+  enum class Ids { counted, given };
+  // `added_tokens` of the file. A token of the model has its id there, others count up from the
+  // size of the vocabulary, as `tokenizers` does, or have the id that is given; else Error(data).
+  AddedTokens(const JsonNode& node, const Vocabulary& vocabulary, const Normalizer& normalizer,
+              Ids ids);
 
   // f(piece, id): pieces of text between tokens have kNoId. Pieces are not empty.
   template <class F>

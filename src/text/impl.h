@@ -13,6 +13,7 @@
 #include "text/normalizer.h"
 #include "text/post_processor.h"
 #include "text/pre_tokenizer.h"
+#include "text/sentencepiece.h"
 
 namespace tandem::text {
 
@@ -20,14 +21,21 @@ struct Tokenizer::Impl {
   Normalizer normalizer;
   PreTokenizer pre_tokenizer;
   std::unique_ptr<Model> model;
+  const SentencePiece* sentencepiece = nullptr;  // the model, if it is one
+  bool every_prefix = true;                      // its space goes before every piece of text
   AddedTokens added;
   Marks marks;
   Decoder decoder;
+  bool cut_left = false;  // a text that is too long loses its begin
   std::int32_t vocab_size = 0;
   std::vector<std::pair<std::string, std::string>> files;
 
+  // Ids of a text between added tokens, which is not empty.
+  void encode_piece(std::string_view text, bool first, const PreTokenizer::Sink& word,
+                    std::vector<std::int32_t>& ids) const;
   // Appends ids until there are `limit`, or a few more.
   void encode(std::string_view text, std::size_t limit, std::vector<std::int32_t>& ids) const;
+  std::string decode_pieces(std::span<const std::int32_t> ids, bool keep_special) const;
   // The token as decoding sees it.
   std::optional<std::string_view> token(std::int32_t id) const;
 };

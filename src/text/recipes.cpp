@@ -8,6 +8,7 @@
 #include "text/byte_level.h"
 #include "text/normalizer.h"
 #include "text/pre_tokenizer.h"
+#include "text/recipe.h"
 #include "text/trainer.h"
 #include "text/unicode.h"
 
@@ -15,33 +16,6 @@ namespace tandem::text {
 namespace {
 
 constexpr std::int64_t kMaxCharsOfWord = 100;  // of a WordPiece model; longer ones are [UNK]
-
-// The parts of a tokenizer.json that do not depend on the vocabulary. @NAME@ is the id of a mark.
-struct Recipe {
-  std::vector<std::string> marks;
-  const char *normalizer, *pre_tokenizer, *post_processor, *decoder;
-};
-
-const Recipe kClip = {
-    {"<|startoftext|>", "<|endoftext|>"},
-    R"({"type":"Sequence","normalizers":[{"type":"NFC"},{"type":"Replace","pattern":{"Regex":"\\s+"},"content":" "},{"type":"Lowercase"}]})",
-    R"({"type":"Sequence","pretokenizers":[{"type":"Split","pattern":{"Regex":"'s|'t|'re|'ve|'m|'ll|'d|[\\p{L}]+|[\\p{N}]|[^\\s\\p{L}\\p{N}]+"},"behavior":"Removed","invert":true},{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":true}]})",
-    R"({"type":"RobertaProcessing","sep":["<|endoftext|>",@<|endoftext|>@],"cls":["<|startoftext|>",@<|startoftext|>@],"trim_offsets":false,"add_prefix_space":false})",
-    R"({"type":"Sequence","decoders":[{"type":"ByteLevel","add_prefix_space":true,"trim_offsets":true,"use_regex":true},{"type":"Replace","pattern":{"String":"</w>"},"content":" "},{"type":"Strip","content":" ","start":0,"stop":1}]})"};
-
-const Recipe kGpt2 = {
-    {"<|endoftext|>"},
-    "null",
-    R"({"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":true})",
-    R"({"type":"ByteLevel","add_prefix_space":true,"trim_offsets":false,"use_regex":true})",
-    R"({"type":"ByteLevel","add_prefix_space":true,"trim_offsets":true,"use_regex":true})"};
-
-const Recipe kBert = {
-    {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"},
-    R"({"type":"BertNormalizer","clean_text":true,"handle_chinese_chars":true,"strip_accents":null,"lowercase":true})",
-    R"({"type":"BertPreTokenizer"})",
-    R"({"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"[CLS]","type_id":0}},{"Sequence":{"id":"A","type_id":0}},{"SpecialToken":{"id":"[SEP]","type_id":0}}],"pair":[{"SpecialToken":{"id":"[CLS]","type_id":0}},{"Sequence":{"id":"A","type_id":0}},{"SpecialToken":{"id":"[SEP]","type_id":0}},{"Sequence":{"id":"B","type_id":1}},{"SpecialToken":{"id":"[SEP]","type_id":1}}],"special_tokens":{"[CLS]":{"id":"[CLS]","ids":[@[CLS]@],"tokens":["[CLS]"]},"[SEP]":{"id":"[SEP]","ids":[@[SEP]@],"tokens":["[SEP]"]}}})",
-    R"({"type":"WordPiece","prefix":"##","cleanup":true})"};
 
 // The words of the lines with their counts, in the order of their bytes.
 std::vector<std::pair<std::string, std::int64_t>> count_words(std::span<const std::string> lines,
@@ -147,7 +121,7 @@ std::string bpe_json(const std::string& unk, const std::string& suffix, const To
 
 Tokenizer train_bpe(std::span<const std::string> lines, int vocab_size, BpeKind kind) {
   const bool clip = kind == BpeKind::clip;
-  const Recipe& recipe = clip ? kClip : kGpt2;
+  const Recipe& recipe = clip ? kClipRecipe : kGpt2Recipe;
   const std::string suffix = clip ? "</w>" : "";
   TokenList tokens = byte_alphabet(suffix);
   check_size(vocab_size, tokens.tokens().size() + recipe.marks.size());
@@ -169,7 +143,7 @@ Tokenizer train_bpe(std::span<const std::string> lines, int vocab_size, BpeKind 
 }
 
 Tokenizer train_wordpiece(std::span<const std::string> lines, int vocab_size) {
-  auto counted = count_words(lines, kBert);
+  auto counted = count_words(lines, kBertRecipe);
   // Longer words are unknown when a text is encoded: nothing is learned for them.
   std::erase_if(counted, [](const auto& word) { return chars_in(word.first) > kMaxCharsOfWord; });
   std::set<std::string> alphabet;  // in the order of UTF-8, which is that of the code points
@@ -181,7 +155,7 @@ Tokenizer train_wordpiece(std::span<const std::string> lines, int vocab_size) {
     }
   }
   TokenList tokens;
-  for (const std::string& mark : kBert.marks) tokens.add(mark);
+  for (const std::string& mark : kBertRecipe.marks) tokens.add(mark);
   for (const std::string& letter : alphabet) tokens.add(letter);
   std::vector<CountedWord> words;
   for (const auto& [text, count] : counted) {
@@ -201,7 +175,7 @@ Tokenizer train_wordpiece(std::span<const std::string> lines, int vocab_size) {
       "{\"type\":\"WordPiece\",\"unk_token\":\"[UNK]\",\"continuing_subword_prefix\":\"##\","
       "\"max_input_chars_per_word\":" +
       std::to_string(kMaxCharsOfWord) + ",\n\"vocab\":" + vocabulary_json(tokens) + "}";
-  return parse_tokenizer(document(kBert, tokens, model), "trained tokenizer");
+  return parse_tokenizer(document(kBertRecipe, tokens, model), "trained tokenizer");
 }
 
 }  // namespace tandem::text

@@ -166,7 +166,7 @@ int run(const config::Loaded& loaded, const RunOptions& options) {
   session.parts.model->to(options.device);
   if (leads) {
     write_run_files(loaded, options, session.environment);
-    text::save_tokenizer_json(*session.parts.tokenizer, options.directory / "tokenizer.json");
+    text::save_tokenizer(*session.parts.tokenizer, options.directory);
     session.model_files = model_files(session.parts);
     session.checkpointer = std::make_unique<checkpoint::Checkpointer>(
         options.directory / "checkpoints", config.checkpoint.keep,

@@ -7,6 +7,7 @@ pieces_diff.py ENCODE_TOOL [STRINGS [NAME]]: trains small models of each kind, m
 and the decoded text. With NAME: only the kinds whose name holds it. Exits 1 at the first difference.
 """
 import base64
+import gzip
 import io
 import json
 import multiprocessing
@@ -14,8 +15,10 @@ import os
 import random
 import sys
 import tempfile
+import unicodedata
 
-from tokenizers_diff import Difference, ENGLISH, QWEN2, added, compare, every_char, ours, strings, text
+from tokenizers_diff import (Difference, ENGLISH, LENGTH, QWEN2, added, bert, bpe, byte_level, clip, compare, every_char, ours,
+                             strings, text)
 
 import sentencepiece
 import tiktoken
@@ -157,21 +160,172 @@ def documents(lines):
     yield "words", lambda: word_level(lines)
 
 
+# ---- files of other kinds ----
+
+
+class Pieces:
+    """`sentencepiece` with the part of the other package that `compare` uses, and a mark before a text."""
+
+    def __init__(self, model, before=(), after=()):
+        self.model, self.before, self.after = sentencepiece.SentencePieceProcessor(model_proto=model), before, after
+
+    def answers(self, texts):
+        for one in texts:
+            ids = self.model.encode(one)
+            cut = LENGTH - len(self.before) - len(self.after)
+            yield ids, [*self.before, *ids[:cut], *self.after], self.model.decode(ids)
+
+
+def compare_answers(tool, name, path, data, answers):
+    total = 0
+    texts = [one.decode("utf-8", errors="replace") for one in data]
+    for one, expected, got in zip(data, answers(texts), ours(tool, path, data)):
+        total += len(expected[0])
+        for what, a, b in zip(("ids", "ids with marks", "decoded text"), expected, got):
+            if a != b and a is not None:
+                raise Difference(f"{name}: {what} of {one!r}\n  expected: {a!r}\n  ours:     {b!r}")
+    print(f"{name}: {len(data)} strings, {total} ids equal", flush=True)
+
+
+def sentencepiece_kinds(lines):
+    """(name, file name, model, marks before, marks after)."""
+    llama = dict(model_type="bpe", byte_fallback=True, normalization_rule_name="identity", remove_extra_whitespaces=False,
+                 split_digits=True, allow_whitespace_only_pieces=True)
+    yield "sentencepiece, llama", "tokenizer.model", llama, (1,), ()
+    yield "sentencepiece, t5", "spiece.model", dict(pad_id=0, eos_id=1, unk_id=2, bos_id=-1), (), (1,)
+    yield "sentencepiece, bpe", "tokenizer.model", dict(model_type="bpe", user_defined_symbols=["<x>", "cat", "ca"]), (1,), ()
+    yield "sentencepiece, bytes", "tokenizer.model", dict(byte_fallback=True, user_defined_symbols=["<x>"]), (1,), ()
+    yield "sentencepiece, behind", "tokenizer.model", dict(treat_whitespace_as_suffix=True, normalization_rule_name="nfkc_cf"), (1,), ()
+    yield "sentencepiece, plain", "tokenizer.model", dict(add_dummy_prefix=False, remove_extra_whitespaces=False), (1,), ()
+
+
+def write(folder, name, content):
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, name), "wb") as file:
+        file.write(content if isinstance(content, bytes) else content.encode())
+
+
+def check_sentencepiece(tool, folder, data, lines, wanted):
+    for name, file, options, before, after in sentencepiece_kinds(lines):
+        if wanted in name:
+            place = os.path.join(folder, name)
+            model = sentencepiece_model(lines, **options)
+            write(place, file, model)
+            compare_answers(tool, name, place, data, Pieces(model, before, after).answers)
+
+
+def check_tiktoken(tool, folder, data, lines):
+    """Ranks from merges that `tokenizers` learned."""
+    made = byte_level(lines, QWEN2)
+    letters = {letter: byte for byte, letter in zip(range(256), byte_letters())}
+    vocabulary = sorted((i, t) for t, i in made.get_vocab().items() if not t.startswith("<|"))
+    tokens = [bytes(letters[c] for c in t) for _, t in vocabulary]
+    place = os.path.join(folder, "tiktoken")
+    write(place, "qwen.tiktoken", "".join(f"{base64.b64encode(t).decode()} {i}\n" for i, t in enumerate(tokens)))
+    marks = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"] + [f"<|extra_{i}|>" for i in range(205)]
+    theirs = tiktoken.Encoding("qwen", pat_str=QWEN2, mergeable_ranks={t: i for i, t in enumerate(tokens)},
+                               special_tokens={t: len(tokens) + i for i, t in enumerate(marks)})
+
+    def answers(texts):
+        for one in texts:
+            ids = theirs.encode(unicodedata.normalize("NFC", one), allowed_special="all")
+            yield ids, ids[:LENGTH], theirs.decode(ids)
+    # Python's tables of normal forms are newer than those of `tokenizers`.
+    old = [d for d in data if all(unicodedata.ucd_3_2_0.category(c) != "Cn" or c > "\U0001F000" for c in d.decode("utf-8", "replace"))]
+    compare_answers(tool, "tiktoken", place, old, answers)
+
+
+def byte_letters():
+    prints = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = iter(range(256, 512))
+    return [chr(b) if b in prints else chr(next(others)) for b in range(256)]
+
+
+def check_folders(tool, folder, data, lines):
+    """vocab.json with merges.txt, vocab.txt and CLIP's file, taken out of a tokenizer.json."""
+    cased = normalizers.BertNormalizer(lowercase=False)
+    qwen2_marks = [AddedToken("<|endoftext|>", special=True), AddedToken("<|im_start|>", special=True), AddedToken("<|im_end|>", special=True)]
+    kinds = [("GPT2", bpe(lines, 3000, None, pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel(), ["<|endoftext|>"]), {}),
+             ("Qwen2", byte_level(lines, QWEN2), {"additional_special_tokens": ["<|im_start|>", "<|im_end|>"]}),
+             ("CLIP", clip(lines), {}), ("Bert", bert(lines), {}), ("Bert", bert(lines, cased), {"do_lower_case": False})]
+    for at, (system, made, config) in enumerate(kinds):
+        place = os.path.join(folder, f"folder{at}")
+        model = json.loads(made.to_str())["model"]
+        if system == "Bert":
+            write(place, "vocab.txt", "".join(t + "\n" for t, _ in sorted(model["vocab"].items(), key=lambda x: x[1])))
+        else:
+            write(place, "vocab.json", json.dumps(model["vocab"]))
+            write(place, "merges.txt", "#version: 0.2\n" + "".join(" ".join(m) + "\n" for m in model["merges"]))
+        write(place, "tokenizer_config.json", json.dumps(config | {"tokenizer_class": system + "Tokenizer"}))
+        path = os.path.join(place, "tokenizer.json")
+        made.save(path)
+        theirs = Tokenizer.from_file(path)
+        os.remove(path)
+
+        def answers(texts):
+            plain = [e.ids for e in theirs.encode_batch_fast(texts, add_special_tokens=False)]
+            theirs.enable_truncation(LENGTH)
+            marked = [e.ids for e in theirs.encode_batch_fast(texts, add_special_tokens=True)]
+            # The decoder Strip of the package panics on empty tokens.
+            decoded = [None] * len(plain) if system == "CLIP" else theirs.decode_batch(plain, skip_special_tokens=False)
+            return zip(plain, marked, decoded)
+        compare_answers(tool, f"folder of {system}", place, data, answers)
+    # CLIP's own file: letters and merges in its order.
+    model = json.loads(kinds[2][1].to_str())["model"]
+    merges = [tuple(m) for m in model["merges"]]
+    letters = sorted(byte_letters())
+    vocabulary = letters + [x + "</w>" for x in letters] + ["".join(m) for m in merges] + ["<|startoftext|>", "<|endoftext|>"]
+    made = kinds[2][1]
+    made.no_truncation()
+    made.model = BPE(vocab={t: i for i, t in enumerate(vocabulary)}, merges=merges, end_of_word_suffix="</w>", unk_token="<|endoftext|>")
+    made = Tokenizer.from_str(made.to_str().replace('"id":0,', f'"id":{len(vocabulary) - 2},').replace('"id":1,', f'"id":{len(vocabulary) - 1},'))
+    place = os.path.join(folder, "clip")
+    write(place, "bpe_simple_vocab_16e6.txt.gz", gzip.compress(("# version\n" + "".join(" ".join(m) + "\n" for m in merges)).encode()))
+
+    def answers(texts):
+        plain = [e.ids for e in made.encode_batch_fast(texts, add_special_tokens=False)]
+        cut = LENGTH - 2
+        return ((ids, [len(vocabulary) - 2, *ids[:cut], len(vocabulary) - 1], None) for ids in plain)
+    compare_answers(tool, "CLIP's own file", place, data, answers)
+
+
+def jobs(tool, folder, count, wanted):
+    lines = lines_of(5)
+    data = strings(count, seed=7) + list(every_char())
+    few = data[::8]
+
+    def document(name, make):
+        path = os.path.join(folder, name + ".json")
+        make().save(path)
+        compare(tool, name, path, data)
+    for name, make in documents(lines):
+        if wanted in name:
+            yield lambda name=name, make=make: document(name, make)
+    for name, *_ in sentencepiece_kinds(lines):
+        if wanted in name:
+            yield lambda name=name: check_sentencepiece(tool, folder, data, lines, name)
+    if wanted in "tiktoken":
+        yield lambda: check_tiktoken(tool, folder, data, lines)
+    if wanted in "folders":
+        yield lambda: check_folders(tool, folder, few, lines)
+
+
+ALL_JOBS = []
+
+
+def run_job(index):
+    ALL_JOBS[index]()
+
+
 def main():
     tool, count = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 100000
-    wanted = sys.argv[3] if len(sys.argv) > 3 else ""
-    lines = lines_of(5)
-    data = strings(count, seed=7)
-    every = list(every_char())
     with tempfile.TemporaryDirectory() as folder:
-        try:
-            for name, make in documents(lines):
-                if wanted in name:
-                    path = os.path.join(folder, "tokenizer.json")
-                    make().save(path)
-                    compare(tool, name, path, data + every)
-        except Difference as difference:
-            sys.exit(str(difference))
+        ALL_JOBS.extend(jobs(tool, folder, count, sys.argv[3] if len(sys.argv) > 3 else ""))
+        with multiprocessing.get_context("fork").Pool(2) as pool:  # the jobs come with the fork
+            try:
+                pool.map(run_job, range(len(ALL_JOBS)), chunksize=1)
+            except Difference as difference:
+                sys.exit(str(difference))
 
 
 if __name__ == "__main__":

@@ -72,8 +72,16 @@ class Tokenizer {
   std::shared_ptr<const Impl> impl_;
 };
 
-// `path`: a directory that holds tokenizer.json, or such a file. Error(io) when it cannot be read;
-// Error(data) that names file and JSON path for anything wrong, or not supported, in it.
+// `path`: a file, or a directory that holds one of these, the first one counts: tokenizer.json;
+// tokenizer.model, spiece.model (SentencePiece: LLaMA, T5); qwen.tiktoken; vocab.json with
+// merges.txt (GPT-2, OPT, RoBERTa, CLIP, Qwen2); vocab.txt (BERT); bpe_simple_vocab_16e6.txt.gz
+// (CLIP; the repairs of `ftfy` and of HTML's entities that the original makes first are not
+// imitated). Which of the systems it is, added tokens and marks come from tokenizer_config.json,
+// special_tokens_map.json, added_tokens.json and config.json beside it; without them a
+// tokenizer.model is LLaMA's, a spiece.model T5's, letters that end in </w> are CLIP's. A LLaMA
+// model puts its space before every piece of text between tokens unless `legacy` is false.
+// Error(io) when it cannot be read; Error(data) that names file and place for anything wrong, or
+// not supported, in it.
 Tokenizer load_tokenizer(const std::filesystem::path& path);
 
 // The same from the bytes of a tokenizer.json; `name` stands for the file in error messages.
@@ -94,7 +102,14 @@ Tokenizer train_bpe(std::span<const std::string> lines, int vocab_size, BpeKind 
 // does: merges of the most frequent pairs, continuing pieces marked "##". Same rules and errors.
 Tokenizer train_wordpiece(std::span<const std::string> lines, int vocab_size);
 
-// Writes the tokenizer.json (the bytes that it was loaded from, or those of its training).
+// Writes all `files()` into an existing folder, from which `load_tokenizer` gives the same ids.
+void save_tokenizer(const Tokenizer& tokenizer, const std::filesystem::path& folder);
+
+// The names of all files that `files()` may have.
+std::span<const char* const> tokenizer_file_names();
+
+// Writes the tokenizer.json (the bytes that it was loaded from, or those of its training);
+// Error(config) for a tokenizer that came from other files.
 void save_tokenizer_json(const Tokenizer& tokenizer, const std::filesystem::path& path);
 
 }  // namespace tandem::text
