@@ -15,6 +15,7 @@ namespace {
 constexpr const char* model_file = "model.safetensors";
 constexpr const char* optimizer_file = "optimizer.safetensors";
 constexpr const char* state_file = "state.json";
+constexpr std::string_view tensors_ending = ".safetensors";
 constexpr std::int64_t max_text_bytes = std::int64_t{256} << 20;  // of manifest, state, extra files
 
 const std::map<std::string, std::string>& model_metadata() {
@@ -24,11 +25,16 @@ const std::map<std::string, std::string>& model_metadata() {
 
 void check_names(const State& state) {
   std::set<std::string> names{model_file, optimizer_file, state_file, manifest_name};
-  for (const auto& [name, text] : state.files) {
+  const auto take = [&](const std::string& name) {
     if (!is_plain_name(name) || !names.insert(name).second) {
       throw Error(ErrorKind::internal, "[checkpoint] a file name that is taken or no plain name",
                   name);
     }
+  };
+  for (const auto& [name, text] : state.files) take(name);
+  for (const auto& [name, tensors] : state.more) {
+    take(name);
+    TANDEM_CHECK(name.ends_with(tensors_ending), "[checkpoint] tensors in a file of another kind");
   }
   if (state.step < 0) throw Error(ErrorKind::internal, "[checkpoint] a step below 0");
 }
@@ -57,12 +63,17 @@ Manifest write_all(const fs::path& into, const State& state) {
   manifest.step = state.step;
   manifest.files.push_back(write_tensors(into / model_file, state.model, model_metadata()));
   manifest.files.push_back(write_tensors(into / optimizer_file, state.optimizer, {}));
+  std::vector<std::pair<std::string, const NamedTensors*>> index{
+      {model_file, &state.model}, {optimizer_file, &state.optimizer}};
+  for (const auto& [name, tensors] : state.more) {
+    manifest.files.push_back(write_tensors(into / name, tensors, model_metadata()));
+    index.emplace_back(name, &tensors);
+  }
   manifest.files.push_back(write_text(into / state_file, state.json));
   for (const auto& [name, text] : state.files) {
     manifest.files.push_back(write_text(into / name, text));
   }
-  write_text(into / manifest_name, manifest_text(manifest, {{model_file, &state.model},
-                                                            {optimizer_file, &state.optimizer}}));
+  write_text(into / manifest_name, manifest_text(manifest, index));
   fsync_directory(into);
   return manifest;
 }
@@ -159,6 +170,19 @@ void remove_old(const fs::path& path) {
 
 }  // namespace
 
+State private_copy(const State& state) {
+  State copy = state;
+  const auto detach = [](NamedTensors& tensors) {
+    for (auto& [name, tensor] : tensors) {
+      tensor = tensor.is_cpu() ? tensor.detach().clone() : tensor.detach().cpu();
+    }
+  };
+  detach(copy.model);
+  detach(copy.optimizer);
+  for (auto& [name, tensors] : copy.more) detach(tensors);
+  return copy;
+}
+
 Checkpointer::Checkpointer(fs::path directory, std::int64_t keep, Log log)
     : directory_(std::move(directory)), keep_(keep), log_(std::move(log)) {
   if (keep < 1) {
@@ -197,7 +221,7 @@ void Checkpointer::commit(const State& state) {
   }
   fsync_directory(directory_);
   scope.done();
-  try_to([&] { remove_surplus(state.step); });
+  try_to([&] { remove_surplus(state.step, state.best_step); });
 }
 
 // What would be good to do, but no reason to stop a run whose checkpoint stands.
@@ -209,14 +233,14 @@ void Checkpointer::try_to(const std::function<void()>& action) const {
   }
 }
 
-void Checkpointer::remove_surplus(std::int64_t step) {
+void Checkpointer::remove_surplus(std::int64_t step, std::int64_t best_step) {
   std::int64_t good = 0;
   for (const Committed& found : list_committed(directory_)) {
     const fs::path path = directory_ / found.name;
     if (found.replaced > 0 && found.step == step) {
       remove_old(path);
     } else if (found.step == step || sizes_are_right(path)) {
-      if (++good > keep_ && found.step != step) remove_old(path);
+      if (++good > keep_ && found.step != step && found.step != best_step) remove_old(path);
     }
   }
 }
@@ -267,6 +291,8 @@ State Checkpointer::load(const fs::path& directory) {
       state.optimizer = read_tensors(path, facts);
     } else if (facts.name == state_file) {
       state.json = read_text(path, facts);
+    } else if (facts.name.ends_with(tensors_ending)) {
+      state.more.emplace_back(facts.name, read_tensors(path, facts));
     } else {
       state.files.emplace_back(facts.name, read_text(path, facts));
     }

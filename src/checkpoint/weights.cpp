@@ -7,6 +7,7 @@
 #include "tandem/base/error.h"
 #include "tandem/base/files.h"
 #include "tandem/base/json.h"
+#include "tandem/checkpoint/adapter.h"
 #include "tandem/checkpoint/checkpoint.h"
 
 namespace tandem::checkpoint {
@@ -17,6 +18,7 @@ using Weights = std::map<std::string, at::Tensor>;
 
 constexpr const char* whole_file = "model.safetensors";
 constexpr const char* index_file = "model.safetensors.index.json";
+constexpr const char* averages_file = "ema.safetensors";
 constexpr std::int64_t max_index_bytes = std::int64_t{64} << 20;
 
 [[noreturn]] void fail(const std::string& what, const fs::path& path,
@@ -82,17 +84,62 @@ Weights load_sharded(const fs::path& directory) {
   return weights;
 }
 
-}  // namespace
-
-Weights load_weights(const fs::path& path) {
+// Of a Hugging Face directory, adapters aside.
+Weights load_own(const fs::path& path) {
   std::error_code ignored;
-  if (!fs::is_directory(path, ignored)) return load_file(path);
   if (fs::exists(path / whole_file, ignored)) return load_file(path / whole_file);
   if (fs::exists(path / index_file, ignored)) return load_sharded(path);
   for (const std::string& name : list_directory(path)) {
     if (is_pickle_name(name)) refuse_pickle(path / name);
   }
   fail(std::string("expected ") + whole_file + " or " + index_file + " in it", path);
+}
+
+Weights load_averages(const fs::path& path) {
+  std::error_code ignored;
+  if (!fs::is_regular_file(path / averages_file, ignored)) {
+    throw Error(ErrorKind::config, "[checkpoint] expected averages of the weights; got none",
+                (path / averages_file).string(), "they are made where the config says `ema`");
+  }
+  return load_file(path / averages_file);
+}
+
+// What of `from` is in `into`, into its place; the rest stays.
+void put(Weights& from, Weights& into) {
+  for (auto it = from.begin(); it != from.end();) {
+    const auto found = into.find(it->first);
+    if (found == into.end()) {
+      ++it;
+      continue;
+    }
+    found->second = it->second;
+    it = from.erase(it);
+  }
+}
+
+}  // namespace
+
+Weights load_weights(const fs::path& path, bool average) {
+  std::error_code ignored;
+  if (!average && !fs::is_directory(path, ignored)) return load_file(path);
+  Weights averages;
+  if (average) averages = load_averages(path);
+  Weights weights = load_own(path);
+  put(averages, weights);
+  if (has_adapter(path)) {
+    Weights adapter = load_file(path / adapter_tensors_file);
+    Weights named;
+    for (auto& [name, tensor] : adapter) named[from_peft_name(name)] = tensor;
+    put(averages, named);
+    const fs::path config = path / adapter_config_file;
+    weights = merge_adapter(std::move(weights), named, read_file(config, max_index_bytes),
+                            config.string());
+  }
+  if (!averages.empty()) {
+    fail("expected averages of the model's weights; got one of " + averages.begin()->first,
+         path / averages_file);
+  }
+  return weights;
 }
 
 }  // namespace tandem::checkpoint

@@ -1,5 +1,7 @@
 #include "cli/common.h"
 
+#include <filesystem>
+
 #include "cli/verbs.h"
 #include "tandem/base/files.h"
 #include "tandem/data/source.h"
@@ -23,8 +25,13 @@ config::Tables tables() {
                          const std::string& directory) -> std::unique_ptr<Settings> {
     for (const models::Family& family : models::families()) {
       if (family.name != name) continue;
-      const std::string path = directory + "/config.json";
-      return family.from_config_json(read_file(path, std::int64_t{16} << 20));
+      constexpr std::int64_t longest = std::int64_t{16} << 20;
+      auto settings = family.from_config_json(read_file(directory + "/config.json", longest));
+      const std::string processor = directory + "/preprocessor_config.json";
+      if (family.read_processor_file && std::filesystem::exists(processor)) {
+        family.read_processor_file(*settings, read_file(processor, longest));
+      }
+      return settings;
     }
     return nullptr;
   };

@@ -1,6 +1,8 @@
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <optional>
 
 #include "cli/common.h"
 #include "cli/verbs.h"
@@ -40,27 +42,45 @@ std::string joined(const std::vector<std::string>& words) {
   return text;
 }
 
+// A rank that Slurm or mpirun gave a GPU of its own sees only that one.
+int device_index(const dist::JoinOptions& join) {
+  return join.launcher != "torchrun" && gpus().size() == 1 ? 0 : join.local_rank;
+}
+
 int train_as_rank(const config::Loaded& loaded, const TrainArguments& arguments,
                   const std::vector<std::string>& command) {
-  const int local_rank = dist::join_options_from_environment(dist::Backend::gloo).local_rank;
-  const at::Device device = resolve_device(
-      arguments.rank_device.empty() ? loaded.config.device : arguments.rank_device, local_rank);
-  if (device.is_cuda()) nn::use_gpu_kernels();
-  const dist::JoinOptions join = dist::join_options_from_environment(
-      device.is_cuda() ? dist::Backend::nccl : dist::Backend::gloo);
-  log_as_rank(join.rank);
-  const dist::Mesh mesh = dist::join(join);
-  const char* local_size = std::getenv("LOCAL_WORLD_SIZE");
-  train::RunOptions options{.resume = arguments.resume,
-                            .stage = arguments.stage,
-                            .stop_after = arguments.stop_after,
-                            .command = joined(command),
-                            .device = device,
-                            .mesh = &mesh};
-  options.local_ranks = local_size != nullptr ? std::max(1, std::atoi(local_size)) : join.size;
-  options.directory = arguments.out.empty() ? std::filesystem::path("runs") / loaded.config.name
-                                            : std::filesystem::path(arguments.out);
-  return train::run(loaded, options);
+  std::optional<dist::Mesh> mesh;  // the others learn of an error once it is told
+  try {
+    const dist::JoinOptions found = dist::join_options_from_environment(dist::Backend::gloo);
+    const int index = device_index(found);
+    const at::Device device = resolve_device(
+        arguments.rank_device.empty() ? loaded.config.device : arguments.rank_device, index);
+    if (device.is_cuda()) nn::use_gpu_kernels();
+    dist::JoinOptions join = found;
+    join.backend = device.is_cuda() ? dist::Backend::nccl : dist::Backend::gloo;
+    join.local_rank = index;
+    log_as_rank(join.rank);
+    if (join.size > 1 && join.launcher != "torchrun") {
+      log_info("rank 0 of " + std::to_string(join.size) + ", by the variables of " + join.launcher);
+    }
+    mesh.emplace(dist::join(join));
+    train::RunOptions options{.resume = arguments.resume,
+                              .stage = arguments.stage,
+                              .stop_after = arguments.stop_after,
+                              .command = joined(command),
+                              .device = device,
+                              .mesh = &*mesh};
+    options.local_ranks = join.local_size > 0 ? join.local_size : join.size;
+    options.directory = arguments.out.empty() ? std::filesystem::path("runs") / loaded.config.name
+                                              : std::filesystem::path(arguments.out);
+    return train::run(loaded, options);
+  } catch (const Error& error) {
+    const bool consequence = error.kind() == ErrorKind::interrupted;
+    if (dist::first_to_tell(error.what(), consequence)) {
+      std::fprintf(stderr, "tandem: %s\n", error.what());
+    }
+    return exit_code(error.kind());
+  }
 }
 
 int train(const ConfigArguments& config, const TrainArguments& arguments,

@@ -11,20 +11,20 @@ struct Paths {
   std::string from{}, to{};
 };
 
-using Copy = void (*)(const std::filesystem::path&, const std::filesystem::path&);
-
-void add_copy(CLI::App& app, const Choose& choose, const std::string& name, const std::string& from,
-              const std::string& what, Copy copy) {
+CLI::App* add_copy(CLI::App& app, const Choose& choose, const std::string& name,
+                   const std::string& from, const std::string& what,
+                   const std::function<void(const Paths&)>& copy) {
   CLI::App* verb = app.add_subcommand(name, what);
   const auto paths = std::make_shared<Paths>();
   verb->add_option(from, paths->from, "where the model is")->required();
   verb->add_option("OUT", paths->to, "a new or empty directory")->required();
   verb->callback([=] {
     choose([=] {
-      copy(paths->from, paths->to);
+      copy(*paths);
       return 0;
     });
   });
+  return verb;
 }
 
 }  // namespace
@@ -32,9 +32,14 @@ void add_copy(CLI::App& app, const Choose& choose, const std::string& name, cons
 void add_weights(CLI::App& app, const Choose& choose) {
   add_copy(app, choose, "import", "HF_DIR",
            "a Hugging Face directory, or weights under the original's names, to one of ours",
-           jobs::import_model);
-  add_copy(app, choose, "export", "MODEL",
-           "a run, a checkpoint or a directory to a Hugging Face directory", jobs::export_model);
+           [](const Paths& paths) { jobs::import_model(paths.from, paths.to); });
+  const auto options = std::make_shared<jobs::ExportOptions>();
+  CLI::App* copy =
+      add_copy(app, choose, "export", "MODEL",
+               "a run, a checkpoint or a directory to a Hugging Face directory",
+               [=](const Paths& paths) { jobs::export_model(paths.from, paths.to, *options); });
+  copy->add_flag("--ema", options->average, "the averages of the weights");
+  copy->add_flag("--best", options->best, "of a run: its best checkpoint, not its newest");
   CLI::App* verb =
       app.add_subcommand("verify", "compare a model with recorded outputs and gradients");
   const auto paths = std::make_shared<Paths>();

@@ -46,8 +46,9 @@ void check_rule(FieldVisitor& v, const TrainRule& rule) {
       v.problem("match", "not a regular expression: " + quote(match));
     }
   }
-  if (rule.freeze && (rule.lr > 0 || rule.lr_scale != 1 || rule.weight_decay >= 0)) {
-    v.problem("freeze", "a frozen parameter has no lr, lr_scale or weight_decay");
+  const TrainRule frozen{.match = rule.match, .freeze = true};
+  if (rule.freeze && rule != frozen) {
+    v.problem("freeze", "a frozen parameter has no lr, lr_scale, lr_decay, weight_decay or lora");
   }
 }
 
@@ -57,6 +58,15 @@ void check_optimizer(FieldVisitor& v, const OptimizerConfig& o) {
   }
   if (o.betas.size() != 2 || *std::max_element(o.betas.begin(), o.betas.end()) >= 1) {
     v.problem("betas", "expected two numbers, at least 0 and below 1");
+  }
+  const bool steps = !o.milestones.empty() || o.step_size > 0;
+  if (o.schedule == "step" && o.milestones.empty() == (o.step_size == 0)) {
+    v.problem("schedule", "`step` needs either milestones or step_size");
+  } else if (o.schedule != "step" && steps) {
+    v.problem(o.step_size > 0 ? "step_size" : "milestones", "only with `schedule: step`");
+  }
+  if (!std::is_sorted(o.milestones.begin(), o.milestones.end())) {
+    v.problem("milestones", "expected them in rising order");
   }
 }
 
@@ -85,6 +95,45 @@ void check_epochs(FieldVisitor& v, const StageConfig& stage, const StageSurround
   if (epochs && !one && !stage.data.proportional) {
     v.problem("until", "epochs need one source or `mix: proportional`; use steps or samples");
   }
+}
+
+const EmaConfig& ema_of(const RunConfig& config, const StageConfig& stage) {
+  return stage.own_ema ? stage.ema : config.ema;
+}
+
+std::string metric_prefix(const RunConfig& config, const EvalTask& task) {
+  const bool first =
+      task.source.empty() || (!config.sources.empty() && task.source == config.sources[0].name);
+  return "eval." + (first ? "" : task.source + ".") + task.task + ".";
+}
+
+bool less_is_better(const std::string& metric, const std::string& mode) {
+  return mode == "min" || (mode == "auto" && metric.find("loss") != std::string::npos);
+}
+
+void check_metrics(FieldVisitor& v, const RunConfig& config) {
+  const auto check = [&](const std::string& key, const std::string& metric, bool ema) {
+    if (metric.empty()) return;
+    if (config.eval.tasks.empty() || config.eval.every == 0) {
+      v.problem("", key + ": needs eval.tasks and eval.every, that measure it on the way");
+      return;
+    }
+    std::string known;
+    for (const EvalTask& task : config.eval.tasks) {
+      const std::string prefix = metric_prefix(config, task);
+      if (metric.rfind(prefix, 0) == 0 || (ema && metric.rfind("ema." + prefix, 0) == 0)) return;
+      known += (known.empty() ? "" : ", ") + prefix + "*";
+    }
+    v.problem("", key + ": expected a metric of eval.tasks: " + known + (ema ? ", or ema.*" : "") +
+                      "; got " + quote(metric));
+  };
+  bool any_ema = false;
+  for (const StageConfig& stage : config.stages) {
+    const bool ema = ema_of(config, stage).decay > 0;
+    any_ema = any_ema || ema;
+    check("stages." + stage.name + ".stop.metric", stage.stop.metric, ema);
+  }
+  check("checkpoint.keep.best", config.checkpoint.best, any_ema);
 }
 
 void check_source_name(FieldVisitor& v, std::string_view field, const std::string& name,

@@ -112,11 +112,28 @@ void describe_checkpoint(FieldVisitor& v, CheckpointConfig& checkpoint) {
            .min = 0,
            .unit = Unit::steps,
            .aliases = {"save_steps", "save_frequency", "save_every"}});
-  v.field("keep", checkpoint.keep,
-          {.doc = "the newest ones that stay",
-           .min = 1,
-           .max = 1e6,
-           .aliases = {"save_total_limit", "keep_last"}});
+  const Rule last = {.doc = "the newest ones that stay",
+                     .min = 1,
+                     .max = 1e6,
+                     .aliases = {"save_total_limit", "keep_last"}};
+  if (!v.number("keep", checkpoint.keep, checkpoint.best.empty(), last)) {
+    v.block("keep", {.doc = "which ones stay: a number alone is `last`"}, [&](FieldVisitor& inner) {
+      inner.field("last", checkpoint.keep, last);
+      inner.field("best", checkpoint.best,
+                  {.doc = "a metric of the evaluations (`eval.retrieval.mean`): the best one stays "
+                          "too; it is saved when it is measured",
+                   .unset = 0,
+                   .aliases = {"metric_for_best_model", "save_best"}});
+      inner.field("mode", checkpoint.mode,
+                  {.doc = "of `best`; auto: min for losses, else max",
+                   .choices = {"auto", "max", "min"},
+                   .aliases = {"greater_is_better"}});
+    });
+  }
+  v.field("async", checkpoint.async,
+          {.doc = "written in the background: the training waits for a copy only",
+           .unset = 0,
+           .aliases = {"async_save"}});
 }
 
 void describe_loader(FieldVisitor& v, LoaderConfig& loader) {
@@ -169,7 +186,30 @@ void describe_machine(FieldVisitor& v, RunConfig& config) {
 
 }  // namespace
 
+const Rule& ema_rule() {
+  static const Rule rule = {.doc =
+                                "an exponential moving average of the trained weights, anew with "
+                                "each stage; evaluated, and exported by `tandem export --ema`",
+                            .unset = 0,
+                            .aliases = {"model_ema", "ema_decay", "use_ema"}};
+  return rule;
+}
+
+void describe(FieldVisitor& v, EmaConfig& ema) {
+  v.field("decay", ema.decay,
+          {.doc = "average = decay x average + (1 - decay) x weights, after each step; 0: off",
+           .required = true,
+           .min = 0,
+           .max = 1,
+           .aliases = {"ema_decay", "model_ema_decay"}});
+  v.field("warmup", ema.warmup, {.doc = "min(decay, (1 + n) / (10 + n)) at update n"});
+  v.field("evaluate", ema.evaluate,
+          {.doc = "what the evaluations measure; the average's metrics begin with `ema.`",
+           .choices = {"both", "ema", "weights"}});
+}
+
 void describe(FieldVisitor& v, RunConfig& config, const Tables& tables) {
+  bool own_ema = config.ema.decay > 0;
   v.field("name", config.name,
           {.doc = "of the run, and of its folder; without it, that of the config's file",
            .aliases = {"run_name", "experiment", "experiment_name"}});
@@ -187,10 +227,13 @@ void describe(FieldVisitor& v, RunConfig& config, const Tables& tables) {
   for (const SourceConfig& source : config.sources) sources.push_back(source.name);
   describe_stages(v, config.stages, sources);
   describe_machine(v, config);
+  v.optional_block("ema", own_ema, ema_rule(),
+                   [&](FieldVisitor& inner) { describe(inner, config.ema); });
   v.block("checkpoint", {.doc = "when the run is saved", .aliases = {"checkpoints", "save"}},
           [&](FieldVisitor& inner) { describe_checkpoint(inner, config.checkpoint); });
   v.block("eval", {.doc = "what is measured on the way", .aliases = {"evaluation", "validation"}},
           [&](FieldVisitor& inner) { describe_eval(inner, config.eval, tables, sources); });
+  check_metrics(v, config);
 }
 
 }  // namespace tandem::config

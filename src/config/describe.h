@@ -8,6 +8,9 @@ namespace tandem::config {
 
 void describe(FieldVisitor& visitor, RunConfig& config, const Tables& tables);
 
+const Rule& ema_rule();
+void describe(FieldVisitor& visitor, EmaConfig& ema);
+
 // What a stage needs of the rest of the file.
 struct StageSurroundings {
   std::vector<std::string> sources{};
@@ -20,6 +23,8 @@ void check_optimizer(FieldVisitor& visitor, const OptimizerConfig& optimizer);
 void check_data(FieldVisitor& visitor, const StageData& data, const StageSurroundings& around);
 void check_until(FieldVisitor& visitor, const Until& until);
 void check_epochs(FieldVisitor& visitor, const StageConfig& stage, const StageSurroundings& around);
+// Metrics by which something is decided are those of an evaluation that the file names.
+void check_metrics(FieldVisitor& visitor, const RunConfig& config);
 void check_source_name(FieldVisitor& visitor, std::string_view field, const std::string& name,
                        const std::vector<std::string>& known);
 

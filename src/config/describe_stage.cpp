@@ -20,9 +20,28 @@ std::vector<std::string> names_of(const Weighted& list) {
   return names;
 }
 
+void describe_lora(FieldVisitor& v, LoraConfig& lora) {
+  v.field("rank", lora.rank,
+          {.doc = "of B A",
+           .required = true,
+           .min = 1,
+           .max = 65536,
+           .unset = 0,
+           .aliases = {"r", "lora_r", "lora_rank"}});
+  v.field("alpha", lora.alpha,
+          {.doc = "W + alpha / rank x B A; without it, the rank",
+           .min = 0,
+           .above_min = true,
+           .unset = 0,
+           .aliases = {"lora_alpha"}});
+  v.field("dropout", lora.dropout,
+          {.doc = "of the adapter's input", .min = 0, .max = 0.99, .aliases = {"lora_dropout"}});
+  v.field("rank_stabilized", lora.rank_stabilized,
+          {.doc = "alpha / sqrt(rank) instead (rsLoRA)", .aliases = {"use_rslora", "rslora"}});
+}
+
 void describe_rule(FieldVisitor& v, TrainRule& rule) {
-  const bool only_match =
-      !rule.freeze && rule.lr == 0 && rule.lr_scale == 1 && rule.weight_decay < 0;
+  const bool only_match = rule == TrainRule{.match = rule.match};
   const Rule match = {
       .doc =
           "a glob over the full dotted name (`*` crosses dots), or /a regular expression/; a "
@@ -47,6 +66,19 @@ void describe_rule(FieldVisitor& v, TrainRule& rule) {
              .aliases = {"lr_mult", "lr_multiplier"}});
     v.field("weight_decay", rule.weight_decay,
             {.doc = "instead of the optimizer's", .min = 0, .unset = -1, .aliases = {"wd"}});
+    v.field("lr_decay", rule.lr_decay,
+            {.doc = "times lr for each block deeper, embeddings deepest (BEiT's layer decay)",
+             .min = 0,
+             .max = 1,
+             .above_min = true,
+             .unset = 1,
+             .aliases = {"layer_decay", "llrd"}});
+    bool lora = rule.lora.rank > 0;
+    v.optional_block("lora", lora,
+                     {.doc = "low-rank adapters on the Linear layers that match, which stay as "
+                             "they are; the pattern may match a layer's name",
+                      .unset = 0},
+                     [&](FieldVisitor& inner) { describe_lora(inner, rule.lora); });
   }
   check_rule(v, rule);
 }
@@ -55,10 +87,7 @@ void describe_train(FieldVisitor& v, std::vector<TrainRule>& rules) {
   const TrainRule all;
   std::string word;
   if (rules.empty()) word = "none";
-  if (rules.size() == 1 && rules[0].match == all.match && !rules[0].freeze && rules[0].lr == 0 &&
-      rules[0].lr_scale == 1 && rules[0].weight_decay < 0) {
-    word = "all";
-  }
+  if (rules.size() == 1 && rules[0] == all) word = "all";
   const Rule rule = {.doc =
                          "ordered rules on parameter names: the first that matches decides, "
                          "what none matches is frozen",
@@ -119,6 +148,43 @@ void describe_data(FieldVisitor& v, StageData& data, const StageSurroundings& ar
   check_data(v, data, around);
 }
 
+void describe_schedule(FieldVisitor& v, OptimizerConfig& o) {
+  v.field("warmup", o.warmup,
+          {.doc = "linear, from 0 to lr",
+           .min = 0,
+           .unit = Unit::steps,
+           .aliases = {"warmup_steps", "num_warmup_steps"}});
+  v.field("schedule", o.schedule,
+          {.doc = "after the warm-up",
+           .choices = {"cosine", "linear", "constant", "step", "polynomial"},
+           .aliases = {"lr_scheduler", "lr_scheduler_type", "scheduler"}});
+  v.field(
+      "min_lr", o.min_lr,
+      {.doc = "where the schedule ends", .min = 0, .aliases = {"end_lr", "final_lr", "eta_min"}});
+  v.field("milestones", o.milestones,
+          {.doc = "`schedule: step`: steps of the stage at which lr is multiplied by gamma",
+           .min = 1,
+           .unset = 0,
+           .aliases = {"lr_steps", "decay_steps"}});
+  v.field("step_size", o.step_size,
+          {.doc = "`schedule: step`: the same every so many steps of the stage",
+           .min = 1,
+           .unit = Unit::steps,
+           .unset = 0});
+  v.field("gamma", o.gamma,
+          {.doc = "`schedule: step`",
+           .min = 0,
+           .max = 1,
+           .unset = 0.1,
+           .aliases = {"lr_decay_rate", "decay_rate"}});
+  v.field("power", o.power,
+          {.doc = "`schedule: polynomial`",
+           .min = 0,
+           .above_min = true,
+           .unset = 1,
+           .aliases = {"lr_power"}});
+}
+
 void describe_optimizer(FieldVisitor& v, OptimizerConfig& o) {
   v.field("lr", o.lr, {.doc = "peak learning rate", .min = 0, .aliases = {"learning_rate"}});
   v.field("betas", o.betas,
@@ -127,18 +193,7 @@ void describe_optimizer(FieldVisitor& v, OptimizerConfig& o) {
           {.doc = "AdamW's", .min = 0, .above_min = true, .aliases = {"epsilon", "adam_epsilon"}});
   v.field("weight_decay", o.weight_decay,
           {.doc = "of tensors with at least 2 dimensions", .min = 0, .aliases = {"wd"}});
-  v.field("warmup", o.warmup,
-          {.doc = "linear, from 0 to lr",
-           .min = 0,
-           .unit = Unit::steps,
-           .aliases = {"warmup_steps", "num_warmup_steps"}});
-  v.field("schedule", o.schedule,
-          {.doc = "after the warm-up",
-           .choices = {"cosine", "linear", "constant"},
-           .aliases = {"lr_scheduler", "lr_scheduler_type", "scheduler"}});
-  v.field(
-      "min_lr", o.min_lr,
-      {.doc = "where the schedule ends", .min = 0, .aliases = {"end_lr", "final_lr", "eta_min"}});
+  describe_schedule(v, o);
   v.field("clip", o.clip,
           {.doc = "the gradient's norm, at most; 0: off",
            .min = 0,
@@ -168,6 +223,26 @@ void describe_until(FieldVisitor& v, Until& until) {
   check_until(v, until);
 }
 
+void describe_stop(FieldVisitor& v, StopConfig& stop) {
+  v.field("metric", stop.metric,
+          {.doc = "of an evaluation, as in metrics.jsonl: eval.retrieval.mean, eval.loss.total",
+           .required = true,
+           .unset = 0,
+           .aliases = {"monitor", "metric_for_best_model"}});
+  v.field("patience", stop.patience,
+          {.doc = "evaluations in a row without an improvement",
+           .min = 1,
+           .aliases = {"early_stopping_patience"}});
+  v.field("mode", stop.mode,
+          {.doc = "what is better; auto: min for losses, else max",
+           .choices = {"auto", "max", "min"},
+           .aliases = {"greater_is_better"}});
+  v.field("min_delta", stop.min_delta,
+          {.doc = "an improvement is more than this",
+           .min = 0,
+           .aliases = {"early_stopping_threshold"}});
+}
+
 void describe_itc(FieldVisitor& v, ItcConfig& itc) {
   v.field("gather", itc.gather,
           {.doc = "exact: the gradient of one big batch; released: that of the system's own code",
@@ -194,6 +269,13 @@ void describe(FieldVisitor& v, StageConfig& stage, const StageSurroundings& arou
           [&](FieldVisitor& inner) { describe_until(inner, stage.until); });
   v.block("itc", {.doc = "the contrastive loss"},
           [&](FieldVisitor& inner) { describe_itc(inner, stage.itc); });
+  v.optional_block("ema", stage.own_ema, ema_rule(),
+                   [&](FieldVisitor& inner) { describe(inner, stage.ema); });
+  bool stops = !stage.stop.metric.empty();
+  v.optional_block(
+      "stop", stops,
+      {.doc = "early stopping", .unset = 0, .aliases = {"early_stopping", "early_stop"}},
+      [&](FieldVisitor& inner) { describe_stop(inner, stage.stop); });
   check_epochs(v, stage, around);
 }
 

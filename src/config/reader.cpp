@@ -183,6 +183,13 @@ bool Reader::word(std::string_view name, std::string& value, const Rule& rule) {
   return true;
 }
 
+bool Reader::number(std::string_view name, std::int64_t& value, bool, const Rule& rule) {
+  const Node* node = node_ ? node_->find(name) : nullptr;
+  if (!node || node->kind != Node::Kind::scalar) return false;
+  field(name, value, rule);
+  return true;
+}
+
 void Reader::kind(std::string_view name, std::string& value, const SettingsTable& table,
                   std::shared_ptr<Settings>& settings, const Rule& rule) {
   Rule any = rule;

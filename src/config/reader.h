@@ -46,6 +46,8 @@ class Reader final : public FieldVisitor {
   void self(double& value, const Rule& rule) override;
   void self(std::string& value, const Rule& rule) override;
   bool word(std::string_view name, std::string& value, const Rule& rule) override;
+  bool number(std::string_view name, std::int64_t& value, bool prefer_number,
+              const Rule& rule) override;
   void kind(std::string_view name, std::string& value, const SettingsTable& table,
             std::shared_ptr<Settings>& settings, const Rule& rule) override;
   void problem(std::string_view field_name, std::string text) override;

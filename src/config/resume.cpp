@@ -15,7 +15,7 @@ namespace {
 // how the work is cut.
 bool may_differ(const std::string& key) {
   static const std::regex free(R"((name|threads|recompute|(loader|eval|checkpoint)(\..*)?)"
-                               R"(|stages\.[^.]*\.(until(\..*)?|data\.micro_batch)))");
+                               R"(|stages\.[^.]*\.((until|stop)(\..*)?|data\.micro_batch)))");
   return std::regex_match(key, free);
 }
 

@@ -74,7 +74,7 @@ class Schema final : public FieldVisitor {
     row(name, rule.path ? "list of paths" : "list of texts", "`[" + text + "]`", rule);
   }
   void block(std::string_view name, const Rule& rule, const Body& body) override {
-    row(name, "map", "", rule);
+    row(name, word_ == name ? words_ + " or map" : "map", word_ == name ? default_ : "", rule);
     Schema inner(sections_, path(name), suffix_);
     body(inner);
   }
@@ -112,6 +112,12 @@ class Schema final : public FieldVisitor {
     word_ = name;
     default_ = value.empty() ? "" : "`" + value + "`";
     words_ = joined(rule.choices);
+    return false;
+  }
+  bool number(std::string_view name, std::int64_t& value, bool, const Rule&) override {
+    word_ = name;
+    default_ = "`" + std::to_string(value) + "`";
+    words_ = "whole number";
     return false;
   }
   void kind(std::string_view name, std::string&, const SettingsTable& table,

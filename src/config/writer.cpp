@@ -31,8 +31,8 @@ class Writer final : public FieldVisitor {
   void field(std::string_view name, std::string& value, const Rule& rule) override {
     if (!rule.unset || !value.empty()) line(name, text_of(value));
   }
-  void field(std::string_view name, std::vector<std::int64_t>& value, const Rule&) override {
-    sequence(name, value);
+  void field(std::string_view name, std::vector<std::int64_t>& value, const Rule& rule) override {
+    if (!rule.unset || !value.empty()) sequence(name, value);
   }
   void field(std::string_view name, std::vector<double>& value, const Rule&) override {
     sequence(name, value);
@@ -49,7 +49,7 @@ class Writer final : public FieldVisitor {
                       const Body& body) override {
     if (present) {
       block(name, rule, body);
-    } else {
+    } else if (!rule.unset) {
       line(name, "null");
     }
   }
@@ -91,6 +91,11 @@ class Writer final : public FieldVisitor {
     if (value.empty()) return false;
     line(name, value);
     return true;
+  }
+  bool number(std::string_view name, std::int64_t& value, bool prefer_number,
+              const Rule&) override {
+    if (prefer_number) line(name, text_of(value));
+    return prefer_number;
   }
   void problem(std::string_view, std::string) override {}
 

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -24,6 +25,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr int lost_code = 75, interrupted_code = 130;
+// A file in memory that all ranks share: what they have told, each behind its kind.
+constexpr const char* told_variable = "TANDEM_TOLD_FD";
 
 struct Child {
   int rank = 0;
@@ -45,7 +48,7 @@ Listener bind_a_free_port() {
 }
 
 // This process's environment with the rank's variables in it.
-std::vector<std::string> environment_of(int rank, int size, const Listener& master) {
+std::vector<std::string> environment_of(int rank, int size, const Listener& master, int told) {
   const std::string r = std::to_string(rank), n = std::to_string(size);
   std::vector<std::pair<std::string, std::string>> set{
       {"RANK", r},
@@ -54,7 +57,8 @@ std::vector<std::string> environment_of(int rank, int size, const Listener& mast
       {"LOCAL_WORLD_SIZE", n},
       {"MASTER_ADDR", "127.0.0.1"},
       {"MASTER_PORT", std::to_string(master.port)},
-      {"TANDEM_MASTER_FD", rank == 0 ? std::to_string(master.fd.get()) : ""}};
+      {"TANDEM_MASTER_FD", rank == 0 ? std::to_string(master.fd.get()) : ""},
+      {told_variable, told >= 0 ? std::to_string(told) : ""}};
   // Ranks that each use all cores only disturb each other.
   if (getenv("OMP_NUM_THREADS") == nullptr) {
     const int cores = static_cast<int>(std::thread::hardware_concurrency());
@@ -79,11 +83,12 @@ std::vector<char*> pointers_to(const std::vector<std::string>& texts) {
 }
 
 // Between fork and exec: system calls only.
-[[noreturn]] void become(int rank, pid_t parent, int master_fd, const sigset_t& mask,
+[[noreturn]] void become(int rank, pid_t parent, int master_fd, int told, const sigset_t& mask,
                          char** command, char** environment) {
   setpgid(0, 0);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(lost_code);
+  if (told >= 0) fcntl(told, F_SETFD, 0);
   if (rank == 0) {
     fcntl(master_fd, F_SETFD, 0);
   } else {
@@ -171,15 +176,16 @@ class Job {
  private:
   void start(int rank, int processes, const std::vector<std::string>& command,
              const Listener& master) {
-    const std::vector<std::string> environment = environment_of(rank, processes, master);
+    const std::vector<std::string> environment =
+        environment_of(rank, processes, master, told_.get());
     const std::vector<char*> arguments = pointers_to(command), variables = pointers_to(environment);
     const pid_t parent = getpid();
     const pid_t pid = fork();
     if (pid < 0)
       throw Error(ErrorKind::io, std::string("[dist] cannot start a process: ") + strerror(errno));
     if (pid == 0)
-      become(rank, parent, master.fd.get(), signals_.before(), const_cast<char**>(arguments.data()),
-             const_cast<char**>(variables.data()));
+      become(rank, parent, master.fd.get(), told_.get(), signals_.before(),
+             const_cast<char**>(arguments.data()), const_cast<char**>(variables.data()));
     setpgid(pid, pid);  // here as well: a signal may come before the child has done it
     children_.push_back({rank, pid});
   }
@@ -254,6 +260,7 @@ class Job {
 
   LaunchOptions options_;
   HeldSignals signals_;
+  Fd told_{memfd_create("tandem told", MFD_CLOEXEC)};
   std::vector<Child> children_;
   std::optional<Clock::time_point> deadline_;
   int interrupts_ = 0, own_code_ = 0;
@@ -269,6 +276,28 @@ int launch(int processes, const std::vector<std::string>& command, const LaunchO
   Job job(options);
   job.start_all(processes, command);
   return job.wait();
+}
+
+bool first_to_tell(const std::string& text, bool consequence) {
+  const char* variable = getenv(told_variable);
+  if (variable == nullptr || *variable == '\0') return true;
+  const int fd = atoi(variable);
+  struct flock lock {};  // of the process: the ranks share one open file
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  if (fcntl(fd, F_SETLKW, &lock) != 0) return true;
+  std::string told;
+  char data[4096];
+  for (ssize_t n; (n = pread(fd, data, sizeof data, static_cast<off_t>(told.size()))) > 0;)
+    told.append(data, static_cast<std::size_t>(n));
+  const std::string entry = std::string(1, consequence ? 'c' : 'o') + text + '\0';
+  const bool own_error =
+      !told.empty() && (told[0] == 'o' || told.find(std::string("\0o", 2)) != told.npos);
+  const bool first = told.find(entry) == told.npos && !(consequence && own_error);
+  if (first) (void)!pwrite(fd, entry.data(), entry.size(), static_cast<off_t>(told.size()));
+  lock.l_type = F_UNLCK;
+  fcntl(fd, F_SETLK, &lock);
+  return first;
 }
 
 }  // namespace tandem::dist

@@ -64,6 +64,15 @@ void send_at_once(const Fd& fd) {
   setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
 }
 
+bool is_loopback(const sockaddr& address) {
+  if (address.sa_family == AF_INET) {
+    const auto& v4 = reinterpret_cast<const sockaddr_in&>(address);
+    return ntohl(v4.sin_addr.s_addr) >> 24 == 127;
+  }
+  const auto& v6 = reinterpret_cast<const sockaddr_in6&>(address);
+  return address.sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr);
+}
+
 }  // namespace
 
 Fd& Fd::operator=(Fd&& other) noexcept {
@@ -82,14 +91,17 @@ void Fd::close() noexcept {
 
 Listener listen_on(const std::string& address) {
   const Addresses found = resolve(address, 0);
+  const bool here = address == "localhost" || address == "::1" || address.rfind("127.", 0) == 0;
   for (const addrinfo* a = found.get(); a != nullptr; a = a->ai_next) {
+    // Debian's /etc/hosts gives a machine's own name as 127.0.1.1, where no other can reach it.
+    if (!here && is_loopback(*a->ai_addr)) continue;
     Fd fd = open_socket(a->ai_family);
     if (fd && bind(fd.get(), a->ai_addr, a->ai_addrlen) == 0 && listen(fd.get(), 1024) == 0) {
       const int port = port_of(fd);
       return {std::move(fd), port};
     }
   }
-  // The master's name may be that of a gateway in front of this machine.
+  // The master's name may also be that of a gateway in front of this machine.
   Fd fd = open_socket(AF_INET);
   sockaddr_in any{};
   any.sin_family = AF_INET;

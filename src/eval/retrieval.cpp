@@ -81,6 +81,7 @@ Embedded embed(const Input& input, bool by_group) {
   data::Loader loader({source}, std::move(order), input.processor->prepare, options);
   std::vector<at::Tensor> images, texts, ids, good;
   for (std::int64_t start = 0; start < size; start += options.global_batch) {
+    if (input.between) input.between();
     data::StepBatches step = loader.next();
     const Batch& host = step.micro_batches.at(0);
     at::Tensor kept = at::full({host.size()}, 1, at::kByte);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "eval/loss.h"
 #include "eval/retrieval.h"
 #include "tandem/base/error.h"
 #include "tandem/eval/task.h"
@@ -14,6 +15,7 @@ const std::vector<Task>& tasks() {
        retrieval},
       {"hard", "the same within groups that differ in one detail: share of right first places",
        hard_retrieval},
+      {"loss", "the losses of the stage, on batches of eval.batch samples in their order", loss},
   };
   return table;
 }

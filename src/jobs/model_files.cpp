@@ -7,6 +7,7 @@
 #include "tandem/base/error.h"
 #include "tandem/base/files.h"
 #include "tandem/base/json.h"
+#include "tandem/checkpoint/adapter.h"
 #include "tandem/checkpoint/checkpoint.h"
 #include "tandem/models/weights.h"
 #include "tandem/text/tokenizer.h"
@@ -18,6 +19,7 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr std::int64_t longest_text = std::int64_t{64} << 20;
+constexpr std::int64_t longest_adapter = std::int64_t{1} << 34;
 
 std::string read_text(const fs::path& path) { return read_file(path, longest_text); }
 
@@ -87,7 +89,25 @@ fs::path model_directory(const fs::path& path) {
   });
 }
 
-ModelFiles read_model(const fs::path& directory, const std::string& fallback) {
+fs::path best_directory(const fs::path& run) {
+  const fs::path newest = model_directory(run);
+  const fs::path state = newest / "state.json";
+  std::error_code error;
+  json best;
+  if (fs::is_regular_file(state, error)) {
+    const json root = parse_json(read_text(state), state.string());
+    if (root.is_object() && root.contains("best")) best = root["best"];
+  }
+  if (!best.is_object() || !best.contains("step") || !best["step"].is_number_integer()) {
+    throw Error(ErrorKind::config, "[model] expected a run that keeps its best checkpoint",
+                run.string(), "checkpoint: {keep: {last: 3, best: METRIC}}");
+  }
+  std::string digits = std::to_string(best["step"].get<std::int64_t>());
+  if (digits.size() < 6) digits.insert(0, 6 - digits.size(), '0');
+  return newest.parent_path() / ("step-" + digits);
+}
+
+ModelFiles read_model(const fs::path& directory, const std::string& fallback, bool average) {
   const fs::path config = directory / "config.json";
   std::error_code error;
   if (!fs::is_regular_file(config, error)) {
@@ -101,7 +121,7 @@ ModelFiles read_model(const fs::path& directory, const std::string& fallback) {
   if (files.family->read_processor_file && fs::is_regular_file(processor, error)) {
     files.family->read_processor_file(*files.settings, read_text(processor));
   }
-  files.weights = checkpoint::load_weights(directory);
+  files.weights = checkpoint::load_weights(directory, average);
   return files;
 }
 
@@ -112,9 +132,9 @@ std::unique_ptr<models::Model> make_model(const ModelFiles& files) {
   return model;
 }
 
-void export_model(const fs::path& model, const fs::path& out) {
-  const fs::path directory = model_directory(model);
-  const ModelFiles files = read_model(directory);
+void export_model(const fs::path& model, const fs::path& out, const ExportOptions& options) {
+  const fs::path directory = options.best ? best_directory(model) : model_directory(model);
+  const ModelFiles files = read_model(directory, "", options.average);
   const auto weights = files.family->import_weights(files.weights, *files.settings);
   models::assign_weights(*files.family->make(*files.settings, Key(0)), weights);  // complete?
   make_empty_directory(out);
@@ -132,8 +152,16 @@ void export_model(const fs::path& model, const fs::path& out) {
   }
   save_safetensors(out / "model.safetensors", NamedTensors(weights.begin(), weights.end()),
                    {{"format", "pt"}});
+  if (checkpoint::has_adapter(directory) && !options.average) {
+    make_directories(out / "adapter");
+    for (const char* name : {checkpoint::adapter_config_file, checkpoint::adapter_tensors_file}) {
+      replace_file(out / "adapter" / name, read_file(directory / name, longest_adapter));
+    }
+  }
 }
 
-void import_model(const fs::path& directory, const fs::path& out) { export_model(directory, out); }
+void import_model(const fs::path& directory, const fs::path& out) {
+  export_model(directory, out, {});
+}
 
 }  // namespace tandem::jobs

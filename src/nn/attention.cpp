@@ -45,7 +45,9 @@ Attention::Attention(std::int64_t width, std::int64_t heads) : heads(heads) {
 at::Tensor Attention::forward(const at::Tensor& x, const Mask& mask) const {
   const at::Tensor weight = at::cat({q_proj->weight, k_proj->weight, v_proj->weight});
   const at::Tensor bias = at::cat({q_proj->bias, k_proj->bias, v_proj->bias});
-  const auto qkv = split_heads(at::linear(x, weight, bias), 3, heads);
+  const at::Tensor packed =
+      add_adapters(at::linear(x, weight, bias), x, {q_proj.get(), k_proj.get(), v_proj.get()});
+  const auto qkv = split_heads(packed, 3, heads);
   return out_proj->forward(attend(qkv[0], qkv[1], qkv[2], mask));
 }
 
@@ -55,7 +57,9 @@ at::Tensor Attention::forward_queries(const at::Tensor& queries, const at::Tenso
   const at::Tensor weight = at::cat({k_proj->weight, v_proj->weight});
   const at::Tensor bias = at::cat({k_proj->bias, v_proj->bias});
   const auto q = split_heads(q_proj->forward(queries), 1, heads);
-  const auto kv = split_heads(at::linear(x, weight, bias), 2, heads);
+  const at::Tensor packed =
+      add_adapters(at::linear(x, weight, bias), x, {k_proj.get(), v_proj.get()});
+  const auto kv = split_heads(packed, 2, heads);
   return out_proj->forward(attend(q[0], kv[0], kv[1], mask));
 }
 

@@ -107,6 +107,7 @@ void check_stages(const config::RunConfig& config, const models::Model& model, i
   for (const config::StageConfig& stage : config.stages) {
     try {
       resolve_rules(stage, model.parameters());
+      adapters_of(stage, models::linear_layers(model));
     } catch (const Error& error) {
       complain(stage, ".train: " + error.message());
     }

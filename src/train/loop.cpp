@@ -11,6 +11,7 @@
 #include "tandem/data/loader.h"
 #include "tandem/train/rules.h"
 #include "tandem/train/schedule.h"
+#include "train/adapters.h"
 #include "train/late.h"
 #include "train/records.h"
 #include "train/session.h"
@@ -62,6 +63,7 @@ Agreement agree(const dist::Mesh& mesh, std::int64_t bad) {
   const int signal = values[0] == 0 ? 0
                      : seen != 0    ? seen
                                     : static_cast<int>(values[1] / values[0]);
+  if (signal != 0) pretend_signal(signal);
   return {signal, values[2]};
 }
 
@@ -78,18 +80,25 @@ class StageLoop {
                  .fold(static_cast<std::uint64_t>(session.cursor.stage))),
         progress_(!session.leads()),
         lane_(session.options.device) {
+    const bool begins = session.cursor.stage_step == 0;
+    if (begins) begin_adapters(session);
     NamedTensors parameters = session.parts.model->parameters();
     const auto resolved = resolve_rules(stage, parameters);
     for (std::size_t i = 0; i < parameters.size(); ++i) {
       parameters[i].second.set_requires_grad(resolved[i].trained);
     }
-    if (session.cursor.stage_step == 0) {
+    if (begins) {
       log_info("stage " + stage.name + ": " + std::to_string(total_) + " steps of " +
                std::to_string(stage.data.batch) + " samples\n" + rules_table(stage, resolved));
     }
     optimizer_.emplace(stage.optimizer, resolved, parameters);
     if (!session.optimizer_state.empty()) optimizer_->load(session.optimizer_state);
     session.optimizer_state.clear();
+    session.ema.reset();
+    const config::EmaConfig& ema = config::ema_of(session.config, stage);
+    if (ema.decay > 0) session.ema = std::make_unique<Ema>(ema, resolved, parameters);
+    if (session.ema && !session.ema_state.empty()) session.ema->load(session.ema_state);
+    session.ema_state.clear();
     sync_.emplace(*session.options.mesh, optimizer_->parameters());
     for (const auto& [name, weight] : stage.losses) settings_.request.weights[name] = weight;
     settings_.request.itc_chunk = stage.itc.chunk;
@@ -108,25 +117,32 @@ class StageLoop {
     started_ = Clock::now();
     first_step_ = session_.cursor.stage_step;
     const std::int64_t limit = session_.options.stop_after;
-    while (session_.cursor.stage_step < total_) {
+    if (!session_.cursor.unfinished_row.empty()) {
+      report::Row row = row_of(session_.cursor.unfinished_row);
+      session_.saved_step = -1;  // that checkpoint still says that a row is missing
+      if (const int code = evaluate_now(std::move(row))) return leave(code);
+      finish_step();
+    }
+    while (session_.cursor.stage_step < total_ && !session_.cursor.ended) {
       if (limit > 0 && session_.cursor.step >= limit) {
         return leave(exit_code(ErrorKind::interrupted));
       }
+      if (session_.saver) session_.saver->check();
       const auto step_start = Clock::now();
       const data::StepBatches batches = loader.next();
       const Agreement agreement =
           agree(*session_.options.mesh, static_cast<std::int64_t>(batches.bad.size()));
-      if (agreement.signal != 0) {
-        pretend_signal(agreement.signal);
-        return leave(128 + agreement.signal);
-      }
+      if (agreement.signal != 0) return leave(128 + agreement.signal);
       record_bad(session_, batches, agreement.bad,
                  (session_.cursor.stage_step + 1) * stage_.data.batch);
       one_step(batches, step_start);
+      if (evaluates()) {
+        if (const int code = evaluate_now(take_row())) return leave(code);
+      }
+      finish_step();
     }
+    settle();
     progress_.finish();
-    ++session_.cursor.stage;
-    session_.cursor.stage_step = 0;
     save(session_, *optimizer_);
     return 0;
   }
@@ -161,6 +177,7 @@ class StageLoop {
     ctx.key = key;
     ctx.mesh = session_.options.mesh;
     session_.parts.model->after_step(ctx);
+    if (session_.ema) session_.ema->update(cursor.stage_step, norm.broken);
     ++cursor.step;
     ++cursor.stage_step;
 
@@ -184,13 +201,15 @@ class StageLoop {
     }
     settle();
     pending_.emplace(std::move(pending));
-    finish_step();
   }
 
   // Writes the row of the step that is pending. On a GPU that is the step before the one that was
   // just launched, so that the host never waits for the device.
-  void settle(const std::vector<std::pair<std::string, double>>& more = {}) {
-    if (!pending_) return;
+  void settle() {
+    if (pending_) write(take_row());
+  }
+
+  report::Row take_row() {
     Pending pending = std::move(*pending_);
     pending_.reset();
     const std::vector<double> numbers = pending.numbers.read();
@@ -200,12 +219,15 @@ class StageLoop {
     }
     row.values.emplace_back("grad_norm", numbers[pending.names.size()]);
     row.values.insert(row.values.end(), pending.row.values.begin(), pending.row.values.end());
-    row.values.insert(row.values.end(), more.begin(), more.end());
     const bool broken = numbers.back() != 0;
     session_.cursor.broken_in_row = broken ? session_.cursor.broken_in_row + 1 : 0;
     if (broken) record_broken(session_, data_, row.step, pending.positions);
-    if (session_.metrics) session_.metrics->add(row);
     show(numbers.front(), pending);
+    return row;
+  }
+
+  void write(const report::Row& row) {
+    if (session_.metrics) session_.metrics->add(row);
     stop_when_broken(session_);
   }
 
@@ -225,26 +247,56 @@ class StageLoop {
     progress_.show(shown);
   }
 
-  // The row of the step carries what was measured after it.
-  void evaluate_now() {
-    session_.parts.model->train(false);
-    const auto metrics = evaluate(session_);
-    session_.parts.model->train(true);
-    settle(metrics);
+  bool due(std::int64_t every) const {
+    return every > 0 && session_.cursor.stage_step % every == 0;
+  }
+
+  bool evaluates() const {
+    const config::EvalConfig& eval = session_.config.eval;
+    return !eval.tasks.empty() && (session_.cursor.stage_step == total_ || due(eval.every));
+  }
+
+  // The row of the step carries what was measured after it. 0, or the exit code of a signal: the
+  // row then waits in the checkpoint for the evaluation to be made again.
+  int evaluate_now(report::Row row) {
+    Cursor& cursor = session_.cursor;
+    try {
+      const Metrics metrics = evaluate(session_, settings_.request);
+      cursor.unfinished_row.clear();
+      row.values.insert(row.values.end(), metrics.begin(), metrics.end());
+      write(row);
+      decide(metrics);
+      return 0;
+    } catch (const StopAsked& asked) {
+      cursor.unfinished_row = report::json_of(row);
+      return 128 + asked.signal;
+    }
+  }
+
+  void decide(const Metrics& metrics) {
+    Cursor& cursor = session_.cursor;
+    const config::CheckpointConfig& keep = session_.config.checkpoint;
+    const bool without_average = keep.best.starts_with("ema.") && session_.ema == nullptr;
+    if (!keep.best.empty() && !without_average) {
+      const double value = metric_of(metrics, keep.best, "checkpoint.keep.best");
+      const bool less = config::less_is_better(keep.best, keep.mode);
+      is_best_ = improve(cursor.best, value, cursor.step, less, 0);
+    }
+    const config::StopConfig& stop = stage_.stop;
+    if (stop.metric.empty() || !out_of_patience(cursor.patience, stop, metrics, cursor.step))
+      return;
+    cursor.ended = true;
+    log_info("stage " + stage_.name + " ends early: " + std::to_string(cursor.patience.without) +
+             " evaluations without a better " + stop.metric);
   }
 
   void finish_step() {
     const Cursor& cursor = session_.cursor;
-    const auto due = [&](std::int64_t every) {
-      return every > 0 && cursor.stage_step % every == 0;
-    };
-    const bool last = cursor.stage_step == total_;
-    if (!session_.config.eval.tasks.empty() && (last || due(session_.config.eval.every))) {
-      evaluate_now();
-    }
-    const bool saves = !last && due(session_.config.checkpoint.every);
+    const bool ends = cursor.ended || cursor.stage_step == total_;
+    const bool saves = !ends && (is_best_ || due(session_.config.checkpoint.every));
+    is_best_ = false;
     // On a GPU the row of a step is written while the next one runs.
-    if (last || saves || !settings_.device.is_cuda()) settle();
+    if (ends || saves || !settings_.device.is_cuda()) settle();
     if (saves) save(session_, *optimizer_);
   }
 
@@ -261,9 +313,12 @@ class StageLoop {
   StepSettings settings_{};
   Clock::time_point started_{};
   double waited_ = 0;
+  bool is_best_ = false;  // by checkpoint.keep.best, in the evaluation just made
 };
 
 }  // namespace
+
+int signal_of_all(const dist::Mesh& mesh) { return agree(mesh, 0).signal; }
 
 int run_stage(Session& session) {
   const config::StageConfig& stage =

@@ -1,5 +1,6 @@
 #include "train/records.h"
 
+#include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -72,6 +73,23 @@ void record_broken(Session& session, const StageData& data, std::int64_t step,
   log_warning("step " + std::to_string(step) +
               ": the loss or its gradient is not finite; the step changes nothing, its samples are "
               "in broken_steps.jsonl");
+}
+
+report::Row row_of(const std::string& text) {
+  report::Row row;
+  const auto json = nlohmann::ordered_json::parse(text);
+  for (const auto& [key, value] : json.items()) {
+    if (key == "step") {
+      row.step = value;
+    } else if (key == "stage") {
+      row.stage = value;
+    } else {  // strtod reads "nan" and "inf" too
+      const std::string number = value.is_string() ? value.get<std::string>() : "";
+      row.values.emplace_back(
+          key, number.empty() ? value.get<double>() : std::strtod(number.c_str(), nullptr));
+    }
+  }
+  return row;
 }
 
 void stop_when_broken(const Session& session) {

@@ -17,6 +17,9 @@ void record_bad(Session& session, const data::StepBatches& batches, std::int64_t
 void record_broken(Session& session, const StageData& data, std::int64_t step,
                    const std::vector<std::int64_t>& positions);
 
+// A row as report::json_of wrote it.
+report::Row row_of(const std::string& text);
+
 // Throws Error(numerics) after ten such steps in a row.
 void stop_when_broken(const Session& session);
 

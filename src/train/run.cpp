@@ -13,7 +13,9 @@
 
 #include "tandem/base/error.h"
 #include "tandem/base/log.h"
+#include "tandem/checkpoint/adapter.h"
 #include "tandem/models/weights.h"
+#include "train/adapters.h"
 #include "train/run_directory.h"
 #include "train/session.h"
 #include "train/signals.h"
@@ -83,26 +85,47 @@ NamedTensors tensors_of(const std::string& outline) {
   return tensors;
 }
 
+// Rank 0's tensors as fp32 tensors of every rank, which know nothing of them.
+NamedTensors on_all(const dist::Mesh& mesh, const NamedTensors& tensors) {
+  const std::string outline = dist::all_gather_text(mesh, outline_of(tensors)).at(0);
+  NamedTensors all = mesh.rank() == 0 ? tensors : tensors_of(outline);
+  share(mesh, all);
+  return all;
+}
+
+NamedTensors tensors_in(const checkpoint::State& state, const std::string& name) {
+  for (const auto& [file, tensors] : state.more) {
+    if (file == name + ".safetensors") return tensors;
+  }
+  return {};
+}
+
+// The base and the adapters, by the model's names.
+std::map<std::string, at::Tensor> weights_of(const checkpoint::State& state) {
+  std::map<std::string, at::Tensor> weights(state.model.begin(), state.model.end());
+  for (const auto& [name, tensor] : tensors_in(state, "adapter_model")) {
+    weights[checkpoint::from_peft_name(name)] = tensor;
+  }
+  return weights;
+}
+
 // Puts the session where the newest good checkpoint stands.
 void resume(Session& session) {
   const std::optional<checkpoint::State> state = find_state(session);
   const std::string text =
       dist::all_gather_text(*session.options.mesh, state ? state->json : std::string()).at(0);
-  if (state) {
-    models::assign_weights(*session.parts.model, {state->model.begin(), state->model.end()});
-  }
+  if (!text.empty()) session.cursor = cursor_of(text);
+  const bool within = session.cursor.stage_step > 0;
+  if (within) attach_stage_adapters(session);
+  if (state) models::assign_weights(*session.parts.model, weights_of(*state));
   share(*session.options.mesh, session.parts.model->parameters());
   share(*session.options.mesh, session.parts.model->buffers());
   if (text.empty()) return;
-  session.cursor = cursor_of(text);
   session.saved_step = session.cursor.step;
-  if (session.cursor.stage_step > 0) {
-    const std::string outline =
-        dist::all_gather_text(*session.options.mesh,
-                              state ? outline_of(state->optimizer) : std::string())
-            .at(0);
-    session.optimizer_state = state ? state->optimizer : tensors_of(outline);
-    share(*session.options.mesh, session.optimizer_state);
+  if (within) {
+    const NamedTensors none;
+    session.optimizer_state = on_all(*session.options.mesh, state ? state->optimizer : none);
+    session.ema_state = on_all(*session.options.mesh, state ? tensors_in(*state, "ema") : none);
   }
   log_info("resuming after step " + std::to_string(session.cursor.step));
   const std::string changed = environment_difference(text, session.environment);
@@ -122,14 +145,37 @@ std::size_t stages_wanted(const config::RunConfig& config, const std::string& la
               "--stage");
 }
 
+// The cursor stands at the end of its stage, and nothing of it is left to do.
+bool stage_is_done(const Session& session) {
+  const Cursor& cursor = session.cursor;
+  if (cursor.stage_step == 0 || !cursor.unfinished_row.empty()) return false;
+  return cursor.ended || cursor.stage_step >= stage_steps(session);
+}
+
+void next_stage(Cursor& cursor) {
+  ++cursor.stage;
+  cursor.stage_step = 0;
+  cursor.ended = false;
+  cursor.patience = {};
+}
+
 int run_stages(Session& session, std::size_t wanted) {
-  if (session.cursor.stage >= static_cast<std::int64_t>(wanted)) {
-    log_info("the run is complete: " + std::to_string(session.cursor.step) + " steps in " +
+  const auto stages = static_cast<std::int64_t>(wanted);
+  Cursor& cursor = session.cursor;
+  const bool last = cursor.stage + 1 >= stages;
+  if (cursor.stage >= stages || (last && stage_is_done(session))) {
+    log_info("the run is complete: " + std::to_string(cursor.step) + " steps in " +
              session.options.directory.string());
     return 0;
   }
-  while (session.cursor.stage < static_cast<std::int64_t>(wanted)) {
+  if (stage_is_done(session)) {
+    session.optimizer_state.clear();
+    session.ema_state.clear();
+    next_stage(cursor);
+  }
+  for (; cursor.stage < stages; next_stage(cursor)) {
     const int code = run_stage(session);
+    if (code != 0 || cursor.stage + 1 == stages) wait_for_saves(session);
     if (code != 0) {
       log_info("stopped after step " + std::to_string(session.cursor.step) +
                "; the same command goes on");
@@ -171,11 +217,19 @@ int run(const config::Loaded& loaded, const RunOptions& options) {
     session.checkpointer = std::make_unique<checkpoint::Checkpointer>(
         options.directory / "checkpoints", config.checkpoint.keep,
         [](const std::string& line) { log_info(line); });
+    if (config.checkpoint.async) {
+      session.saver = std::make_unique<checkpoint::AsyncSaver>(
+          *session.checkpointer, [](const checkpoint::State& state) {
+            log_info("checkpoint of step " + std::to_string(state.step));
+          });
+    }
   }
   resume(session);
   if (leads) {
-    session.metrics = std::make_unique<report::MetricsFile>(options.directory / "metrics.jsonl",
-                                                            session.cursor.step);
+    // A row that a signal left unfinished is written once its evaluation has been made.
+    const std::int64_t rows = session.cursor.step - (session.cursor.unfinished_row.empty() ? 0 : 1);
+    session.metrics =
+        std::make_unique<report::MetricsFile>(options.directory / "metrics.jsonl", rows);
     for (const char* name : {"bad_samples.jsonl", "broken_steps.jsonl"}) {
       report::keep_lines_until(options.directory / name, session.cursor.step);
     }

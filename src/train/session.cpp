@@ -2,11 +2,12 @@
 
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "tandem/base/error.h"
 #include "tandem/base/log.h"
-#include "tandem/eval/task.h"
+#include "tandem/checkpoint/adapter.h"
+#include "tandem/train/schedule.h"
+#include "train/adapters.h"
 
 namespace tandem::train {
 namespace {
@@ -22,10 +23,15 @@ std::string processor_name() {
   return "unknown";
 }
 
-NamedTensors on_cpu(const NamedTensors& tensors) {
-  NamedTensors copies;
-  for (const auto& [name, tensor] : tensors) copies.emplace_back(name, tensor.detach().cpu());
-  return copies;
+// Numbers are finite here, or none are given.
+Json json_of(const Best& best) {
+  if (!best.any) return nullptr;
+  return {{"value", best.value}, {"step", best.step}};
+}
+
+Best best_of(const Json& json) {
+  if (json.is_null()) return {};
+  return {.any = true, .value = json.at("value"), .step = json.at("step")};
 }
 
 }  // namespace
@@ -38,6 +44,11 @@ std::string json_of(const Cursor& cursor, const std::string& environment) {
   json["stage_step"] = cursor.stage_step;
   json["bad_samples"] = cursor.bad;
   json["broken_in_row"] = cursor.broken_in_row;
+  json["ended"] = cursor.ended;
+  json["patience"] = {{"best", json_of(cursor.patience.best)},
+                      {"without", cursor.patience.without}};
+  json["best"] = json_of(cursor.best);
+  json["unfinished_row"] = cursor.unfinished_row;
   json["environment"] = Json::parse(environment);
   return json.dump(1) + "\n";
 }
@@ -49,11 +60,18 @@ Cursor cursor_of(const std::string& text) {
       throw Error(ErrorKind::data, "[resume] expected version 1 of state.json; got another",
                   "state.json", "resume with the build that wrote it");
     }
-    return {.step = json.at("step"),
-            .stage = json.at("stage"),
-            .stage_step = json.at("stage_step"),
-            .bad = json.at("bad_samples"),
-            .broken_in_row = json.at("broken_in_row")};
+    Cursor cursor{.step = json.at("step"),
+                  .stage = json.at("stage"),
+                  .stage_step = json.at("stage_step"),
+                  .bad = json.at("bad_samples"),
+                  .broken_in_row = json.at("broken_in_row")};
+    if (!json.contains("ended")) return cursor;  // an older checkpoint
+    cursor.ended = json.at("ended");
+    cursor.patience = {.best = best_of(json.at("patience").at("best")),
+                       .without = json.at("patience").at("without")};
+    cursor.best = best_of(json.at("best"));
+    cursor.unfinished_row = json.at("unfinished_row");
+    return cursor;
   } catch (const nlohmann::json::exception& error) {
     throw Error(ErrorKind::data, std::string("[resume] ") + error.what(), "state.json");
   }
@@ -80,53 +98,54 @@ std::string environment_difference(const std::string& state, const std::string& 
   return text;
 }
 
+namespace {
+
+// Everything that a checkpoint saves, in the tensors that are trained on.
+checkpoint::State state_of(const Session& session, const Optimizer& optimizer) {
+  checkpoint::State state;
+  state.step = session.cursor.step;
+  state.best_step = session.cursor.best.step;
+  const NamedTensors parameters = session.parts.model->parameters();
+  for (const auto& [name, tensor] : parameters) {
+    if (!models::adapted_layer(name)) state.model.emplace_back(name, tensor.detach());
+  }
+  for (const auto& buffer : session.parts.model->buffers()) state.model.push_back(buffer);
+  state.optimizer = optimizer.state();
+  state.json = json_of(session.cursor, session.environment);
+  state.files = session.model_files;
+  if (session.ema != nullptr) state.more.emplace_back("ema.safetensors", session.ema->state());
+  if (!session.adapters.empty()) {
+    state.more.emplace_back(checkpoint::adapter_tensors_file, adapter_tensors(parameters));
+    state.files.emplace_back(checkpoint::adapter_config_file, adapter_config(session));
+  }
+  return state;
+}
+
+}  // namespace
+
 void save(Session& session, const Optimizer& optimizer) {
   if (session.leads() && session.saved_step != session.cursor.step) {
-    checkpoint::State state;
-    state.step = session.cursor.step;
-    state.model = on_cpu(session.parts.model->parameters());
-    for (auto& buffer : on_cpu(session.parts.model->buffers())) state.model.push_back(buffer);
-    state.optimizer = optimizer.state();
-    state.json = json_of(session.cursor, session.environment);
-    state.files = session.model_files;
-    session.checkpointer->commit(state);
-    log_info("checkpoint of step " + std::to_string(session.cursor.step));
+    const checkpoint::State state = state_of(session, optimizer);
+    if (session.saver != nullptr) {
+      session.saver->save(checkpoint::private_copy(state));
+    } else {
+      session.checkpointer->commit(state);
+      log_info("checkpoint of step " + std::to_string(state.step));
+    }
   }
   session.saved_step = session.cursor.step;
   session.options.mesh->barrier();
 }
 
-std::vector<std::pair<std::string, double>> evaluate(Session& session) {
-  std::vector<std::pair<std::string, double>> all;
-  std::string line;
-  for (const config::EvalTask& one : session.config.eval.tasks) {
-    const std::string& first = session.config.sources.front().name;
-    const std::string& source = one.source.empty() ? first : one.source;
-    eval::Input input{.model = session.parts.model.get(),
-                      .processor = &session.parts.processor,
-                      .source = session.sources.at(source),
-                      .size = one.size,
-                      .batch = session.config.eval.batch,
-                      .threads = static_cast<int>(session.config.loader.threads),
-                      .mesh = session.options.mesh,
-                      .device = session.options.device};
-    const std::string prefix = "eval." + (source == first ? "" : source + ".") + one.task + ".";
-    for (const auto& [name, value] : eval::task(one.task).run(input)) {
-      all.emplace_back(prefix + name, value);
-      char text[64];
-      std::snprintf(text, sizeof text, " %.4f", value);
-      line += "\n  " + prefix + name + text;
-    }
-  }
-  log_info("step " + std::to_string(session.cursor.step) + ":" + line);
-  if (session.leads()) {
-    const std::filesystem::path folder = session.options.directory / "eval";
-    std::filesystem::create_directories(folder);
-    std::ofstream out(folder / ("step-" + std::to_string(session.cursor.step) + ".json"));
-    out << report::json_of({session.cursor.step, "", all}) << '\n';
-    if (!out) throw Error(ErrorKind::io, "[eval] cannot be written", folder.string());
-  }
-  return all;
+void wait_for_saves(Session& session) {
+  if (session.saver != nullptr) session.saver->wait();
+  session.options.mesh->barrier();
+}
+
+std::int64_t stage_steps(const Session& session) {
+  const auto index = static_cast<std::size_t>(session.cursor.stage);
+  const StageData data = stage_data(session.config, index, session.sources);
+  return total_steps(session.config.stages.at(index), data.order.epoch_size());
 }
 
 }  // namespace tandem::train

@@ -8,12 +8,15 @@
 #include <string>
 #include <vector>
 
+#include "tandem/checkpoint/async_saver.h"
 #include "tandem/checkpoint/checkpoint.h"
 #include "tandem/report/metrics.h"
 #include "tandem/report/progress.h"
+#include "tandem/train/ema.h"
 #include "tandem/train/experiment.h"
 #include "tandem/train/optimizer.h"
 #include "tandem/train/run.h"
+#include "train/stopping.h"
 
 namespace tandem::train {
 
@@ -24,6 +27,12 @@ struct Cursor {
   std::int64_t stage_step = 0;     // steps of the stage that are done
   std::int64_t bad = 0;            // bad samples so far
   std::int64_t broken_in_row = 0;  // steps in a row whose loss or gradient was not finite
+  bool ended = false;              // the stage ended early
+  Patience patience{};             // of the stage's early stopping
+  Best best{};                     // by checkpoint.keep.best
+  // The row of the last step, where a signal came during the evaluation that belongs to it: the
+  // evaluation is made again. Empty: there is none.
+  std::string unfinished_row{};
 };
 std::string json_of(const Cursor& cursor, const std::string& environment);
 Cursor cursor_of(const std::string& json);
@@ -38,10 +47,14 @@ struct Session {
   SourceMap sources{};
   Parts parts{};
   Cursor cursor{};
-  NamedTensors optimizer_state{};  // of a checkpoint in the middle of a stage; else empty
+  NamedTensors optimizer_state{}, ema_state{};  // of a checkpoint within a stage; else empty
+  std::vector<models::Adapter> adapters{};      // that are attached to the model
+  std::unique_ptr<Ema> ema{};                   // of the stage that was begun last
   std::string environment{};
   // Only on rank 0.
   std::unique_ptr<checkpoint::Checkpointer> checkpointer{};
+  std::unique_ptr<checkpoint::AsyncSaver>
+      saver{};  // where checkpoints are written in the background
   std::unique_ptr<report::MetricsFile> metrics{};
   std::vector<std::pair<std::string, std::string>> model_files{};  // config.json, tokenizer.json
 
@@ -50,15 +63,29 @@ struct Session {
   bool leads() const { return options.mesh->rank() == 0; }
 };
 
-// Commits where the session stands, unless it is the last commit already. All ranks call it.
+// Commits where the session stands, unless it is the last commit already. With checkpoint.async it
+// returns when the copy is private; wait_for_saves() says when it is durable. All ranks call it.
 void save(Session& session, const Optimizer& optimizer);
+void wait_for_saves(Session& session);
 
-// From session.cursor.stage_step to the end of the stage, which is committed as the start of the
-// next one. 0, or the exit code of what stopped it (RunOptions).
+// Steps of the stage of the cursor.
+std::int64_t stage_steps(const Session& session);
+
+// From session.cursor.stage_step to the end of the stage, which is committed. 0, or the exit code
+// of what stopped it (RunOptions).
 int run_stage(Session& session);
 
+// Has any rank seen a signal? The same answer on all of them, which all call it. 0: none.
+int signal_of_all(const dist::Mesh& mesh);
+
+// A signal that came during an evaluation; thrown on all ranks at the same point.
+struct StopAsked {
+  int signal = 0;
+};
+
 // The evaluations that the config names, as "eval.SOURCE.TASK.METRIC" (the source is left out when
-// it is the first); also written to eval/step-N.json by rank 0.
-std::vector<std::pair<std::string, double>> evaluate(Session& session);
+// it is the first), of the weights and, as "ema.eval...", of their averages; also written to
+// eval/step-N.json by rank 0. request: of the stage, for the validation loss. Throws StopAsked.
+Metrics evaluate(Session& session, const models::LossRequest& request);
 
 }  // namespace tandem::train

@@ -162,4 +162,16 @@ StepLosses forward_backward(models::Model& model, const std::vector<Batch>& micr
   return losses;
 }
 
+at::Tensor forward_once(models::Model& model, const Batch& batch, const StepSettings& settings,
+                        Key key) {
+  const Pass pass(model, settings, key, 0);
+  const LossTerms terms = pass.losses(batch, pass.context(0));
+  at::Tensor total;
+  for (const auto& [name, weight] : settings.request.weights) {
+    const at::Tensor part = terms.at(name).sum.to(at::kFloat) * weight;
+    total = total.defined() ? total + part : part;
+  }
+  return total;
+}
+
 }  // namespace tandem::train

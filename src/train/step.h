@@ -38,4 +38,8 @@ StepLosses forward_backward(models::Model& model, const std::vector<Batch>& micr
                             const StepSettings& settings, dist::GradSync& sync, Key key,
                             std::int64_t step);
 
+// The weighted sum of the losses of one micro-batch, with its graph: what a forward pass keeps.
+at::Tensor forward_once(models::Model& model, const Batch& batch, const StepSettings& settings,
+                        Key key);
+
 }  // namespace tandem::train

@@ -46,7 +46,7 @@ run.yaml:11:11: stages.first.name: another stage has this name
 run.yaml:12:12: stages.first.train: expected all, none or a list of patterns; got 'al'; did you mean all?
 run.yaml:14:5: unknown key 'stages.first.lr'; did you mean optimizer.lr?
 run.yaml:15:17: unknown key 'stages.first.optimizer.learning_rate'; did you mean lr?
-run.yaml:15:45: stages.first.optimizer.schedule: expected cosine, linear or constant; got 'cosin'; did you mean cosine?
+run.yaml:15:45: stages.first.optimizer.schedule: expected cosine, linear, constant, step or polynomial; got 'cosin'; did you mean cosine?
 run.yaml:15:60: stages.first.optimizer.min_lr: expected at most lr (5e-4); got 1
 run.yaml:15:70: stages.first.optimizer.betas: expected two numbers, at least 0 and below 1
 run.yaml:16:12: stages.first.until: expected exactly one of steps, epochs and samples; got 2

@@ -130,6 +130,7 @@ deterministic: false  # default
 checkpoint:
   every: 0  # default
   keep: 3  # default
+  async: false  # default
 eval:
   every: 0  # default
   batch: 64  # default

@@ -11,7 +11,8 @@ TEST_CASE("the page of the schema has a row for each key with type, default and 
   const std::string page = schema_page(tables());
   for (const char* row : {
            "| `seed` | whole number | `0` | at least 0 | of every draw |",
-           "| `schedule` | text | `cosine` | `cosine`, `linear`, `constant` | after the warm-up |",
+           "| `schedule` | text | `cosine` | `cosine`, `linear`, `constant`, `step`, `polynomial` "
+           "| after the warm-up |",
            "| `train` | `all`, `none` or list | `all` |   | ordered rules",
            "| `losses.NAME` | number |   | above 0 | its weight |",
            "| `warmup` | whole number, steps | `0` | at least 0 |",

@@ -104,7 +104,8 @@ TEST_CASE("rules on parameters are checked", "[config]") {
   CHECK(refused_in_stage("train: [/(/]") ==
         "stages.first.train.0.match: not a regular expression: '/(/'");
   CHECK(refused_in_stage("train: [{match: a, freeze: true, lr: 1}]") ==
-        "stages.first.train.0.freeze: a frozen parameter has no lr, lr_scale or weight_decay");
+        "stages.first.train.0.freeze: a frozen parameter has no lr, lr_scale, lr_decay, "
+        "weight_decay or lora");
   CHECK(refused_in_stage("train: [{match: a, weight_decay: -2}]") ==
         "stages.first.train.0.weight_decay: expected at least 0; got '-2'");
 }

@@ -23,6 +23,20 @@ class Refused(common.RunTest):
         self.assertEqual(
             (metrics(self.folder / "run"), sorted(os.listdir(newest(self.folder / "run")))), before)
 
+    def test_an_error_that_all_ranks_meet_is_told_once(self):
+        error = self.train("run", "--procs", 4, 'stages.contrast.train=["nobody.*"]', *SHORT,
+                           code=64)
+        self.assertEqual(error.count("tandem: "), 1, error)
+        self.assertEqual(error.count("nobody.*"), 1, error)
+
+    def test_an_error_of_one_rank_is_told_by_it_alone(self):
+        process = self.start("run", "--procs", 4, *SHORT,
+                             environment={"TANDEM_IO_FAIL_AT": "3:ENOSPC"})
+        code, error = self.end(process)
+        self.assertEqual(code, 74, error)
+        self.assertEqual(error.count("tandem: "), 1, error)
+        self.assertIn("No space left on device", error)
+
     def test_resume_never_on_a_run_that_is_there(self):
         self.train("run", "--resume", "never", *SHORT)
         error = self.train("run", "--resume", "never", *SHORT, code=64)
@@ -128,7 +142,7 @@ class Printed(common.RunTest):
         self.assertRegex(plan, r"(?m)^  trained +\*: \d+ tensors, \d+ parameters$")
         self.assertRegex(plan, r"in all: \d+ trained, \d+ frozen\n")
         self.assertIn("20 steps of 16 samples = 2 ranks x 2 micro-batches x 4; 320 samples", plan)
-        self.assertRegex(plan, r"memory of a rank.*: \d+ MiB")
+        self.assertRegex(plan, r"memory of a rank, about \d+ MiB: .*, activations \d+ MiB")
         self.assertEqual(os.listdir(self.folder), [])
 
     def test_a_rule_that_catches_nothing_is_refused(self):

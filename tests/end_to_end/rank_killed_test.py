@@ -136,6 +136,28 @@ class ByHand(common.RunTest):
         done = len(metrics(self.folder / "killed"))
         self.assertEqual(newest(self.folder / "killed").name, "step-%06d" % done)
 
+    def test_ranks_of_slurm_and_mpirun_train_as_those_of_the_launcher(self):
+        self.train("launched", "--procs", 2, *STEPS)
+        launchers = {
+            "slurm": lambda rank: {"SLURM_PROCID": rank, "SLURM_NTASKS": 2, "SLURM_LOCALID": rank,
+                                   "SLURM_JOB_NODELIST": "here", "SLURM_TASKS_PER_NODE": "2"},
+            "openmpi": lambda rank: {"OMPI_COMM_WORLD_RANK": rank, "OMPI_COMM_WORLD_SIZE": 2,
+                                     "OMPI_COMM_WORLD_LOCAL_RANK": rank,
+                                     "OMPI_COMM_WORLD_LOCAL_SIZE": 2},
+            "mpich": lambda rank: {"PMI_RANK": rank, "PMI_SIZE": 2, "MPI_LOCALRANKID": rank,
+                                   "MPI_LOCALNRANKS": 2, "MASTER_ADDR": "127.0.0.1"},
+        }
+        for name, variables in launchers.items():
+            with self.subTest(launcher=name):
+                port = str(free_port())
+                ranks = {rank: self.start(name, *STEPS, environment={
+                    "MASTER_PORT": port,
+                    **{key: str(value) for key, value in variables(rank).items()}})
+                    for rank in (1, 0)}
+                for rank, (code, error) in self.ends(ranks).items():
+                    self.assertEqual(code, 0, "rank %d: %s" % (rank, error))
+                self.assert_same_end(name, "launched")
+
     def test_missing_variables_are_named(self):
         code, error = self.end(self.start("alone", environment={"WORLD_SIZE": "2"}))
         self.assertEqual(code, 64, error)

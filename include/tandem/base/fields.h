@@ -31,8 +31,9 @@ struct Rule {
   bool above_min = false;              // min itself is not allowed
   std::vector<std::string> choices{};  // of a string
   Unit unit = Unit::none;
-  // The default that stands for "not given" (a sentinel, or any number for an empty string): left
-  // out of the resolved config, so that `min` may exclude it. It must be the struct's own default.
+  // The default that stands for "not given" (a sentinel, or any number for an empty string, an
+  // empty list or an absent block): left out of the resolved config, so that `min` may exclude it.
+  // It must be the struct's own default.
   std::optional<double> unset{};
   bool path = false;        // a string that is a path: resolved from the file that states it
   bool must_exist = false;  // such a path has to exist
@@ -83,6 +84,12 @@ class FieldVisitor {
   // the caller goes on with list() or map() of the same name.
   virtual bool word(std::string_view name, std::string& value, const Rule& rule);
 
+  // A key that may hold a whole number where a map stands otherwise (`keep: 3`). A reader answers
+  // true when a scalar stands there and reads it; a writer when `prefer_number`. On false, the
+  // caller goes on with block() of the same name.
+  virtual bool number(std::string_view name, std::int64_t& value, bool prefer_number,
+                      const Rule& rule);
+
   // The name of one of several kinds; the settings of that kind stand in the same map. A reader
   // makes them from the table and reports a name that it does not hold.
   virtual void kind(std::string_view name, std::string& value, const SettingsTable& table,
@@ -113,6 +120,10 @@ struct SettingsTable {
 };
 
 inline bool FieldVisitor::word(std::string_view, std::string&, const Rule&) { return false; }
+
+inline bool FieldVisitor::number(std::string_view, std::int64_t&, bool, const Rule&) {
+  return false;
+}
 
 inline void FieldVisitor::kind(std::string_view name, std::string& value, const SettingsTable&,
                                std::shared_ptr<Settings>& settings, const Rule& rule) {

@@ -29,13 +29,20 @@ struct State {
   NamedTensors optimizer{};  // -> optimizer.safetensors; "exp_avg.NAME", "exp_avg_sq.NAME"
   std::string json = "{}";   // -> state.json: stage, step, position, config hash; the trainer's
   std::vector<std::pair<std::string, std::string>> files{};  // config.json, tokenizer.json, ...
+  // More tensors by the name of their file: ema.safetensors, adapter_model.safetensors.
+  std::vector<std::pair<std::string, NamedTensors>> more{};
+  std::int64_t best_step = -1;  // its checkpoint stays whatever its age; below 0: none. Not saved.
 };
+
+// The same with every tensor in memory of its own, on the CPU: nothing that happens to the tensors
+// of `state` later is seen.
+State private_copy(const State& state);
 
 using Log = std::function<void(const std::string&)>;
 
 class Checkpointer {
  public:
-  // Makes the directory. keep: at least 1 newest good ones stay.
+  // Makes the directory. keep: at least 1 newest good ones stay, and State::best_step's.
   Checkpointer(std::filesystem::path directory, std::int64_t keep, Log log = {});
 
   // Returns when it is durable. Throws Error(io) (disk full and the like) and leaves the old ones
@@ -57,7 +64,7 @@ class Checkpointer {
   std::filesystem::path directory_of(std::int64_t step) const;
 
  private:
-  void remove_surplus(std::int64_t step);
+  void remove_surplus(std::int64_t step, std::int64_t best_step);
   void try_to(const std::function<void()>& action) const;
 
   std::filesystem::path directory_;
@@ -68,7 +75,10 @@ class Checkpointer {
 // Weights of a Hugging Face directory (model.safetensors, or model.safetensors.index.json with its
 // shards) or of one .safetensors file, by name. Throws Error(data) naming the file: `.pt`, `.bin`
 // and other pickles are refused with the converter's name; an index that names a file elsewhere or
-// a tensor that its shard does not hold.
-std::map<std::string, at::Tensor> load_weights(const std::filesystem::path& path);
+// a tensor that its shard does not hold. An adapter in the directory is merged
+// (checkpoint/adapter.h). average: of a checkpoint, the weights' averages (ema.safetensors) in
+// their place; Error(config) where there are none.
+std::map<std::string, at::Tensor> load_weights(const std::filesystem::path& path,
+                                               bool average = false);
 
 }  // namespace tandem::checkpoint

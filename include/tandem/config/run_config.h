@@ -15,6 +15,17 @@
 
 namespace tandem::config {
 
+// Low-rank adapters on the Linear layers that a rule catches (Hu et al., arXiv:2106.09685):
+// W + scale B A with scale = alpha / rank, or alpha / sqrt(rank) where rank_stabilized
+// (Kalajdzievski, arXiv:2312.03732). The layers themselves are frozen.
+struct LoraConfig {
+  std::int64_t rank = 0;  // 0: none
+  double alpha = 0;       // 0: the rank, so that scale is 1
+  double dropout = 0;     // of the adapter's input
+  bool rank_stabilized = false;
+  bool operator==(const LoraConfig&) const = default;
+};
+
 // Of the stage's ordered rules on parameter names; the first that matches decides.
 struct TrainRule {
   std::string match = "*";  // a glob over the full dotted name (`*` crosses dots), or /regex/
@@ -22,6 +33,9 @@ struct TrainRule {
   double lr = 0;             // 0: the optimizer's
   double lr_scale = 1;       // of the optimizer's or of `lr`
   double weight_decay = -1;  // below 0: the optimizer's
+  double lr_decay = 1;       // of the learning rate, a block deeper (train/depth.h)
+  LoraConfig lora{};
+  bool operator==(const TrainRule&) const = default;
 };
 
 struct OptimizerConfig {
@@ -30,9 +44,13 @@ struct OptimizerConfig {
   double eps = 1e-6;
   double weight_decay = 0.2;        // not of tensors with fewer than 2 dimensions
   std::int64_t warmup = 0;          // steps
-  std::string schedule = "cosine";  // cosine, linear, constant
+  std::string schedule = "cosine";  // cosine, linear, constant, step, polynomial
   double min_lr = 0;
-  double clip = 0;  // of the gradient's norm; 0: off
+  std::vector<std::int64_t> milestones{};  // step: at these steps of the stage ...
+  std::int64_t step_size = 0;              // ... or every so many, lr is multiplied by
+  double gamma = 0.1;                      // this
+  double power = 1;                        // polynomial
+  double clip = 0;                         // of the gradient's norm; 0: off
 };
 
 struct StageData {
@@ -45,6 +63,22 @@ struct StageData {
 
 struct Until {  // exactly one is above 0
   std::int64_t steps = 0, epochs = 0, samples = 0;
+};
+
+// An exponential moving average of the trained weights, anew with each stage.
+struct EmaConfig {
+  double decay = 0;               // 0: none
+  bool warmup = false;            // min(decay, (1 + n) / (10 + n)) at update n
+  std::string evaluate = "both";  // both, ema, weights
+};
+
+// Early stopping: the stage ends after `patience` evaluations in a row without an improvement of
+// more than min_delta.
+struct StopConfig {
+  std::string metric{};  // as in metrics.jsonl: eval.retrieval.mean; empty: never
+  std::int64_t patience = 5;
+  std::string mode = "auto";  // max, min; auto: min for losses
+  double min_delta = 0;
 };
 
 struct ItcConfig {
@@ -61,6 +95,9 @@ struct StageConfig {
   OptimizerConfig optimizer{};
   Until until{};
   ItcConfig itc{};
+  EmaConfig ema{};  // instead of the run's
+  bool own_ema = false;
+  StopConfig stop{};
 };
 
 struct SourceConfig {
@@ -94,8 +131,11 @@ struct EvalConfig {
   std::int64_t batch = 64;
 };
 struct CheckpointConfig {
-  std::int64_t every = 0;  // steps; 0: only at the end and when stopped
-  std::int64_t keep = 3;
+  std::int64_t every = 0;     // steps; 0: only at the end and when stopped
+  std::int64_t keep = 3;      // the newest ones
+  std::string best{};         // and the best by this metric of the evaluations; empty: none
+  std::string mode = "auto";  // of `best`: max, min; auto: min for losses
+  bool async = false;         // written in the background
 };
 
 struct RunConfig {
@@ -110,9 +150,18 @@ struct RunConfig {
   std::int64_t threads = 0;        // of a rank's kernels; 0: cores / local ranks
   bool recompute = false;
   bool deterministic = false;
+  EmaConfig ema{};  // of every stage that states none
   CheckpointConfig checkpoint{};
   EvalConfig eval{};
 };
+
+// Of a stage; decay 0: none.
+const EmaConfig& ema_of(const RunConfig& config, const StageConfig& stage);
+// What the metrics of a task begin with: "eval.retrieval.", "eval.SOURCE.retrieval." where the
+// source is not the first.
+std::string metric_prefix(const RunConfig& config, const EvalTask& task);
+// Is less of it better? mode: max, min, or auto, which knows losses by their name.
+bool less_is_better(const std::string& metric, const std::string& mode);
 
 // The kinds that other rooms own: model families and source formats.
 struct Tables {
@@ -143,7 +192,7 @@ Loaded load(const std::filesystem::path& path, const std::vector<std::string>& o
 std::string schema_page(const Tables& tables);
 
 // Differences for which a run must not be resumed, each `dotted.key: old -> new`: all but name,
-// threads, loader, recompute, eval, checkpoint, and of a stage until and data.micro_batch.
+// threads, loader, recompute, eval, checkpoint, and of a stage until, stop and data.micro_batch.
 // Throws Error(config) for text that is no YAML.
 std::vector<std::string> resume_differences(const std::string& old_resolved,
                                             const std::string& new_resolved);

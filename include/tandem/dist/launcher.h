@@ -30,4 +30,11 @@ struct LaunchOptions {
 int launch(int processes, const std::vector<std::string>& command,
            const LaunchOptions& options = {});
 
+// For a rank that launch() started and that leaves with an error: may it say so? No when another
+// rank has told the same text, or when `text` only says that another one left (a consequence) and
+// some rank has told its own error. So an error that all ranks meet is told once, and one that a
+// single rank has by that rank. To be called before the mesh is left, which is how the others learn
+// of it. True for a process without a launcher.
+bool first_to_tell(const std::string& text, bool consequence);
+
 }  // namespace tandem::dist

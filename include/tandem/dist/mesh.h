@@ -31,6 +31,8 @@ enum class Backend { gloo, nccl };
 
 struct JoinOptions {
   int rank = 0, size = 1, local_rank = 0;
+  int local_size = 0;                 // ranks on this machine; 0: not known
+  std::string launcher = "torchrun";  // whose variables were read: torchrun, Slurm, mpirun
   std::string master_address = "127.0.0.1";
   int master_port = 0;
   int master_fd = -1;  // rank 0: the master port's socket, already bound by the launcher
@@ -40,8 +42,11 @@ struct JoinOptions {
   std::chrono::milliseconds timeout{1'800'000};  // in one collective, for a rank that is alive
 };
 
-// RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT as torchrun sets them; size 1 when absent.
-// Throws Error(config) for nonsense.
+// RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT as torchrun sets them; else Open MPI's
+// OMPI_COMM_WORLD_*, Hydra's PMI_* (MPICH, Intel MPI), or Slurm's SLURM_PROCID, SLURM_NTASKS,
+// SLURM_LOCALID; size 1 when all are absent. With the latter three MASTER_ADDR and MASTER_PORT may
+// be set; else the address is this machine where all ranks are on it, or Slurm's first node, and
+// the port follows from the job's number. Throws Error(config) for nonsense.
 JoinOptions join_options_from_environment(Backend backend);
 
 // Meets the other ranks. A size of 1 starts no store and no thread. Throws Error(interrupted) that

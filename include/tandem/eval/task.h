@@ -26,6 +26,9 @@ struct Input {
   int threads = 2;
   const dist::Mesh* mesh = nullptr;
   at::Device device{at::kCPU};
+  models::LossRequest request{};  // of the losses that `loss` measures
+  // Called by all ranks between batches; it may throw to end the evaluation. Empty: nothing.
+  std::function<void()> between{};
 };
 
 using Metrics = std::vector<std::pair<std::string, double>>;

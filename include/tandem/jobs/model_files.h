@@ -21,11 +21,17 @@ struct ModelFiles {
 
 // The folder itself, or the newest checkpoint of a run. Throws Error(config) when neither is there.
 std::filesystem::path model_directory(const std::filesystem::path& path);
+// The best checkpoint of a run, as its newest one knows it. Throws Error(config) when there is
+// none.
+std::filesystem::path best_directory(const std::filesystem::path& run);
 
 // `fallback`: the class to take where config.json names none. Throws Error(config) for a
 // config.json that is missing, broken or of an unknown class; Error(data) for weights that cannot
 // be read.
-ModelFiles read_model(const std::filesystem::path& directory, const std::string& fallback = {});
+// average: of a checkpoint, the averages of its weights (`ema`); Error(config) where it has none.
+// Adapters beside the weights are merged into them.
+ModelFiles read_model(const std::filesystem::path& directory, const std::string& fallback = {},
+                      bool average = false);
 
 // Makes the model and gives it the weights. Throws Error(data) naming every tensor that does not
 // fit.
@@ -33,8 +39,14 @@ std::unique_ptr<models::Model> make_model(const ModelFiles& files);
 
 // Writes a Hugging Face directory: config.json, model.safetensors (names of transformers, numbers
 // and types as they were), the tokenizer's files and preprocessor_config.json. `out` is made; it
-// must be absent or empty (Error(config)). Both verbs do the same from either side.
-void export_model(const std::filesystem::path& model, const std::filesystem::path& out);
+// must be absent or empty (Error(config)). Adapters are merged, and stand apart in OUT/adapter in
+// PEFT's layout. Both verbs do the same from either side.
+struct ExportOptions {
+  bool average = false;  // the averages of the weights
+  bool best = false;     // of a run: its best checkpoint (checkpoint.keep.best), not its newest
+};
+void export_model(const std::filesystem::path& model, const std::filesystem::path& out,
+                  const ExportOptions& options = {});
 void import_model(const std::filesystem::path& directory, const std::filesystem::path& out);
 
 }  // namespace tandem::jobs

@@ -20,6 +20,10 @@
 #include "tandem/tensor/safetensors.h"
 #include "tandem/text/tokenizer.h"
 
+namespace torch::nn {
+class Module;
+}
+
 namespace tandem::objectives {
 struct ItcSolution;
 }
@@ -67,6 +71,8 @@ class Model {
   // Every parameter under the name it has in the file of weights; a tied weight once.
   virtual NamedTensors parameters() const = 0;
   virtual NamedTensors buffers() const { return {}; }
+  // The module that holds them; null: adapters cannot be attached (models/adapters.h).
+  virtual torch::nn::Module* module() const { return nullptr; }
   virtual void to(const at::Device& device) = 0;
   virtual void train(bool on) = 0;
 

@@ -24,8 +24,14 @@ at::Tensor normalised(const at::Tensor& x) {
   return wide / at::linalg_vector_norm(wide, 2, {-1}, /*keepdim=*/true);
 }
 
-nn::BlockContext blocks_of(const StepContext& context) {
-  return {.recompute = context.recompute, .key = {}};  // no dropout: no draws
+// The key serves the dropout of adapters; nothing else draws.
+nn::BlockContext blocks_of(const StepContext& context, const char* tower) {
+  return {.recompute = context.recompute, .key = context.key.fold(tower)};
+}
+
+nn::BlockContext of_block(nn::BlockContext context, std::size_t block) {
+  if (context.key) context.key = context.key->fold(block);
+  return context;
 }
 
 objectives::ItcOptions options_of(const LossRequest& request) {
@@ -53,12 +59,12 @@ at::Tensor Encoder::pooled(at::Tensor x, const at::Tensor& rows, const nn::Mask&
     const auto block = [layer = layers[i], mask](const std::vector<at::Tensor>& in) {
       return layer->forward(in[0], mask);
     };
-    x = nn::run_block(*layers[i], block, {x}, context);
+    x = nn::run_block(*layers[i], block, {x}, of_block(context, i));
   }
   const auto last = [layer = layers.back(), mask](const std::vector<at::Tensor>& in) {
     return layer->forward_rows(in[0], in[1], mask);
   };
-  return nn::run_block(*layers.back(), last, {x, rows}, context);
+  return nn::run_block(*layers.back(), last, {x, rows}, of_block(context, layers.size() - 1));
 }
 
 at::Tensor Encoder::forward(at::Tensor x, const nn::Mask& mask) const {
@@ -182,8 +188,8 @@ at::Tensor ClipModel::text_features(const Tokens& tokens, const nn::BlockContext
 
 LossTerms ClipModel::losses(const Batch& batch, const LossRequest& request,
                             const StepContext& context) {
-  const at::Tensor image = image_features(batch.images.value(), blocks_of(context));
-  const at::Tensor text = text_features(batch.text.value(), blocks_of(context));
+  const at::Tensor image = image_features(batch.images.value(), blocks_of(context, "image"));
+  const at::Tensor text = text_features(batch.text.value(), blocks_of(context, "text"));
   if (context.contrast != nullptr) {
     return {{"itc", objectives::replay_itc(image, text, clip_->logit_scale, *context.contrast,
                                            context.contrast_first)}};
@@ -193,8 +199,8 @@ LossTerms ClipModel::losses(const Batch& batch, const LossRequest& request,
 }
 
 Features ClipModel::features(const Batch& batch, const LossRequest&, const StepContext& context) {
-  return {image_features(batch.images.value(), blocks_of(context)),
-          text_features(batch.text.value(), blocks_of(context))};
+  return {image_features(batch.images.value(), blocks_of(context, "image")),
+          text_features(batch.text.value(), blocks_of(context, "text"))};
 }
 
 std::shared_ptr<const objectives::ItcSolution> ClipModel::solve(const Features& features,

@@ -94,6 +94,7 @@ class ClipModel final : public Model {
   ClipModel(const Config& config, Key init);
 
   NamedTensors parameters() const override;
+  torch::nn::Module* module() const override { return clip_.get(); }
   void to(const at::Device& device) override;
   void train(bool on) override;
   std::vector<std::string> losses_known() const override { return {"itc"}; }
