@@ -15,5 +15,7 @@ Image decode_jpeg(Bytes bytes, const std::string& where, const DecodeLimits& lim
 PictureSize jpeg_size(Bytes bytes, const std::string& where, const DecodeLimits& limits);
 Image decode_png(Bytes bytes, const std::string& where, const DecodeLimits& limits);
 PictureSize png_size(Bytes bytes, const std::string& where, const DecodeLimits& limits);
+Image decode_webp(Bytes bytes, const std::string& where, const DecodeLimits& limits);
+PictureSize webp_size(Bytes bytes, const std::string& where, const DecodeLimits& limits);
 
 }  // namespace tandem::vision

@@ -16,7 +16,7 @@ namespace {
     got += {digits[byte >> 4], digits[byte & 15], ' '};
   }
   throw Error(ErrorKind::data,
-              "[decode] expected a JPEG or PNG picture; got " + std::to_string(bytes.size()) +
+              "[decode] expected a JPEG, PNG or WebP picture; got " + std::to_string(bytes.size()) +
                   " bytes that start with " + (got.empty() ? "nothing" : got),
               where);
 }
@@ -43,6 +43,10 @@ Encoding sniff(std::span<const std::uint8_t> bytes) noexcept {
   if (bytes.size() >= png.size() && std::equal(png.begin(), png.end(), bytes.begin())) {
     return Encoding::png;
   }
+  const auto word = [&](std::size_t at) {
+    return std::string_view(reinterpret_cast<const char*>(bytes.data()) + at, 4);
+  };
+  if (bytes.size() >= 12 && word(0) == "RIFF" && word(8) == "WEBP") return Encoding::webp;
   return Encoding::unknown;
 }
 
@@ -52,6 +56,8 @@ Image decode(Bytes bytes, const std::string& where, const DecodeLimits& limits) 
       return decode_jpeg(bytes, where, limits);
     case Encoding::png:
       return decode_png(bytes, where, limits);
+    case Encoding::webp:
+      return decode_webp(bytes, where, limits);
     case Encoding::unknown:
       break;
   }
@@ -64,6 +70,8 @@ PictureSize picture_size(Bytes bytes, const std::string& where, const DecodeLimi
       return jpeg_size(bytes, where, limits);
     case Encoding::png:
       return png_size(bytes, where, limits);
+    case Encoding::webp:
+      return webp_size(bytes, where, limits);
     case Encoding::unknown:
       break;
   }

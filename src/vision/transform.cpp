@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "tandem/base/error.h"
+#include "tandem/vision/decode.h"
 
 namespace tandem::vision {
 
@@ -12,6 +13,10 @@ void fields(FieldVisitor& v, ImageSettings& s) {
   v.field(
       "interpolation", s.interpolation,
       {.doc = "how pictures are resized, always antialiased", .choices = {"bicubic", "bilinear"}});
+  v.field("orientation", s.orientation,
+          {.doc = "exif: pictures are turned upright as their EXIF says; stored: left as they are, "
+                  "as most released training code does",
+           .choices = {"exif", "stored"}});
   v.field("mean", s.mean, {.doc = "subtracted per channel, of pixels in [0, 1]"});
   v.field("std", s.std, {.doc = "divided by per channel"});
   if (s.mean.size() != 3) v.problem("mean", "expected 3 numbers");
@@ -36,8 +41,16 @@ void fields(FieldVisitor& v, AugmentSettings& s) {
   v.field("max_ratio", s.max_ratio,
           {.doc = "widest crop, width to height", .min = 0, .above_min = true});
   v.field("flip", s.flip, {.doc = "probability of a mirrored picture", .min = 0, .max = 1});
+  v.optional_block("rand_augment", s.use_rand_augment,
+                   {.doc = "random operations of one strength", .aliases = {"randaugment", "aa"}},
+                   [&](FieldVisitor& inner) { fields(inner, s.rand_augment); });
   if (s.min_scale > s.max_scale) v.problem("min_scale", "expected at most max_scale");
   if (s.min_ratio > s.max_ratio) v.problem("min_ratio", "expected at most max_ratio");
+}
+
+Image decode(std::span<const std::uint8_t> bytes, const std::string& where,
+             const ImageSettings& settings) {
+  return settings.orientation == "exif" ? decode_upright(bytes, where) : decode(bytes, where);
 }
 
 Filter filter_of(const ImageSettings& settings) {
@@ -86,12 +99,17 @@ Rectangle random_crop(int width, int height, const AugmentSettings& a, Random& r
 Image training_view(const Image& image, const ImageSettings& settings,
                     const AugmentSettings& augment, Key key) {
   TANDEM_CHECK(!image.empty(), "[training_view] an empty picture");
+  if (augment.use_rand_augment && augment.rand_augment.before_crop()) {
+    AugmentSettings rest = augment;
+    rest.use_rand_augment = false;
+    return training_view(rand_augment(image, augment.rand_augment, key), settings, rest, key);
+  }
   Random random(key.fold("crop"));
   const Rectangle part = random_crop(image.width, image.height, augment, random);
   const auto size = static_cast<int>(settings.size);
   Image view = resized_crop(image, part, size, size, filter_of(settings));
   if (Random(key.fold("flip")).chance(augment.flip)) flip_horizontal(view);
-  return view;
+  return augment.use_rand_augment ? rand_augment(view, augment.rand_augment, key) : view;
 }
 
 void write_chw(const Image& image, std::span<std::uint8_t> out) {

@@ -128,7 +128,7 @@ TEST_CASE("a picture's size is known from its header") {
   }
 }
 
-TEST_CASE("what is neither JPEG nor PNG is refused with its first bytes") {
+TEST_CASE("what is no picture that we know is refused with its first bytes") {
   CHECK(sniff(fixture("jpeg_420.jpg")) == Encoding::jpeg);
   CHECK(sniff(fixture("png_rgb8.png")) == Encoding::png);
   const Bytes gif{'G', 'I', 'F', '8', '9', 'a', 0, 0, 0, 0};

@@ -1,13 +1,14 @@
 #pragma once
 // Encoded pictures to pixels, equal to Pillow's open(...).convert("RGB"): alpha is dropped,
-// palettes are looked up, gray is repeated, CMYK is converted as Pillow does. JPEG and PNG are told
-// apart by their first bytes, never by a file's name. EXIF orientation is left alone, as Pillow
-// leaves it.
+// palettes are looked up, gray is repeated, CMYK is converted as Pillow does; of an animated WebP
+// the first frame. JPEG, PNG and WebP are told apart by their first bytes, never by a file's name.
+// decode() leaves EXIF's orientation alone, as open() does; decode_upright() follows it, as
+// ImageOps.exif_transpose does.
 //
 // A broken file throws Error(data): truncated (of a PNG: before its end chunk is named whole, whose
 // own checksum is not read), a wrong checksum (PNG), entropy data that do not
-// decode (JPEG; a flipped bit that still decodes cannot be seen, JPEG has no checksum). Memory is
-// bounded by DecodeLimits before anything is allocated.
+// decode (JPEG, WebP; a flipped bit that still decodes cannot be seen, they have no checksum).
+// Memory is bounded by DecodeLimits before anything is allocated.
 
 #include <cstdint>
 #include <span>
@@ -17,7 +18,7 @@
 
 namespace tandem::vision {
 
-enum class Encoding { unknown, jpeg, png };
+enum class Encoding { unknown, jpeg, png, webp };
 
 struct DecodeLimits {
   std::int64_t max_pixels = 100'000'000;
@@ -35,7 +36,15 @@ Encoding sniff(std::span<const std::uint8_t> bytes) noexcept;
 Image decode(std::span<const std::uint8_t> bytes, const std::string& where = {},
              const DecodeLimits& limits = {});
 
-// From the header alone.
+// EXIF's orientation, 1 to 8; 1 (as it is) where none is stated or what is stated does not parse.
+int orientation(std::span<const std::uint8_t> bytes) noexcept;
+// Turned and mirrored as that number asks for.
+Image upright(Image image, int orientation);
+// decode, then upright.
+Image decode_upright(std::span<const std::uint8_t> bytes, const std::string& where = {},
+                     const DecodeLimits& limits = {});
+
+// From the header alone, as the pixels are stored.
 PictureSize picture_size(std::span<const std::uint8_t> bytes, const std::string& where = {},
                          const DecodeLimits& limits = {});
 

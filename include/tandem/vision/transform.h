@@ -11,6 +11,7 @@
 #include "tandem/base/fields.h"
 #include "tandem/base/random.h"
 #include "tandem/vision/image.h"
+#include "tandem/vision/rand_augment.h"
 #include "tandem/vision/resize.h"
 
 namespace tandem::vision {
@@ -19,6 +20,7 @@ namespace tandem::vision {
 struct ImageSettings {
   std::int64_t size = 224;
   std::string interpolation = "bicubic";
+  std::string orientation = "exif";  // exif: upright; stored: as the file's rows stand
   std::vector<double> mean{0.48145466, 0.4578275, 0.40821073};
   std::vector<double> std{0.26862954, 0.26130258, 0.27577711};
 };
@@ -30,8 +32,14 @@ struct AugmentSettings {
   double min_scale = 0.9, max_scale = 1.0;  // share of the picture's area
   double min_ratio = 3.0 / 4, max_ratio = 4.0 / 3;
   double flip = 0.0;  // probability; off where captions say left and right
+  bool use_rand_augment = false;
+  RandAugmentSettings rand_augment{};
 };
 void fields(FieldVisitor& visitor, AugmentSettings& settings);
+
+// An encoded picture's pixels, upright where the settings say so. Throws as decode() does.
+Image decode(std::span<const std::uint8_t> bytes, const std::string& where,
+             const ImageSettings& settings);
 
 Filter filter_of(const ImageSettings& settings);
 
@@ -40,7 +48,7 @@ Filter filter_of(const ImageSettings& settings);
 Image evaluation_view(const Image& image, const ImageSettings& settings);
 
 // torchvision's RandomResizedCrop and RandomHorizontalFlip with keyed draws: at most 10 tries of
-// area and ratio, else the largest centred part within the ratios.
+// area and ratio, else the largest centred part within the ratios. RandAugment where it is on.
 Image training_view(const Image& image, const ImageSettings& settings,
                     const AugmentSettings& augment, Key key);
 

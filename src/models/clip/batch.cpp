@@ -10,13 +10,13 @@
 
 #include "models/clip/config.h"
 #include "tandem/base/error.h"
-#include "tandem/vision/decode.h"
 
 namespace tandem::models::clip {
 namespace {
 
-vision::Image pixels_of(const data::Picture& picture, const std::string& where) {
-  if (!picture.encoded.empty()) return vision::decode(picture.encoded, where);
+vision::Image pixels_of(const data::Picture& picture, const std::string& where,
+                        const vision::ImageSettings& settings) {
+  if (!picture.encoded.empty()) return vision::decode(picture.encoded, where, settings);
   if (picture.pixels.empty()) {
     throw Error(ErrorKind::data, "[prepare] expected a picture; got an empty one", where);
   }
@@ -58,7 +58,7 @@ Processor make_processor(const Settings& settings,
                       std::to_string(sample.texts.size()),
                   sample.id);
     }
-    const vision::Image pixels = pixels_of(sample.pictures[0], sample.id);
+    const vision::Image pixels = pixels_of(sample.pictures[0], sample.id, image);
     const std::uint64_t caption =
         train ? Random(key.fold("caption")).below(sample.texts.size()) : 0;
     Batch batch;
@@ -69,7 +69,7 @@ Processor make_processor(const Settings& settings,
     return batch;
   };
   processor.image = [image](const data::Picture& picture) {
-    return images_of(vision::evaluation_view(pixels_of(picture, ""), image));
+    return images_of(vision::evaluation_view(pixels_of(picture, "", image), image));
   };
   processor.text = [config, tokenizer](const std::string& text) {
     return tokens_of(*tokenizer, text, config->text.context_length);

@@ -84,6 +84,10 @@ void Config::fields(FieldVisitor& v) {
     inner.field("interpolation", image.interpolation,
                 {.doc = "how pictures are resized, always antialiased",
                  .choices = {"bicubic", "bilinear"}});
+    inner.field("orientation", image.orientation,
+                {.doc = "exif: pictures are turned upright as their EXIF says; stored: left as "
+                        "they are, as most released training code does",
+                 .choices = {"exif", "stored"}});
     inner.field("mean", image.mean, {.doc = "subtracted per channel, of pixels in [0, 1]"});
     inner.field("std", image.std, {.doc = "divided by per channel"});
     if (image.mean.size() != 3) inner.problem("mean", "expected 3 numbers");
