@@ -1,22 +1,51 @@
+#include "tandem/data/check.h"
+
 #include <cstdio>
 
 #include "cli/common.h"
 #include "cli/verbs.h"
 #include "tandem/base/error.h"
+#include "tandem/train/experiment.h"
 #include "tandem/train/run.h"
 
 namespace tandem::cli {
+namespace {
+
+constexpr std::int64_t most_named = 100;  // findings of a source
+
+// Every row and picture header of every source; 65 when training would stop for them.
+int check_data(const config::RunConfig& config) {
+  int code = 0;
+  for (const auto& [name, source] : train::open_sources(config)) {
+    std::int64_t named = 0;
+    const data::CheckReport report = data::check_source(*source, [&](const data::Finding& found) {
+      if (++named > most_named) return;
+      std::printf("  %s: %s\n", found.where.c_str(), found.what.c_str());
+    });
+    if (named > most_named) {
+      std::printf("  ... and %lld more\n", static_cast<long long>(named - most_named));
+    }
+    std::fputs(data::check_line(name, *source, report).c_str(), stdout);
+    if (report.too_many()) code = exit_code(ErrorKind::data);
+  }
+  return code;
+}
+
+}  // namespace
 
 void add_check(CLI::App& app, const Choose& choose) {
-  CLI::App* verb =
-      app.add_subcommand("check", "check config and data and print the plan; nothing is trained");
+  CLI::App* verb = app.add_subcommand(
+      "check", "print the plan, and read every row and picture header; nothing is trained");
   const auto config = add_config_arguments(*verb);
   const auto ranks = std::make_shared<int>(1);
   verb->add_option("--ranks", *ranks, "ranks that the plan is for")->check(CLI::Range(1, 65536));
+  const auto plan_only = std::make_shared<bool>(false);
+  verb->add_flag("--plan-only", *plan_only, "leave the rows and pictures of the sources unread");
   verb->callback([=] {
     choose([=] {
-      std::fputs(train::plan(load(*config).config, *ranks).c_str(), stdout);
-      return 0;
+      const config::RunConfig loaded = load(*config).config;
+      std::fputs(train::plan(loaded, *ranks).c_str(), stdout);
+      return *plan_only ? 0 : check_data(loaded);
     });
   });
 }

@@ -99,6 +99,7 @@ void add_data(CLI::App& app, const Choose& choose) {
   verb->require_subcommand(1);
   add_make(*verb, choose);
   add_index(*verb, choose);
+  add_inspect(*verb, choose);
   add_baselines(*verb, choose);
 }
 

@@ -18,6 +18,7 @@ void add_check(CLI::App& app, const Choose& choose);
 void add_config(CLI::App& app, const Choose& choose);
 void add_weights(CLI::App& app, const Choose& choose);  // import, export, verify
 void add_data(CLI::App& app, const Choose& choose);
+void add_inspect(CLI::App& data, const Choose& choose);  // of `data`
 
 // The families, formats and tasks that a config may name.
 config::Tables tables();

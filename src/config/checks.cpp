@@ -75,7 +75,8 @@ void check_data(FieldVisitor& v, const StageData& data, const StageSurroundings&
     v.problem("micro_batch", "expected at most batch (" + std::to_string(data.batch) + "); got " +
                                  std::to_string(data.micro_batch));
   }
-  if (data.mix.empty() && !data.proportional && around.sources.size() > 1) {
+  if (data.mix.empty() && !data.proportional && data.temperature == 0 &&
+      around.sources.size() > 1) {
     v.problem("mix", "expected shares of the sources or `proportional`: there are " +
                          std::to_string(around.sources.size()) + " sources");
   }

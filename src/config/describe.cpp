@@ -60,6 +60,9 @@ void describe_sources(FieldVisitor& v, std::vector<SourceConfig>& sources, const
     if (!plain_name(name)) {
       inner.problem("", "expected a name of letters, digits, `_` and `-`");
     }
+    if (name == temperature_word) {
+      inner.problem("", "expected another name: this one is a word of `mix`");
+    }
     inner.kind("format", source->format, tables.formats, source->settings,
                {.doc = "how the samples are stored; its own keys stand beside this one",
                 .required = true,

@@ -11,6 +11,9 @@ void describe(FieldVisitor& visitor, RunConfig& config, const Tables& tables);
 const Rule& ema_rule();
 void describe(FieldVisitor& visitor, EmaConfig& ema);
 
+// Among the sources of `mix`: no source may be called so.
+inline constexpr const char* temperature_word = "temperature";
+
 // What a stage needs of the rest of the file.
 struct StageSurroundings {
   std::vector<std::string> sources{};

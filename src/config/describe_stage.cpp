@@ -117,13 +117,22 @@ void describe_mix(FieldVisitor& v, StageData& data, const StageSurroundings& aro
   if (v.word("mix", word, {.doc = "a map of sources to shares", .choices = {"proportional"}})) {
     data.proportional = word == "proportional";
     data.mix.clear();
+    data.temperature = 0;
     return;
   }
-  if (data.mix.empty()) data.proportional = false;
-  v.map("mix", names_of(data.mix),
-        {.doc = "shares of the sources, by name; without it, the only source",
+  std::vector<std::string> names = names_of(data.mix);
+  if (data.temperature > 0) names.push_back(temperature_word);
+  if (names.empty()) data.proportional = false;
+  v.map("mix", names,
+        {.doc = "shares of the sources, by name; without it, the only source. With `temperature: "
+                "T` among them they are multiplied by size^(1/T) (1: by size, larger: more even); "
+                "alone, it mixes all sources",
          .aliases = {"weights", "mixture", "sources"}},
         [&](const std::string& name, FieldVisitor& inner) {
+          if (name == temperature_word) {
+            inner.self(data.temperature, {.doc = "of the mix", .min = 0, .above_min = true});
+            return;
+          }
           inner.self(weight_of(data.mix, name), {.doc = "its share", .min = 0, .above_min = true});
           check_source_name(inner, "", name, around.sources);
         });

@@ -41,6 +41,10 @@ std::vector<std::int64_t> whole_weights(const std::vector<MixPart>& parts) {
 
 }  // namespace
 
+double tempered(std::int64_t size, double temperature) {
+  return temperature > 0 ? std::pow(static_cast<double>(size), 1.0 / temperature) : 1.0;
+}
+
 Order::Order(Key key, std::vector<MixPart> parts, Mix mix, bool shuffle, std::int64_t block)
     : key_(key), parts_(std::move(parts)), shuffle_(shuffle), block_(block) {
   if (block_ < 1) {

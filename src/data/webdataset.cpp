@@ -34,7 +34,8 @@ struct Shard {
   std::int64_t first = 0;  // sample of the source
   std::string keys{};
   std::vector<Row> rows{};
-  std::int64_t left_out = 0;  // samples without a picture or a text
+  std::int64_t left_out = 0;     // samples without a picture or a text
+  std::vector<Finding> named{};  // the first of them
 };
 
 Shard shard_of(const std::string& path, const WebdatasetSettings& settings) {
@@ -48,6 +49,10 @@ Shard shard_of(const std::string& path, const WebdatasetSettings& settings) {
     if (json) text = sample.find({"json"});
     if (picture == nullptr || text == nullptr) {
       ++shard.left_out;
+      if (shard.named.size() >= 1000) continue;
+      shard.named.push_back({shard.name + "/" + sample.key, picture == nullptr
+                                                                ? "expected a picture beside it"
+                                                                : "expected a caption beside it"});
       continue;
     }
     shard.rows.push_back({{picture->offset, picture->size},
@@ -105,6 +110,13 @@ class Webdataset final : public Source {
   Sample read(std::int64_t index) const override { return sample_of(index, max_picture_bytes); }
   Sample peek(std::int64_t index) const override { return sample_of(index, peek_bytes); }
   std::string fingerprint() const override { return fingerprint_; }
+  std::vector<Finding> left_out() const override {
+    std::vector<Finding> all;
+    for (const Shard& shard : shards_) {
+      all.insert(all.end(), shard.named.begin(), shard.named.end());
+    }
+    return all;
+  }
 
  private:
   // With at most `picture_bytes` of the picture.

@@ -1,6 +1,7 @@
 #include "tandem/train/experiment.h"
 
 #include <algorithm>
+#include <limits>
 #include <set>
 
 #include "tandem/base/error.h"
@@ -17,7 +18,7 @@ constexpr std::int64_t max_captions = 50'000;
 std::vector<std::pair<std::string, double>> mix_of(const config::RunConfig& config,
                                                    const config::StageConfig& stage) {
   if (!stage.data.mix.empty()) return stage.data.mix;
-  if (stage.data.proportional) {
+  if (stage.data.proportional || stage.data.temperature > 0) {
     std::vector<std::pair<std::string, double>> all;
     for (const config::SourceConfig& source : config.sources) all.emplace_back(source.name, 1.0);
     return all;
@@ -79,6 +80,11 @@ text::Tokenizer make_tokenizer(const config::RunConfig& config, const SourceMap&
               "name a tokenizer.json, or set model.vocabulary to train one on the captions");
 }
 
+std::int64_t tokens_of(const text::Tokenizer& tokenizer, const std::string& text) {
+  return static_cast<std::int64_t>(
+      tokenizer.encode_with_marks(text, std::numeric_limits<int>::max()).size());
+}
+
 Parts make_parts(const config::RunConfig& config, text::Tokenizer tokenizer) {
   Parts parts;
   parts.family = &models::family(config.model.family);
@@ -133,7 +139,8 @@ StageData stage_data(const config::RunConfig& config, std::size_t index, const S
   std::vector<data::MixPart> mix;
   for (const auto& [name, weight] : mix_of(config, stage)) {
     used.push_back(sources.at(name));
-    mix.push_back({.size = used.back()->size(), .weight = weight});
+    const std::int64_t size = used.back()->size();
+    mix.push_back({.size = size, .weight = weight * data::tempered(size, stage.data.temperature)});
   }
   const auto kind =
       stage.data.proportional ? data::Order::Mix::proportional : data::Order::Mix::weights;

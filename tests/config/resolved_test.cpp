@@ -19,7 +19,7 @@ stages:
   - name: one
     train: ["*.weight", {match: "/a\\.b/", lr: 1e-5, lr_scale: 0.3333333333333333}, {match: z, freeze: true}]
     losses: {itc: 0.1, "odd: \"loss\" \u00e9\x01\t": 3e-12}
-    data: {mix: {world: 2, pairs: 0.7}, micro_batch: 3}
+    data: {mix: {world: 2, pairs: 0.7, temperature: 3}, micro_batch: 3}
     until: {samples: 9007199254740993}
   - {name: two, train: none, losses: {lm: 1}, data: {mix: proportional}, until: {epochs: 3}}
 eval: {every: 5, tasks: [hard, {task: retrieval, source: world}]}
@@ -49,6 +49,7 @@ TEST_CASE("the resolved text reads back as an equal config", "[config]") {
   CHECK(a.losses[1].first == "odd: \"loss\" é\x01\t");
   CHECK(b.losses == a.losses);
   CHECK(b.data.mix == a.data.mix);
+  CHECK(b.data.temperature == 3);
   CHECK(b.until.samples == 9007199254740993);
   CHECK(again.config.stages[1].train.empty());
   CHECK(again.config.stages[1].data.proportional);

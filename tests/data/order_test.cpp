@@ -136,6 +136,25 @@ TEST_CASE("a mix is a fixed pattern that spreads its sources evenly by weight") 
   CHECK(share[2] > 0);  // however small, it occurs
 }
 
+TEST_CASE("a temperature evens out the sizes of a mix") {
+  CHECK(tempered(900, 0) == 1);
+  CHECK(tempered(900, 1) == 900);
+  const std::vector<std::int64_t> sizes{900, 100};
+  const auto share = [&](double temperature) {
+    std::vector<MixPart> parts;
+    for (const std::int64_t size : sizes) {
+      parts.push_back({.size = size, .weight = tempered(size, temperature)});
+    }
+    const Order order(Key(1), parts);
+    std::int64_t first = 0;
+    for (std::int64_t i = 0; i < 4096; ++i) first += order.at(i).source == 0;
+    return static_cast<double>(first) / 4096;
+  };
+  CHECK(share(1) == Approx(0.9).margin(0.001));
+  CHECK(share(2) == Approx(0.75).margin(0.001));  // 30 to 10
+  CHECK(share(1e9) == Approx(0.5).margin(0.001));
+}
+
 TEST_CASE("in a mix each source goes through its own epochs") {
   const Order order(kKey, {{6, 2}, {40, 1}});
   std::map<std::int64_t, std::vector<Place>> by_source;

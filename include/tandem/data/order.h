@@ -31,6 +31,10 @@ struct MixPart {
   double weight = 1;      // its share of the positions, to 1 in 4096
 };
 
+// size^(1 / temperature), what a mix by temperature multiplies weights by: 1 goes by size, larger
+// ones are more even. 1 without a temperature (0).
+double tempered(std::int64_t size, double temperature);
+
 class Order {
  public:
   enum class Mix {

@@ -27,6 +27,9 @@ SourceMap open_sources(const config::RunConfig& config);
 text::Tokenizer make_tokenizer(const config::RunConfig& config, const SourceMap& sources,
                                const std::filesystem::path& kept);
 
+// How many tokens a text has, marks included, whatever the model's length.
+std::int64_t tokens_of(const text::Tokenizer& tokenizer, const std::string& text);
+
 struct Parts {
   const models::Family* family = nullptr;
   std::shared_ptr<Settings> settings{};
