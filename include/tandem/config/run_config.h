@@ -56,7 +56,7 @@ struct OptimizerConfig {
 struct StageData {
   std::vector<std::pair<std::string, double>> mix{};  // source -> share; empty: the only source
   bool proportional = false;                          // `mix: proportional`
-  double temperature = 0;  // T of `mix: {temperature: T}`: shares times size^(1/T); 0: not given
+  double temperature = 0;                             // shares times size^(1/T); 0: none
   std::int64_t batch = 64;                            // over all ranks
   std::int64_t micro_batch = 0;                       // of one rank; 0: batch / ranks
   std::int64_t block = 1;  // samples that stay together when shuffled (groups, slow disks)

@@ -7,7 +7,8 @@
 //     probability 1/2; strength of 10; what comes from outside the picture is gray (128); OpenCV's
 //     bilinear geometry. By default ten operations that keep colours.
 //   * vilt: before the crop, on the whole picture, and each one is done; strength of 30; black
-//     outside; Pillow's operations with nearest neighbours. By default fourteen (Invert and Cutout are not among them).
+//     outside; Pillow's operations with nearest neighbours. By default fourteen (Invert and Cutout
+//     are not among them).
 // Pixels equal the original code's (tests/reference/rand_augment.py): vilt to the bit, lavis within
 // 1 where it computes in floating point. One thing is not imitated: lavis' AutoContrast negates an
 // unsigned number and turns pictures without a black pixel white; ours does what it says,
