@@ -64,12 +64,13 @@ void fields(FieldVisitor& v, RandAugmentSettings& s) {
     v.problem("magnitude", "expected at most " + std::to_string(static_cast<int>(variant.most)) +
                                " of this variant");
   }
-  for (const std::string& name : s.only) {
-    if (find(variant, name) != nullptr) continue;
-    std::string known;
-    for (const AugmentOp& op : variant.ops) known += (known.empty() ? "" : ", ") + op.name;
-    v.problem("only", "no operation '" + name + "' of this variant; there are " + known);
-  }
+  const auto unknown = std::find_if(s.only.begin(), s.only.end(), [&](const std::string& name) {
+    return find(variant, name) == nullptr;
+  });
+  if (unknown == s.only.end()) return;
+  std::string text = "no operation '" + *unknown + "' of this variant; there are";
+  for (const AugmentOp& op : variant.ops) text.append(" ").append(op.name);
+  v.problem("only", text);
 }
 
 Image rand_augment(const Image& image, const RandAugmentSettings& settings, Key key) {

@@ -125,7 +125,7 @@ TEST_CASE("what needs more than one field is checked", "[config]") {
         "stages.s.until: epochs need one source or `mix: proportional`; use steps or samples");
   CHECK(stage("data: {mix: {temperature: 2}}, until: {steps: 1}") == "no error");
   CHECK(stage("data: {mix: {a: 1, b: 3, temperature: 2}}, until: {steps: 1}") == "no error");
-  CHECK(stage("data: {mix: {temperature: 0}}, until: {steps: 1}") ==
+  CHECK(stage("data: {mix: {a: 1, temperature: 0}}, until: {steps: 1}") ==
         "stages.s.data.mix.temperature: expected above 0; got '0'");
   CHECK(stage("data: {mix: {temperature: 2}}, until: {epochs: 1}") ==
         "stages.s.until: epochs need one source or `mix: proportional`; use steps or samples");

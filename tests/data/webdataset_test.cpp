@@ -171,6 +171,31 @@ TEST_CASE("captions come from a text, else from a json's entry") {
   }
 }
 
+TEST_CASE("img2dataset's shards are read as it writes them") {
+  const TempDir dir;
+  const auto note = [](const std::string& key, const std::string& caption) {
+    return R"({"url": "http://a.org/1.jpg", "caption": ")" + caption + R"(", "key": ")" + key +
+           R"(", "status": "success", "error_message": null, "width": 256, "height": 171, )"
+           R"("original_width": 640, "original_height": 427, "exif": "{}", "sha256": "0b"})";
+  };
+  std::string tar;
+  for (const std::string key : {"000000000", "000000002"}) {  // the second one's link was dead
+    tar += tar_member(key + ".jpg", jpeg_of(pattern(16, 8, 1))) +
+           tar_member(key + ".json", note(key, "caption of " + key)) +
+           tar_member(key + ".txt", "caption of " + key);
+  }
+  dir.write("cc3m/00000.tar", tar + tar_end());
+  dir.write("cc3m/00000_stats.json", R"({"count": 3, "successes": 2})");
+  dir.write("cc3m/00000.parquet", "PAR1");
+  const auto source = open_webdataset(settings_of(dir / "cc3m/{00000..00000}.tar"));
+  REQUIRE(source->size() == 2);
+  CHECK(source->read(1).texts == std::vector<std::string>{"caption of 000000002"});
+  WebdatasetSettings settings = settings_of(dir / "cc3m/00000.tar");
+  settings.texts.clear();  // from the .json
+  CHECK(open_webdataset(settings)->read(1).texts ==
+        std::vector<std::string>{"caption of 000000002"});
+}
+
 TEST_CASE("the settings choose among a sample's members, and what lacks one is left out") {
   const TempDir dir;
   const std::string tar = tar_member("a.png", picture(1)) + tar_member("a.seg.png", picture(2)) +
