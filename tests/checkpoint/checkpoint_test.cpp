@@ -296,3 +296,36 @@ TEST_CASE("a directory that cannot be made or listed is Error(io)") {
   CHECK_THROWS_AS(saver.newest_good(), Error);
   CHECK_THROWS_AS(saver.commit(state_of(1)), Error);
 }
+
+TEST_CASE("more tensors are saved in files of their own, and found again") {
+  TemporaryDirectory directory;
+  Checkpointer saver(directory / "c", 3);
+  checkpoint::State state = state_of(10);
+  state.more = {{"ema.safetensors", {{"weight", at::full({2}, 3.0)}}}};
+  saver.commit(state);
+  const checkpoint::State found = saver.newest_good().value();
+  REQUIRE(found.more.size() == 1);
+  CHECK(found.more[0].first == "ema.safetensors");
+  CHECK(found.more[0].second.at(0).second.equal(at::full({2}, 3.0)));
+  CHECK(equal(found, state_of(10)));
+  state.more = {{"ema.bin", {}}};
+  CHECK_THROWS_AS(saver.commit(state), Error);
+  state.more = {{"model.safetensors", {}}};
+  CHECK_THROWS_AS(saver.commit(state), Error);
+}
+
+TEST_CASE("the best checkpoint stays whatever its age, until another is the best") {
+  TemporaryDirectory directory;
+  Checkpointer saver(directory / "c", 1);
+  const auto commit = [&](std::int64_t step, std::int64_t best) {
+    checkpoint::State state = state_of(step);
+    state.best_step = best;
+    saver.commit(state);
+    return list_directory(directory / "c");
+  };
+  CHECK(commit(10, 10) == Names{"step-000010"});
+  CHECK(commit(20, 10) == Names{"step-000010", "step-000020"});
+  CHECK(commit(30, 10) == Names{"step-000010", "step-000030"});
+  CHECK(commit(40, 40) == Names{"step-000040"});
+  CHECK(commit(50, -1) == Names{"step-000050"});
+}
