@@ -59,8 +59,17 @@ int columns() {
 }  // namespace
 
 std::string line_of(const Progress& p) {
+  const auto beside = [](const ShownLoss& loss) {
+    return loss.chance > 0 ? " (chance " + number(loss.chance, "%.4g") + ")" : std::string();
+  };
+  std::string losses = number(p.loss, "%.4f");
+  if (p.losses.size() == 1) losses += beside(p.losses.front());
+  for (std::size_t i = 0; i < p.losses.size() && p.losses.size() > 1; ++i) {
+    losses +=
+        "  " + p.losses[i].name + " " + number(p.losses[i].value, "%.4g") + beside(p.losses[i]);
+  }
   std::string text = p.stage + " " + std::to_string(p.step) + "/" + std::to_string(p.total) +
-                     "  loss " + number(p.loss, "%.4f") + "  lr " + number(p.lr, "%.3g") + "  " +
+                     "  loss " + losses + "  lr " + number(p.lr, "%.3g") + "  " +
                      number(p.samples_per_second, "%.0f") + " samples/s  " +
                      duration(p.seconds_left) + " left";
   if (p.waiting >= 0.005) {

@@ -55,6 +55,15 @@ TEST_CASE("a resumed file drops the steps that come again and a line that was cu
   std::filesystem::remove(path);
 }
 
+TEST_CASE("losses stand beside their chance level, one alone and several by name") {
+  Progress one{.stage = "a", .step = 1, .total = 2, .loss = 4.1, .lr = 0.1};
+  one.losses = {{"itc", 4.1, 4.158883}};
+  CHECK_THAT(line_of(one), Catch::Contains("  loss 4.1000 (chance 4.159)  lr"));
+  one.losses = {{"itc", 4.1, 4.158883}, {"itm", 0.7, 0.693147}, {"x", 2, 0}};
+  CHECK_THAT(line_of(one),
+             Catch::Contains("  itc 4.1 (chance 4.159)  itm 0.7 (chance 0.6931)  x 2  lr"));
+}
+
 TEST_CASE("the line of progress says what a person asks for") {
   CHECK(
       line_of({.stage = "contrast",

@@ -82,6 +82,11 @@ class Model {
   // divide by the global count without waiting for the device.
   virtual std::map<std::string, double> counts(const Batch& batch, const LossRequest&) const = 0;
   virtual LossTerms losses(const Batch& batch, const LossRequest& request, const StepContext&) = 0;
+  // What the losses give to one who guesses, by name; those that have such a level. batch: samples
+  // of a step over all ranks.
+  virtual std::map<std::string, ChanceLevel> chance_levels(std::int64_t /*batch*/) const {
+    return {};
+  }
   // First pass of a contrastive loss, called without gradient; empty tensors: no such loss.
   virtual Features features(const Batch&, const LossRequest&, const StepContext&) { return {}; }
   // Between the passes: the loss and the gradients of the features of all micro-batches of this

@@ -5,20 +5,30 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace tandem::report {
+
+struct ShownLoss {
+  std::string name{};
+  double value = 0;
+  double chance = 0;  // what guessing gives; 0: not known
+};
 
 struct Progress {
   std::string stage{};
   std::int64_t step = 0, total = 0;  // of the stage
   double loss = 0, lr = 0;
+  std::vector<ShownLoss> losses{};  // its parts, without their weights
   double samples_per_second = 0;
   double seconds_left = 0;
   double waiting = 0;        // share of the time that the step waited for the loader
   std::string waited_for{};  // "reading", "decoding", ...: most of that time
 };
 
-// "qformer 120/5000 loss 3.21 lr 0.0004 412 samples/s 0:12 left, 3 % waiting (decoding)"
+// "qformer 120/5000  loss 3.21 (chance 4.16)  lr 0.0004  412 samples/s  0:12 left  3 % waiting
+// (decoding)"; of several losses each stands behind the sum: "loss 9.1  itc 3.9 (chance 4.16)
+// ..."
 std::string line_of(const Progress& progress);
 
 class ProgressBar {

@@ -98,6 +98,9 @@ class ClipModel final : public Model {
   void to(const at::Device& device) override;
   void train(bool on) override;
   std::vector<std::string> losses_known() const override { return {"itc"}; }
+  std::map<std::string, ChanceLevel> chance_levels(std::int64_t batch) const override {
+    return {{"itc", chance_among(batch)}};
+  }
   std::map<std::string, double> counts(const Batch& batch, const LossRequest&) const override;
   LossTerms losses(const Batch& batch, const LossRequest& request,
                    const StepContext& context) override;
