@@ -72,6 +72,32 @@ void describe_sources(FieldVisitor& v, std::vector<SourceConfig>& sources, const
         item);
 }
 
+bool is_plain(const EvalTask& task) {
+  const EvalTask plain;
+  return task.source.empty() && task.size == plain.size && task.captions == plain.captions &&
+         task.classes.empty() && task.templates.empty() && task.classes_file.empty() &&
+         task.templates_file.empty();
+}
+
+// What single tasks have.
+void describe_task(FieldVisitor& v, EvalTask& task) {
+  v.field(
+      "captions", task.captions,
+      {.doc = "retrieval: of a picture, the first ones (5 in COCO's protocol); 0: all", .min = 0});
+  v.field("classes", task.classes,
+          {.doc = "zero_shot: names; a sample's class is its label, or the name that its text is",
+           .aliases = {"classnames"}});
+  v.field(
+      "classes_file", task.classes_file,
+      {.doc = "zero_shot: more names, one a line", .unset = 0, .path = true, .must_exist = true});
+  v.field("templates", task.templates,
+          {.doc = "zero_shot: texts with {} for the name; without any, `a photo of a {}.`",
+           .aliases = {"prompts"}});
+  v.field(
+      "templates_file", task.templates_file,
+      {.doc = "zero_shot: more of them, one a line", .unset = 0, .path = true, .must_exist = true});
+}
+
 void describe_tasks(FieldVisitor& v, EvalConfig& eval, const Tables& tables,
                     const std::vector<std::string>& sources) {
   const Rule task_rule = {.doc = "what is measured; a task alone may stand for its map",
@@ -79,8 +105,7 @@ void describe_tasks(FieldVisitor& v, EvalConfig& eval, const Tables& tables,
                           .choices = tables.tasks};
   const auto item = [&](std::size_t i, FieldVisitor& inner) {
     EvalTask& task = eval.tasks[i];
-    const EvalTask plain;
-    if (inner.is_scalar(task.source == plain.source && task.size == plain.size)) {
+    if (inner.is_scalar(is_plain(task))) {
       inner.self(task.task, task_rule);
       return;
     }
@@ -88,6 +113,7 @@ void describe_tasks(FieldVisitor& v, EvalConfig& eval, const Tables& tables,
     inner.field("source", task.source, {.doc = "of data.sources; empty: the first", .unset = 0});
     inner.field("size", task.size,
                 {.doc = "samples of it, from the start", .min = 1, .unit = Unit::samples});
+    describe_task(inner, task);
     if (!task.source.empty()) check_source_name(inner, "source", task.source, sources);
   };
   v.list(
@@ -167,6 +193,16 @@ void describe_stages(FieldVisitor& v, std::vector<StageConfig>& stages,
       [&](std::size_t n) { stages.assign(n, {}); }, item);
 }
 
+void describe_report(FieldVisitor& v, ReportConfig& report) {
+  v.field("csv", report.csv, {.doc = "metrics.csv beside metrics.jsonl"});
+  v.field("tensorboard", report.tensorboard,
+          {.doc = "TensorBoard's event files in the run's folder", .aliases = {"report_to"}});
+  v.field("samples", report.samples,
+          {.doc = "predictions of an evaluation that are kept with their pictures",
+           .min = 0,
+           .max = 1000});
+}
+
 void describe_machine(FieldVisitor& v, RunConfig& config) {
   v.field("precision", config.precision,
           {.doc = "of activations and gradients; weights stay fp32",
@@ -236,6 +272,8 @@ void describe(FieldVisitor& v, RunConfig& config, const Tables& tables) {
           [&](FieldVisitor& inner) { describe_checkpoint(inner, config.checkpoint); });
   v.block("eval", {.doc = "what is measured on the way", .aliases = {"evaluation", "validation"}},
           [&](FieldVisitor& inner) { describe_eval(inner, config.eval, tables, sources); });
+  v.block("report", {.doc = "what a run leaves to look at", .aliases = {"logging", "log"}},
+          [&](FieldVisitor& inner) { describe_report(inner, config.report); });
   check_metrics(v, config);
 }
 

@@ -1,6 +1,6 @@
 #include <algorithm>
-#include <cctype>
 
+#include "config/foreign.h"
 #include "tandem/config/run_config.h"
 
 namespace tandem::config {
@@ -8,15 +8,6 @@ namespace {
 
 // Among longer or more names than people write, none is near: the work stays bounded.
 constexpr std::size_t kLongest = 64, kMost = 1000;
-
-// Case, and `-` for `_`, are no difference.
-std::string plain(const std::string& name) {
-  std::string text = name;
-  for (char& c : text) {
-    c = c == '-' ? '_' : static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  }
-  return text;
-}
 
 // Insertions, deletions, substitutions, and swaps of neighbours.
 std::size_t distance(const std::string& a, const std::string& b) {
@@ -39,14 +30,14 @@ std::size_t distance(const std::string& a, const std::string& b) {
 
 std::string nearest(const std::string& name, const std::vector<std::string>& known) {
   if (name.empty() || name.size() > kLongest || known.size() > kMost) return {};
-  const std::string wanted = plain(name);
+  const std::string wanted = folded(name);
   const std::size_t limit = name.size() <= 3 ? 1 : name.size() <= 6 ? 2 : 3;
   std::size_t best = limit + 1;
   std::string found, longer;
   int longer_count = 0;
   for (const std::string& candidate : known) {
     if (candidate.empty() || candidate.size() > kLongest) continue;
-    const std::string other = plain(candidate);
+    const std::string other = folded(candidate);
     const std::size_t apart = distance(wanted, other);
     // A name with nothing in common is not near, however short both are.
     if (apart < best && apart < std::max(wanted.size(), other.size())) {

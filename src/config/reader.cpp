@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "config/foreign.h"
 #include "tandem/config/run_config.h"
 
 namespace tandem::config {
@@ -208,37 +209,56 @@ void Reader::problem(std::string_view field_name, std::string text) {
   context_.problems.add(node ? node->place : place_, (name.empty() ? "" : name + ": ") + text);
 }
 
-std::string Reader::suggestion(const std::string& unknown) const {
+// What an unknown key was meant to be. Names of other trainers go before those that are only near.
+Reader::Suggestion Reader::suggestion(const std::string& unknown) const {
+  const std::string wanted = folded(unknown);
   const auto alias = [&](const Known& known) {
-    return std::find(known.aliases.begin(), known.aliases.end(), unknown) != known.aliases.end();
+    return std::find(known.aliases.begin(), known.aliases.end(), wanted) != known.aliases.end();
+  };
+  const Foreign* theirs = foreign(unknown);
+  if (theirs && theirs->key.empty()) return {.note = std::string(theirs->note)};
+  const auto noted = [&](const std::string& near, bool from_top = false) {
+    const std::string_view key = theirs ? theirs->key : std::string_view();
+    const bool same = near.substr(near.rfind('.') + 1) == key.substr(key.rfind('.') + 1);
+    return Suggestion{near, theirs && same ? std::string(theirs->note) : std::string(), from_top};
   };
   std::vector<std::string> names;
   for (const Known& known : known_) {
     if (!known.path.empty()) continue;
-    if (alias(known)) return known.name;
+    if (alias(known) || known.name == wanted) return noted(known.name);
     names.push_back(known.name);
   }
   for (const Known& known : known_) {  // the right key in the wrong map
-    if (known.name == unknown) return known.path;
+    if (known.name == unknown) return noted(known.path);
   }
-  std::string near = nearest(unknown, names);
-  if (!near.empty()) return near;
-  for (const Known& known : known_) {
-    if (alias(known)) return known.path;
+  if (theirs) {  // by its path from here where it lies below this map
+    const std::string_view wanted_name = theirs->key.substr(theirs->key.rfind('.') + 1);
+    for (const Known& known : known_) {
+      if (alias(known) && known.name == wanted_name) return noted(known.path);
+    }
+    return noted(std::string(theirs->key), true);
   }
-  return {};
+  const std::string near = nearest(unknown, names);
+  if (!near.empty()) return {near};
+  const auto elsewhere = std::find_if(known_.begin(), known_.end(), alias);
+  return {elsewhere != known_.end() ? elsewhere->path : std::string()};
 }
 
 void Reader::finish() {
   if (!node_ || node_->kind != Node::Kind::map || lenient_ || known_.empty()) return;
   for (const Entry& entry : node_->entries) {
     if (own_.count(entry.key)) continue;
-    std::string near = suggestion(entry.key);
+    Suggestion meant = suggestion(entry.key);
     const Place& place = entry.value.place.document && entry.value.place.document->is_override
                              ? entry.value.place
                              : entry.place;
-    if (!near.empty() && place.document && place.document->is_override) near = shown(near);
-    context_.problems.add(place, "unknown key " + quote(shown(entry.key)) + did_you_mean(near));
+    if (!meant.near.empty() && !meant.from_top && place.document && place.document->is_override) {
+      meant.near = shown(meant.near);
+    }
+    std::string text = "unknown key " + quote(shown(entry.key)) + did_you_mean(meant.near);
+    if (!meant.note.empty()) text += (meant.near.empty() ? "; " : " (") + meant.note;
+    if (!meant.note.empty() && !meant.near.empty()) text += ")";
+    context_.problems.add(place, text);
   }
 }
 

@@ -69,7 +69,11 @@ class Reader final : public FieldVisitor {
              const std::string& near = {});
   std::string shown(std::string_view name) const;
   std::string key(std::string_view name) const;
-  std::string suggestion(const std::string& unknown) const;
+  struct Suggestion {
+    std::string near{}, note{};
+    bool from_top = false;  // `near` is dotted from the top of the file, not from this map
+  };
+  Suggestion suggestion(const std::string& unknown) const;
   // Reads a scalar of each type; false after a problem.
   bool read(std::string_view name, const Node& node, bool& value);
   bool read(std::string_view name, const Node& node, std::int64_t& value, const Rule& rule);

@@ -14,7 +14,7 @@ namespace {
 // What changes no number of the run before this point: when it ends, what is measured and kept, and
 // how the work is cut.
 bool may_differ(const std::string& key) {
-  static const std::regex free(R"((name|threads|recompute|(loader|eval|checkpoint)(\..*)?)"
+  static const std::regex free(R"((name|threads|recompute|(loader|eval|checkpoint|report)(\..*)?)"
                                R"(|stages\.[^.]*\.((until|stop)(\..*)?|data\.micro_batch)))");
   return std::regex_match(key, free);
 }
@@ -71,6 +71,10 @@ std::map<std::string, std::string> values_of(const std::string& text, const char
 }
 
 }  // namespace
+
+std::map<std::string, std::string> flat_values(const std::string& resolved) {
+  return values_of(resolved, "the config");
+}
 
 std::vector<std::string> resume_differences(const std::string& old_resolved,
                                             const std::string& new_resolved) {

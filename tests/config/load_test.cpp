@@ -148,4 +148,25 @@ TEST_CASE("train is all, none, or a list of patterns and maps", "[config]") {
   CHECK(rules("[a.*, {match: b}]")[1].match == "b");
 }
 
+TEST_CASE("a config over a base states what differs, or nothing at all", "[config]") {
+  Folder folder;
+  const Base base{small() + "eval: {batch: 8}\n", "the run", folder.path()};
+  const Loaded alone = load_over(base, "", {"eval.tasks=[hard]"}, tables());
+  CHECK(alone.config.name == "pairs");
+  CHECK(alone.config.eval.tasks[0].task == "hard");
+  const auto file = folder.write("other.yaml", R"(name: other
+data: {sources: {more: {format: drawn, size: 5}}}
+stages: [{name: first, data: {mix: proportional}}]
+eval: {tasks: [{task: retrieval, source: more}]})");
+  const RunConfig c = load_over(base, file, {}, tables()).config;
+  CHECK(c.name == "other");
+  CHECK(c.sources.size() == 2);
+  CHECK(c.eval.batch == 8);
+  CHECK(c.eval.tasks[0].source == "more");
+  CHECK_THROWS_WITH(load_over({"a: [", "the run", {}}, "", {}, tables()),
+                    Catch::Contains("the run:1"));
+  CHECK_THROWS_WITH(load_over(base, folder.path() / "nowhere.yaml", {}, tables()),
+                    Catch::Contains("nowhere.yaml:1:1: no such file"));
+}
+
 }  // namespace tandem::config

@@ -137,6 +137,10 @@ eval:
   batch: 64  # default
   tasks:
     - hard  # override
+report:
+  csv: true  # default
+  tensorboard: true  # default
+  samples: 8  # default
 )");
   // Comments are all that differs.
   Folder other;

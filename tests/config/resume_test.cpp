@@ -60,6 +60,15 @@ TEST_CASE("a resolved config that is damaged is an error of the config", "[confi
   }
 }
 
+TEST_CASE("the values of a resolved config are flat, stages by their names", "[config]") {
+  const auto values = flat_values(load_text(small()).resolved);
+  CHECK(values.at("seed") == "7");
+  CHECK(values.at("stages.first.until.steps") == "10");
+  CHECK(values.at("stages.first.optimizer.betas") == "[0.9, 0.98]");
+  CHECK(values.at("stages") == "[first]");
+  CHECK_THROWS_AS(flat_values("a: [b"), Error);
+}
+
 TEST_CASE("the nearest name is within a few letters", "[config]") {
   const std::vector<std::string> known{"optimizer", "losses", "lr", "micro_batch", "batch"};
   CHECK(nearest("optimiser", known) == "optimizer");

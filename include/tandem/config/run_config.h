@@ -121,9 +121,12 @@ struct LoaderConfig {
 
 // One line of `eval.tasks`: a name alone, or {task, source, size}.
 struct EvalTask {
-  std::string task{};       // of eval's table: retrieval, hard
-  std::string source{};     // of data.sources; empty: the first
-  std::int64_t size = 500;  // samples of it, from the start
+  std::string task{};                               // of eval's table: retrieval, hard
+  std::string source{};                             // of data.sources; empty: the first
+  std::int64_t size = 500;                          // samples of it, from the start
+  std::int64_t captions = 5;                        // retrieval: of a picture; 0: all
+  std::vector<std::string> classes{}, templates{};  // zero_shot; and their files, a line each
+  std::string classes_file{}, templates_file{};
 };
 
 struct EvalConfig {
@@ -137,6 +140,11 @@ struct CheckpointConfig {
   std::string best{};         // and the best by this metric of the evaluations; empty: none
   std::string mode = "auto";  // of `best`: max, min; auto: min for losses
   bool async = false;         // written in the background
+};
+
+struct ReportConfig {
+  bool csv = true, tensorboard = true;  // metrics.csv, events.out.tfevents.*
+  std::int64_t samples = 8;             // predictions with pictures for `tandem report`
 };
 
 struct RunConfig {
@@ -154,6 +162,7 @@ struct RunConfig {
   EmaConfig ema{};  // of every stage that states none
   CheckpointConfig checkpoint{};
   EvalConfig eval{};
+  ReportConfig report{};
 };
 
 // Of a stage; decay 0: none.
@@ -189,14 +198,28 @@ struct Loaded {
 Loaded load(const std::filesystem::path& path, const std::vector<std::string>& overrides,
             const Tables& tables);
 
+// The same over a text that says what neither states (`tandem eval`: the config of the run, or the
+// least that a config has). path may be empty: then the base and the overrides are all there is.
+struct Base {
+  std::string text{}, name{};         // YAML; what it is called in a report
+  std::filesystem::path directory{};  // that its relative paths start from
+};
+Loaded load_over(const Base& base, const std::filesystem::path& path,
+                 const std::vector<std::string>& overrides, const Tables& tables);
+
 // docs/config.md: every key with type, default, range and meaning.
 std::string schema_page(const Tables& tables);
 
 // Differences for which a run must not be resumed, each `dotted.key: old -> new`: all but name,
-// threads, loader, recompute, eval, checkpoint, and of a stage until, stop and data.micro_batch.
+// threads, loader, recompute, eval, checkpoint, report, and of a stage until, stop and
+// data.micro_batch. A key that is absent and one that is null are the same.
 // Throws Error(config) for text that is no YAML.
 std::vector<std::string> resume_differences(const std::string& old_resolved,
                                             const std::string& new_resolved);
+
+// A resolved config as dotted keys (stages by their names) with the text of each value, for people.
+// Throws Error(config) for text that is no YAML.
+std::map<std::string, std::string> flat_values(const std::string& resolved);
 
 // How far apart two names are (Damerau-Levenshtein), and the nearest one; empty when none is near.
 std::string nearest(const std::string& name, const std::vector<std::string>& known);
