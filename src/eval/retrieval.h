@@ -1,8 +1,8 @@
 #pragma once
-// Retrieval by the cosine of two embeddings (CLIP's protocol; recall as in Karpathy and Fei-Fei,
-// arXiv:1412.2306: the rank of the FIRST right one counts).
-
-#include <ATen/core/Tensor.h>
+// Retrieval by the cosine of two embeddings: CLIP's protocol on COCO's and Flickr30k's galleries
+// (Karpathy and Fei-Fei, arXiv:1412.2306): a picture has several captions (five count there); a
+// picture finds its text when ANY of its captions is among the first K, every caption is a query
+// for its own picture. Ties: ranking.h.
 
 #include "tandem/eval/task.h"
 
@@ -11,11 +11,8 @@ namespace tandem::eval {
 // R@1, R@5, R@10 both ways, as shares: image_to_text.r1, text_to_image.r1, ... and their mean.
 Metrics retrieval(const Input& input);
 
-// Within the groups of the source (Sample::group): hard.text_to_image, hard.image_to_text.
+// Within the groups of the source (Sample::group), of which each picture has one caption:
+// text_to_image and image_to_text, the share of right first places.
 Metrics hard_retrieval(const Input& input);
-
-// Place of the first right column of each row, 0 = best; a tie counts against the model.
-// scores: [N, M]; right: [N, M] bool with at least one true a row. -> [N] int64
-at::Tensor first_right_place(const at::Tensor& scores, const at::Tensor& right);
 
 }  // namespace tandem::eval

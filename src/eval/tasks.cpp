@@ -4,6 +4,7 @@
 
 #include "eval/loss.h"
 #include "eval/retrieval.h"
+#include "eval/zero_shot.h"
 #include "tandem/base/error.h"
 #include "tandem/eval/task.h"
 
@@ -16,6 +17,8 @@ const std::vector<Task>& tasks() {
       {"hard", "the same within groups that differ in one detail: share of right first places",
        hard_retrieval},
       {"loss", "the losses of the stage, on batches of eval.batch samples in their order", loss},
+      {"zero_shot", "pictures among classes that are described by templates: share of right ones",
+       zero_shot},
   };
   return table;
 }

@@ -17,6 +17,26 @@
 
 namespace tandem::eval {
 
+// A prediction with its picture, for a person: `tandem report` shows some.
+struct Answer {
+  std::string text{};
+  std::int64_t picture = -1;  // index in the source; -1: none
+  double score = 0;
+  bool right = false;
+};
+struct Query {
+  std::string text{};
+  std::int64_t picture = -1;
+  std::vector<Answer> answers{};
+};
+
+// What was predicted, beside how good it was. Filled on rank 0.
+struct Predictions {
+  std::vector<std::string> lines{};  // JSON, one a query, in the order of the source
+  std::int64_t samples = 0;          // of each kind of query that are wanted below
+  std::vector<Query> queries{};
+};
+
 struct Input {
   models::Model* model = nullptr;
   const models::Processor* processor = nullptr;
@@ -29,6 +49,10 @@ struct Input {
   models::LossRequest request{};  // of the losses that `loss` measures
   // Called by all ranks between batches; it may throw to end the evaluation. Empty: nothing.
   std::function<void()> between{};
+  std::int64_t captions = 5;             // retrieval: of a picture, the first ones; 0: all
+  std::vector<std::string> classes{};    // zero_shot
+  std::vector<std::string> templates{};  // zero_shot: texts with {}
+  Predictions* predictions = nullptr;    // null: not wanted
 };
 
 using Metrics = std::vector<std::pair<std::string, double>>;

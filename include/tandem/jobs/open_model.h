@@ -1,0 +1,30 @@
+#pragma once
+// A model that is ready to be used, with all that its folder says: `tandem eval`, `embed`,
+// `search`.
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "tandem/models/model.h"
+
+namespace tandem::jobs {
+
+struct OpenModel {
+  std::filesystem::path directory{};  // of the weights: of a run, its newest checkpoint
+  const models::Family* family = nullptr;
+  std::unique_ptr<Settings> settings{};
+  std::shared_ptr<const text::Tokenizer> tokenizer{};
+  std::unique_ptr<models::Model> model{};  // in evaluation mode, on the CPU
+  models::Processor processor{};
+};
+
+// path: a run, a checkpoint or a Hugging Face directory. Throws as model_directory, read_model and
+// load_tokenizer do.
+OpenModel open_model(const std::filesystem::path& path);
+
+// XXH3-128 of what the model's numbers depend on: config.json, preprocessor_config.json, the
+// tokenizer's files and all *.safetensors of the folder but the optimizer's.
+std::string model_hash(const std::filesystem::path& directory);
+
+}  // namespace tandem::jobs
