@@ -19,6 +19,10 @@ void add_config(CLI::App& app, const Choose& choose);
 void add_weights(CLI::App& app, const Choose& choose);  // import, export, verify
 void add_data(CLI::App& app, const Choose& choose);
 void add_inspect(CLI::App& data, const Choose& choose);  // of `data`
+void add_report(CLI::App& app, const Choose& choose);
+void add_eval(CLI::App& app, const Choose& choose, const std::vector<std::string>& command);
+void add_embed(CLI::App& app, const Choose& choose, const std::vector<std::string>& command);
+void add_search(CLI::App& app, const Choose& choose);
 
 // The families, formats and tasks that a config may name.
 config::Tables tables();

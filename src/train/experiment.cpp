@@ -135,16 +135,18 @@ void check_stages(const config::RunConfig& config, const models::Model& model, i
 
 StageData stage_data(const config::RunConfig& config, std::size_t index, const SourceMap& sources) {
   const config::StageConfig& stage = config.stages.at(index);
+  std::vector<std::string> names;
   std::vector<std::shared_ptr<const data::Source>> used;
   std::vector<data::MixPart> mix;
   for (const auto& [name, weight] : mix_of(config, stage)) {
+    names.push_back(name);
     used.push_back(sources.at(name));
     const std::int64_t size = used.back()->size();
     mix.push_back({.size = size, .weight = weight * data::tempered(size, stage.data.temperature)});
   }
   const auto kind =
       stage.data.proportional ? data::Order::Mix::proportional : data::Order::Mix::weights;
-  return {std::move(used),
+  return {std::move(names), std::move(used),
           data::Order(data::data_key(static_cast<std::uint64_t>(config.seed), index),
                       std::move(mix), kind, /*shuffle=*/true, stage.data.block)};
 }

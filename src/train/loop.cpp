@@ -17,6 +17,7 @@
 #include "train/session.h"
 #include "train/signals.h"
 #include "train/step.h"
+#include "train/telling.h"
 
 namespace tandem::train {
 namespace {
@@ -79,6 +80,8 @@ class StageLoop {
                  .fold("train")
                  .fold(static_cast<std::uint64_t>(session.cursor.stage))),
         progress_(!session.leads()),
+        chance_(chance_levels(*session.parts.model, stage)),
+        watch_(chance_, stage.optimizer.warmup, report::chance_window(total_)),
         lane_(session.options.device) {
     const bool begins = session.cursor.stage_step == 0;
     if (begins) begin_adapters(session);
@@ -91,6 +94,7 @@ class StageLoop {
       log_info("stage " + stage.name + ": " + std::to_string(total_) + " steps of " +
                std::to_string(stage.data.batch) + " samples\n" + rules_table(stage, resolved));
     }
+    tell_stage(session, stage, data_, total_, chance_);
     optimizer_.emplace(stage.optimizer, resolved, parameters);
     if (!session.optimizer_state.empty()) optimizer_->load(session.optimizer_state);
     session.optimizer_state.clear();
@@ -194,7 +198,14 @@ class StageLoop {
     pending.row.values = {{"lr", lr},
                           {"samples", static_cast<double>(cursor.stage_step * stage_.data.batch)},
                           {"time.step", seconds_since(step_start)},
-                          {"time.wait", batches.wait.total}};
+                          {"time.wait", batches.wait.total},
+                          {"time.wait.read", batches.wait.read},
+                          {"time.wait.prepare", batches.wait.prepare},
+                          {"time.wait.collate", batches.wait.collate}};
+    const std::int64_t done = cursor.stage_step * stage_.data.batch;
+    for (auto& seen : seen_of(data_, done - stage_.data.batch, done)) {
+      pending.row.values.push_back(std::move(seen));
+    }
     for (const Batch& batch : batches.micro_batches) {
       pending.positions.insert(pending.positions.end(), batch.positions.begin(),
                                batch.positions.end());
@@ -222,7 +233,7 @@ class StageLoop {
     const bool broken = numbers.back() != 0;
     session_.cursor.broken_in_row = broken ? session_.cursor.broken_in_row + 1 : 0;
     if (broken) record_broken(session_, data_, row.step, pending.positions);
-    show(numbers.front(), pending);
+    show(pending, numbers);
     return row;
   }
 
@@ -231,19 +242,32 @@ class StageLoop {
     stop_when_broken(session_);
   }
 
-  void show(double loss, const Pending& pending) {
+  // numbers: those of pending.names, the loss first, its parts behind it as "loss.NAME".
+  void show(const Pending& pending, const std::vector<double>& numbers) {
     const double elapsed = seconds_since(started_);
     const auto done = static_cast<double>(session_.cursor.stage_step - first_step_);
-    waited_ += pending.wait.total;
+    waits_.total += pending.wait.total;
+    waits_.read += pending.wait.read;
+    waits_.prepare += pending.wait.prepare;
+    waits_.collate += pending.wait.collate;
     report::Progress shown{.stage = stage_.name,
                            .step = session_.cursor.stage_step,
                            .total = total_,
-                           .loss = loss,
+                           .loss = numbers.front(),
                            .lr = pending.row.values.front().second};
     shown.samples_per_second = done * static_cast<double>(stage_.data.batch) / elapsed;
     shown.seconds_left = elapsed / done * static_cast<double>(total_ - shown.step);
-    shown.waiting = waited_ / elapsed;
-    shown.waited_for = pending.wait.read > pending.wait.prepare ? "reading" : "decoding";
+    shown.waiting = waits_.total / elapsed;
+    shown.waited_for = waits_.read >= std::max(waits_.prepare, waits_.collate) ? "reading"
+                       : waits_.prepare >= waits_.collate                      ? "decoding"
+                                                                               : "collating";
+    for (std::size_t i = 1; i < pending.names.size(); ++i) {
+      const std::string name = pending.names[i].substr(std::string("loss.").size());
+      const auto level = chance_.find(name);
+      shown.losses.push_back({name, numbers[i], level == chance_.end() ? 0 : level->second.value});
+      const std::string warning = watch_.add(name, shown.step, numbers[i]);
+      if (!warning.empty() && session_.leads()) log_warning(warning);
+    }
     progress_.show(shown);
   }
 
@@ -306,13 +330,15 @@ class StageLoop {
   std::int64_t total_, first_step_ = 0;
   Key key_;
   report::ProgressBar progress_;
+  report::ChanceLevels chance_;
+  report::ChanceWatch watch_;
   CopyLane lane_;
   std::optional<Pending> pending_{};
   std::optional<Optimizer> optimizer_{};
   std::optional<dist::GradSync> sync_{};
   StepSettings settings_{};
   Clock::time_point started_{};
-  double waited_ = 0;
+  data::Waits waits_{};
   bool is_best_ = false;  // by checkpoint.keep.best, in the evaluation just made
 };
 

@@ -228,8 +228,11 @@ int run(const config::Loaded& loaded, const RunOptions& options) {
   if (leads) {
     // A row that a signal left unfinished is written once its evaluation has been made.
     const std::int64_t rows = session.cursor.step - (session.cursor.unfinished_row.empty() ? 0 : 1);
-    session.metrics =
-        std::make_unique<report::MetricsFile>(options.directory / "metrics.jsonl", rows);
+    session.metrics = std::make_unique<report::Recorder>(
+        report::RecorderOptions{.directory = options.directory,
+                                .last_step = rows,
+                                .csv = config.report.csv,
+                                .tensorboard = config.report.tensorboard});
     for (const char* name : {"bad_samples.jsonl", "broken_steps.jsonl"}) {
       report::keep_lines_until(options.directory / name, session.cursor.step);
     }

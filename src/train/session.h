@@ -10,8 +10,8 @@
 
 #include "tandem/checkpoint/async_saver.h"
 #include "tandem/checkpoint/checkpoint.h"
-#include "tandem/report/metrics.h"
 #include "tandem/report/progress.h"
+#include "tandem/report/recorder.h"
 #include "tandem/train/ema.h"
 #include "tandem/train/experiment.h"
 #include "tandem/train/optimizer.h"
@@ -55,7 +55,7 @@ struct Session {
   std::unique_ptr<checkpoint::Checkpointer> checkpointer{};
   std::unique_ptr<checkpoint::AsyncSaver>
       saver{};  // where checkpoints are written in the background
-  std::unique_ptr<report::MetricsFile> metrics{};
+  std::unique_ptr<report::Recorder> metrics{};
   std::vector<std::pair<std::string, std::string>> model_files{};  // config.json, tokenizer.json
 
   std::int64_t saved_step = -1;  // of the last commit

@@ -26,7 +26,11 @@ def main():
     """Runs the cases of the test file that calls it."""
     global BINARY
     BINARY = os.path.abspath(sys.argv.pop(1))
-    unittest.main(verbosity=2)
+    result = unittest.main(verbosity=2, exit=False).result
+    if not result.wasSuccessful():
+        sys.exit(1)
+    # Where nothing could be tried, ctest counts the file as skipped.
+    sys.exit(77 if result.testsRun and len(result.skipped) == result.testsRun else 0)
 
 
 def tandem(*arguments, folder="."):

@@ -48,6 +48,7 @@ void check_stages(const config::RunConfig& config, const models::Model& model, i
 
 // A stage's sources in the order of its mix, and the order over them.
 struct StageData {
+  std::vector<std::string> names{};
   std::vector<std::shared_ptr<const data::Source>> sources{};
   data::Order order;
 };
