@@ -1,4 +1,5 @@
-// The YAML of an experiment, without includes: what is accepted resolves to YAML that reads the same.
+// The YAML of an experiment, without includes: what is accepted resolves to YAML that reads the
+// same.
 
 #include "../support.h"
 #include "tandem/config/run_config.h"

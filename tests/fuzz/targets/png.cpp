@@ -1,4 +1,5 @@
-// A PNG as it is, and with every chunk's checksum set right, so that changed chunks are looked into.
+// A PNG as it is, and with every chunk's checksum set right, so that changed chunks are looked
+// into.
 
 #include <zlib.h>
 
@@ -9,7 +10,8 @@
 namespace {
 
 std::uint32_t big_endian(const std::uint8_t* at) {
-  return std::uint32_t{at[0]} << 24 | std::uint32_t{at[1]} << 16 | std::uint32_t{at[2]} << 8 | at[3];
+  return std::uint32_t{at[0]} << 24 | std::uint32_t{at[1]} << 16 | std::uint32_t{at[2]} << 8 |
+         at[3];
 }
 
 void set_checksums(std::vector<std::uint8_t>& png) {
@@ -17,8 +19,8 @@ void set_checksums(std::vector<std::uint8_t>& png) {
   while (at + 12 <= png.size()) {
     const std::size_t length = big_endian(&png[at]);
     if (length > png.size() - at - 12) return;
-    const auto sum = static_cast<std::uint32_t>(
-        crc32(0, &png[at + 4], static_cast<unsigned>(length + 4)));
+    const auto sum =
+        static_cast<std::uint32_t>(crc32(0, &png[at + 4], static_cast<unsigned>(length + 4)));
     for (int i = 0; i < 4; ++i) {
       png[at + 8 + length + i] = static_cast<std::uint8_t>(sum >> (24 - 8 * i));
     }

@@ -1,9 +1,10 @@
 // A safetensors file: what is accepted is written back and read again as the same tensors.
 
+#include "tandem/tensor/safetensors.h"
+
 #include <cstring>
 
 #include "../support.h"
-#include "tandem/tensor/safetensors.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace tandem;
@@ -23,10 +24,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       const at::Tensor& other = second.tensors.at(name);
       fuzz::require(other.sizes() == tensor.sizes(), "the same shape");
       fuzz::require(other.scalar_type() == tensor.scalar_type(), "the same type");
-      fuzz::require(tensor.nbytes() == 0 || std::memcmp(other.const_data_ptr(),
-                                                        tensor.const_data_ptr(),
-                                                        tensor.nbytes()) == 0,
-                    "the same bytes");
+      fuzz::require(
+          tensor.nbytes() == 0 ||
+              std::memcmp(other.const_data_ptr(), tensor.const_data_ptr(), tensor.nbytes()) == 0,
+          "the same bytes");
     }
   });
   return 0;

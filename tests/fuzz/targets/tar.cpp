@@ -12,9 +12,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const data::InputFile tar(file.path());
     data::TarReader reader(tar, file.path());
     while (const auto member = reader.next()) {
-      fuzz::require(member->offset >= 0 && member->size >= 0 &&
-                        member->offset <= tar.size() - member->size,
-                    "a member lies inside of the tar");
+      fuzz::require(
+          member->offset >= 0 && member->size >= 0 && member->offset <= tar.size() - member->size,
+          "a member lies inside of the tar");
       fuzz::require(member->name.find("..") == std::string::npos ||
                         ("/" + member->name + "/").find("/../") == std::string::npos,
                     "no name leads out");
