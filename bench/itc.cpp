@@ -4,6 +4,7 @@
 
 #include "tandem/objectives/itc.h"
 
+#include <ATen/Context.h>
 #include <ATen/ops/div.h>
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/randn.h>
@@ -35,6 +36,7 @@ at::Tensor features(std::int64_t pairs, std::int64_t width) {
 int main(int argc, char** argv) {
   if (argc != 5) return 64;
   const std::int64_t pairs = std::atoll(argv[1]), width = std::atoll(argv[2]);
+  at::manual_seed(1);
   at::Tensor image = features(pairs, width), text = features(pairs, width);
   at::Tensor scale = at::tensor(2.6592).set_requires_grad(true);
   const tandem::dist::Mesh mesh;
