@@ -19,10 +19,14 @@ target_compile_options(tandem_options INTERFACE
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   target_compile_options(tandem_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fpch-preprocess>)
 endif()
-if(TANDEM_ASAN)
+if(TANDEM_ASAN OR TANDEM_FUZZ)
   # gcc 12 with sanitizers sees uninitialized members in std::regex that are not there.
   add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
                       -Wno-maybe-uninitialized)
   add_link_options(-fsanitize=address,undefined)
+endif()
+if(TANDEM_FUZZ)  # scripts/fuzz, with clang; its warnings are not those that the code is kept free of
+  add_compile_options(-fsanitize=fuzzer-no-link -Wno-error -Wno-unknown-warning-option)
+  add_link_options(-fsanitize=fuzzer-no-link)
 endif()
 find_package(Threads REQUIRED)

@@ -13,7 +13,7 @@ std::vector<std::string> captions_of(const Source& source, std::int64_t samples)
       // (size / count) * i without overflow for any size.
       const auto index = static_cast<std::int64_t>(
           static_cast<double>(size) / static_cast<double>(count) * static_cast<double>(i));
-      const Sample one = source.read(std::min(index, size - 1));
+      const Sample one = source.peek(std::min(index, size - 1));
       captions.insert(captions.end(), one.texts.begin(), one.texts.end());
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::data) throw;  // a bad sample is recorded when it is trained on

@@ -233,3 +233,38 @@ TEST_CASE("the world's fingerprint names what changes its samples") {
   CHECK(changed([](WorldSettings& s) { s.variants = 2; }));
   CHECK(changed([](WorldSettings& s) { s.seed = 3; }));
 }
+
+TEST_CASE("peeking at a sample says what reading does, without drawing it") {
+  WorldSettings wrong = settings_of("train");
+  wrong.wrong = 0.5;
+  for (const WorldSettings& settings : {settings_of("test"), settings_of("hard"), wrong}) {
+    const auto source = open_world(settings);
+    for (std::int64_t i = 0; i < 40; ++i) {
+      const Sample peeked = source->peek(i), read = source->read(i);
+      CHECK(peeked.pictures.empty());
+      CHECK(read.pictures.size() == 1);
+      CHECK(peeked.texts == read.texts);
+      CHECK(peeked.id == read.id);
+      CHECK(peeked.label == read.label);
+      CHECK(peeked.group == read.group);
+    }
+  }
+}
+
+TEST_CASE("scenes have at least min_objects and at most max_objects, each number drawn") {
+  for (const auto& [few, many] : {std::pair{1, 2}, {2, 2}, {2, 4}, {6, 6}}) {
+    SceneRules rules;
+    rules.min_objects = few;
+    rules.max_objects = many;
+    std::set<int> counts;
+    for (std::int64_t i = 0; i < 200; ++i) {
+      counts.insert(static_cast<int>(make_scene(rules, i).objects.size()));
+    }
+    CHECK(*counts.begin() == few);
+    CHECK(*counts.rbegin() == many);
+  }
+  WorldSettings wrong = settings_of("train");
+  wrong.min_objects = 4;
+  wrong.max_objects = 3;
+  CHECK(is_config_error(wrong));
+}

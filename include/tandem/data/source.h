@@ -27,8 +27,9 @@ class Source {
   // What stands in the manifest: a change of the data is named on resume.
   virtual std::string fingerprint() const = 0;
 
-  // As read(), but an encoded picture may be cut after its first bytes, which hold most headers:
-  // what `tandem check` reads.
+  // As read(), but an encoded picture may be cut after its first bytes, which hold most headers,
+  // and one that would be drawn is left out: what `tandem check` and the training of a tokenizer
+  // read.
   virtual Sample peek(std::int64_t index) const { return read(index); }
   static constexpr std::int64_t peek_bytes = 16 << 10;
   // What was left out when the source was opened, each thing once.

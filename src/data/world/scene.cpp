@@ -64,7 +64,8 @@ void deal_single(const SceneRules& rules, Scene& scene) {
 void draw_objects(const SceneRules& rules, Key key, Scene& scene) {
   Random random(key.fold("objects"));
   scene.background = draw_below(random, kBackgrounds);
-  const int count = 1 + draw_below(random, static_cast<std::size_t>(rules.max_objects));
+  const int few = rules.min_objects, many = rules.max_objects;
+  const int count = few + draw_below(random, static_cast<std::size_t>(many - few + 1));
   const int hidden = draw_below(random, static_cast<std::size_t>(count));  // test: this one is new
   std::array<int, kPlaces> places{0, 1, 2, 3, 4, 5, 6, 7, 8};
   const int free = scene.kind == Kind::worded ? 6 : kPlaces;  // the word has the lowest row
@@ -118,6 +119,8 @@ Scene make_scene(const SceneRules& rules, std::int64_t index) {
   TANDEM_CHECK(index >= 0, "[world] a scene's index is not negative");
   TANDEM_CHECK(rules.max_objects >= 1 && rules.max_objects <= kMaxObjects,
                "[world] max_objects is 1 to 6");
+  TANDEM_CHECK(rules.min_objects >= 1 && rules.min_objects <= rules.max_objects,
+               "[world] min_objects is 1 to max_objects");
   Scene scene;
   scene.kind = rules.kind;
   scene.index = index;

@@ -30,6 +30,10 @@ std::vector<Problem> problems_of(const WorldSettings& s) {
     if (s.variants != 1)
       problems.push_back({"variants", "expected 1 for the hard gallery, whose groups are fixed"});
   }
+  if (s.min_objects > s.max_objects) {
+    problems.push_back(
+        {"min_objects", "expected at most max_objects (" + std::to_string(s.max_objects) + ")"});
+  }
   if (s.variants > 1 && s.size % s.variants != 0) {
     problems.push_back(
         {"size", "expected a multiple of variants (" + std::to_string(s.variants) + ")"});
@@ -60,6 +64,7 @@ class World final : public Source {
     rules_.seed = static_cast<std::uint64_t>(s_.seed);
     rules_.split = s_.split == "train" ? Split::train : Split::test;
     rules_.max_objects = static_cast<int>(s_.max_objects);
+    rules_.min_objects = static_cast<int>(s_.min_objects);
     if (is_hard()) size_ = kHardSize;
   }
 
@@ -67,15 +72,39 @@ class World final : public Source {
   bool is_drawn() const override { return true; }
 
   Sample read(std::int64_t index) const override {
+    const Scene scene = checked_scene(index);
+    Sample sample = described(scene, index);
+    sample.pictures.push_back({{}, draw(scene, static_cast<int>(s_.side))});
+    return sample;
+  }
+
+  Sample peek(std::int64_t index) const override { return described(checked_scene(index), index); }
+
+  std::string fingerprint() const override {
+    char wrong[32];
+    std::snprintf(wrong, sizeof wrong, "%.17g", s_.wrong);
+    return "world:v" + std::to_string(kVersion) + ":" + s_.split + ":" + std::to_string(size_) +
+           ":side=" + std::to_string(s_.side) + ":objects=" + std::to_string(s_.min_objects) + "-" +
+           std::to_string(s_.max_objects) + ":" + s_.captions + ":wrong=" + wrong +
+           ":variants=" + std::to_string(s_.variants) + ":seed=" + std::to_string(s_.seed);
+  }
+
+ private:
+  bool is_hard() const { return s_.split == "hard"; }
+
+  Scene checked_scene(std::int64_t index) const {
     TANDEM_CHECK(index >= 0 && index < size_, "[world] an index out of range");
-    const Scene scene = scene_of(index);
+    return scene_of(index);
+  }
+
+  // All of a sample but its picture.
+  Sample described(const Scene& scene, std::int64_t index) const {
     const Key key = caption_key(rules_.seed, s_.split, index);
     Sample sample;
     sample.id = id_of(index);
     sample.picture_id = index;
     if (is_hard()) sample.group = index / kHardVariants;
     if (s_.variants > 1) sample.group = index / s_.variants;
-    sample.pictures.push_back({{}, draw(scene, static_cast<int>(s_.side))});
     if (s_.wrong > 0) {
       const bool wrong = Random(key.fold("wrong")).chance(s_.wrong);
       sample.label = wrong ? 0 : 1;
@@ -85,18 +114,6 @@ class World final : public Source {
     }
     return sample;
   }
-
-  std::string fingerprint() const override {
-    char wrong[32];
-    std::snprintf(wrong, sizeof wrong, "%.17g", s_.wrong);
-    return "world:v" + std::to_string(kVersion) + ":" + s_.split + ":" + std::to_string(size_) +
-           ":side=" + std::to_string(s_.side) + ":max_objects=" + std::to_string(s_.max_objects) +
-           ":" + s_.captions + ":wrong=" + wrong + ":variants=" + std::to_string(s_.variants) +
-           ":seed=" + std::to_string(s_.seed);
-  }
-
- private:
-  bool is_hard() const { return s_.split == "hard"; }
 
   Scene scene_of(std::int64_t index) const {
     if (is_hard()) return hard_scene(rules_, index);
@@ -147,7 +164,9 @@ void WorldSettings::fields(FieldVisitor& v) {
           {.doc = "samples; the hard gallery always has 500", .min = 1, .max = kMaxSize});
   v.field("side", side, {.doc = "pixels of a picture's side: 64, 96 or 224"});
   v.field("max_objects", max_objects,
-          {.doc = "a picture shows 1 to this many objects", .min = 1, .max = kMaxObjects});
+          {.doc = "a picture shows at most so many objects", .min = 1, .max = kMaxObjects});
+  v.field("min_objects", min_objects,
+          {.doc = "and at least so many (the hard gallery: 2)", .min = 1, .max = kMaxObjects});
   v.field("captions", captions,
           {.doc = "full: everything is named; short: one or two objects, in part; mixed: both",
            .choices = {"full", "short", "mixed"}});

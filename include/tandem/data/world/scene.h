@@ -1,9 +1,10 @@
 #pragma once
 // The built-in world: what a picture shows, before any pixel or word (DESIGN 8).
 //
-// A Scene is a pure function of (seed, split, index, kind) and of max_objects. Pixels (draw.h) and
-// texts (caption.h and later writers) are pure functions of the scene, so a new kind of text never
-// changes a picture. A change of anything that alters scenes or pixels bumps kVersion.
+// A Scene is a pure function of (seed, split, index, kind) and of min_ and max_objects. Pixels
+// (draw.h) and texts (caption.h and later writers) are pure functions of the scene, so a new kind
+// of text never changes a picture. A change of anything that alters scenes or pixels bumps
+// kVersion.
 
 #include <array>
 #include <cstdint>
@@ -88,6 +89,7 @@ struct SceneRules {
   std::uint64_t seed = 0;
   Split split = Split::train;
   int max_objects = kMaxObjects;  // 1 to 6
+  int min_objects = 1;            // to max_objects
   Kind kind = Kind::objects;
 };
 

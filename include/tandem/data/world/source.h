@@ -27,6 +27,7 @@ struct WorldSettings final : Settings {
   std::int64_t size = 100'000;  // samples; of `hard` always 500
   std::int64_t side = 64;       // pixels: 64, 96 or 224
   std::int64_t max_objects = kMaxObjects;
+  std::int64_t min_objects = 1;
   std::string captions = "full";  // full, short, mixed
   double wrong = 0;               // share of wrong captions
   std::int64_t variants = 1;      // samples of one scene that differ in a binding or an attribute

@@ -1,0 +1,16 @@
+// JSON: what is accepted means the same after it was written and read again.
+
+#include "tandem/base/json.h"
+
+#include <nlohmann/json.hpp>
+
+#include "../support.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace tandem;
+  fuzz::accepted([&] {
+    const nlohmann::json json = parse_json(fuzz::text_of(data, size), "fuzz");
+    fuzz::require(parse_json(json.dump(), "again") == json, "the same after a round");
+  });
+  return 0;
+}
