@@ -1,5 +1,6 @@
 #include "eval/loss.h"
 
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/full.h>
 
 #include <catch2/catch.hpp>
