@@ -59,7 +59,8 @@ PictureFacts facts_with_retry(const Source& source, std::int64_t index, Sample& 
 
 void count_sample(const Source& source, std::int64_t index, const InspectOptions& options,
                   Inspection& found, Counts& counts) {
-  Sample sample = source.peek(index);
+  // A drawn picture has no header: it is drawn.
+  Sample sample = source.is_drawn() ? source.read(index) : source.peek(index);
   for (std::size_t i = 0; i < sample.pictures.size(); ++i) {
     const std::uint64_t hash = hash_of(sample.pictures[i]);
     const PictureFacts facts = facts_with_retry(source, index, sample, i);
