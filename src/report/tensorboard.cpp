@@ -36,7 +36,7 @@ std::string varint(std::uint64_t value) {
 
 // Protobuf's four kinds of fields that an Event needs.
 std::string key(int field, int type) {
-  return varint(static_cast<std::uint64_t>(field * 8 + type));
+  return varint(static_cast<std::uint64_t>(field) * 8 + static_cast<std::uint64_t>(type));
 }
 std::string whole(int field, std::int64_t value) {
   return key(field, 0) + varint(static_cast<std::uint64_t>(value));

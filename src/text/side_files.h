@@ -35,6 +35,8 @@ class SideFiles {
   // A token of the system, and its id where the vocabulary does not hold it; kNoId: then it is
   // none.
   struct Default {
+    // Lists of defaults are written as plain texts.
+    // NOLINTNEXTLINE(google-explicit-constructor)
     Default(std::string text, std::int64_t number = kNoId) : content(std::move(text)), id(number) {}
     std::string content;
     std::int64_t id;

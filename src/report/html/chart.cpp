@@ -63,9 +63,9 @@ std::string axes(const Frame& frame) {
   std::string svg;
   for (const double y : ticks(frame.y.low, frame.y.high, 5)) {
     const std::string at = fixed(frame.py(y));
-    svg += "<line class=grid x1=" + fixed(left) + " x2=" + fixed(width - right) + " y1=" + at +
-           " y2=" + at + " /><text class=tick x=" + fixed(left - 6) + " y=" + at +
-           " dy=\".32em\" text-anchor=end>" + shown(y) + "</text>";
+    svg += joined({"<line class=grid x1=", fixed(left), " x2=", fixed(width - right), " y1=", at,
+                   " y2=", at, " /><text class=tick x=", fixed(left - 6), " y=", at,
+                   " dy=\".32em\" text-anchor=end>", shown(y), "</text>"});
   }
   for (const double x : ticks(frame.x.low, frame.x.high, 5)) {
     if (x != std::floor(x)) continue;  // half a step is none
@@ -116,6 +116,12 @@ std::string data_of(const Frame& frame, const std::vector<Line>& lines) {
 }
 
 }  // namespace
+
+std::string joined(std::initializer_list<std::string_view> parts) {
+  std::string text;
+  for (const std::string_view part : parts) text += part;
+  return text;
+}
 
 std::string escape(const std::string& text) {
   std::string out;
@@ -198,14 +204,15 @@ std::string figure(const Chart& given) {
   for (const double x : chart.borders) {
     if (x <= frame.x.low || x > frame.x.high) continue;
     const std::string at = fixed(frame.px(x));
-    svg += "<line class=border x1=" + at + " x2=" + at + " y1=" + fixed(top) +
-           " y2=" + fixed(height - bottom) + " />";
+    svg += joined({"<line class=border x1=", at, " x2=", at, " y1=", fixed(top),
+                   " y2=", fixed(height - bottom), " />"});
   }
   for (const auto& [value, name] : chart.levels) {
     const std::string at = fixed(frame.py(value));
-    svg += "<line class=level x1=" + fixed(left) + " x2=" + fixed(width - right) + " y1=" + at +
-           " y2=" + at + " /><text class=tick x=" + fixed(width - right) +
-           " y=" + fixed(frame.py(value) - 4) + " text-anchor=end>" + escape(name) + "</text>";
+    svg +=
+        joined({"<line class=level x1=", fixed(left), " x2=", fixed(width - right), " y1=", at,
+                " y2=", at, " /><text class=tick x=", fixed(width - right),
+                " y=", fixed(frame.py(value) - 4), " text-anchor=end>", escape(name), "</text>"});
   }
   for (const Line& line : chart.lines) svg += path_of(frame, line);
   svg += "<line class=cursor y1=" + fixed(top) + " y2=" + fixed(height - bottom) + " />";

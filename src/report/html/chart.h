@@ -2,7 +2,9 @@
 // Line charts as SVG, without a library: a few hundred points a line, the mean of what lies
 // between.
 
+#include <initializer_list>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -10,6 +12,7 @@ namespace tandem::report::html {
 
 // For text and attributes.
 std::string escape(const std::string& text);
+std::string joined(std::initializer_list<std::string_view> parts);
 // "0.0012", "12.3k": four digits that a person reads.
 std::string shown(double value);
 

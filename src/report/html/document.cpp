@@ -100,8 +100,8 @@ std::string colours() {
   std::string text;
   for (int i = 0; i < 8; ++i) {
     const std::string number = std::to_string(i), colour = "var(--c" + number + ")";
-    text += ".line.c" + number + "{stroke:" + colour + "}.dot.c" + number + "{fill:" + colour +
-            "}div.c" + number + ",span.c" + number + "{background:" + colour + "}\n";
+    text += joined({".line.c", number, "{stroke:", colour, "}.dot.c", number, "{fill:", colour,
+                    "}div.c", number, ",span.c", number, "{background:", colour, "}\n"});
   }
   return text;
 }

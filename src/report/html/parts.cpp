@@ -169,7 +169,7 @@ std::string stage_tracks(const std::vector<RunData>& runs) {
     if (bars.empty()) continue;
     const std::string name =
         runs.size() > 1 ? "<p class=run>" + swatch(i) + escape(runs[i].name) + "</p>" : "";
-    text += name + "<div class=track>" + bars + "</div>\n";
+    text += joined({name, "<div class=track>", bars, "</div>\n"});
   }
   return text;
 }
