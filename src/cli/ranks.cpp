@@ -3,10 +3,13 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <optional>
 #include <thread>
 
+#include "tandem/base/error.h"
 #include "tandem/base/log.h"
 #include "tandem/dist/launcher.h"
 #include "tandem/nn/gpu_kernels.h"
@@ -27,31 +30,61 @@ std::vector<std::string> command_of_rank(const std::vector<std::string>& command
   return rank;
 }
 
-int work_as_rank(const RankArguments& arguments, const std::function<int(const Place&)>& work) {
-  const int local_rank = dist::join_options_from_environment(dist::Backend::gloo).local_rank;
-  const at::Device device = resolve_device(arguments.device, local_rank);
-  if (device.is_cuda()) nn::use_gpu_kernels();
-  const dist::JoinOptions join = dist::join_options_from_environment(
-      device.is_cuda() ? dist::Backend::nccl : dist::Backend::gloo);
-  log_as_rank(join.rank);
-  const char* local = std::getenv("LOCAL_WORLD_SIZE");
-  const int ranks = local != nullptr ? std::max(1, std::atoi(local)) : join.size;
-  const int cores = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-  at::set_num_threads(std::max(1, cores / ranks));
-  const dist::Mesh mesh = dist::join(join);
-  return work({mesh, device});
+// A rank that Slurm or mpirun gave a GPU of its own sees only that one.
+int device_index(const dist::JoinOptions& join) {
+  return join.launcher != "torchrun" && gpus().size() == 1 ? 0 : join.local_rank;
 }
 
 }  // namespace
 
-std::shared_ptr<RankArguments> add_rank_arguments(CLI::App& verb) {
-  auto arguments = std::make_shared<RankArguments>();
+void add_rank_counts(CLI::App& verb, RankCounts& counts) {
   CLI::Option* processes =
-      verb.add_option("--procs", arguments->processes, "CPU ranks to start on this machine")
+      verb.add_option("--procs", counts.processes, "CPU ranks to start on this machine")
           ->check(CLI::Range(1, 1024));
-  verb.add_option("--gpus", arguments->gpus, "ranks to start on this machine, each with a GPU")
+  verb.add_option("--gpus", counts.gpus, "ranks to start on this machine, each with a GPU")
       ->check(CLI::Range(1, 1024))
       ->excludes(processes);
+}
+
+bool starts_ranks(const RankCounts& counts) {
+  return std::max(counts.gpus, counts.processes) > 0 && std::getenv("WORLD_SIZE") == nullptr;
+}
+
+int start_ranks(const RankCounts& counts, const std::vector<std::string>& command,
+                const std::vector<std::string>& more) {
+  std::vector<std::string> rank = command_of_rank(command);
+  rank.insert(rank.end(), more.begin(), more.end());
+  return dist::launch(std::max(counts.gpus, counts.processes), rank);
+}
+
+int work_as_rank(const std::string& device, const std::function<int(const Place&)>& work) {
+  std::optional<dist::Mesh> mesh;  // the others learn of an error once it is told
+  try {
+    dist::JoinOptions join = dist::join_options_from_environment(dist::Backend::gloo);
+    join.local_rank = device_index(join);
+    const at::Device resolved = resolve_device(device, join.local_rank);
+    if (resolved.is_cuda()) {
+      nn::use_gpu_kernels();
+      join.backend = dist::Backend::nccl;
+    }
+    log_as_rank(join.rank);
+    if (join.size > 1 && join.launcher != "torchrun") {
+      log_info("rank 0 of " + std::to_string(join.size) + ", by the variables of " + join.launcher);
+    }
+    mesh.emplace(dist::join(join));
+    return work({*mesh, resolved, join.local_size > 0 ? join.local_size : join.size});
+  } catch (const Error& error) {
+    const bool consequence = error.kind() == ErrorKind::interrupted;
+    if (dist::first_to_tell(error.what(), consequence)) {
+      std::fprintf(stderr, "tandem: %s\n", error.what());
+    }
+    return exit_code(error.kind());
+  }
+}
+
+std::shared_ptr<RankArguments> add_rank_arguments(CLI::App& verb) {
+  auto arguments = std::make_shared<RankArguments>();
+  add_rank_counts(verb, arguments->counts);
   verb.add_option("--device", arguments->device, "auto, cpu or cuda")
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}));
   return arguments;
@@ -59,13 +92,18 @@ std::shared_ptr<RankArguments> add_rank_arguments(CLI::App& verb) {
 
 int on_ranks(const RankArguments& arguments, const std::vector<std::string>& command,
              const std::function<int(const Place&)>& work) {
-  const int ranks = std::max(arguments.gpus, arguments.processes);
-  if (ranks == 0 || std::getenv("WORLD_SIZE") != nullptr) return work_as_rank(arguments, work);
-  std::vector<std::string> rank = command_of_rank(command);
-  if (arguments.device == "auto") {
-    rank.insert(rank.end(), {"--device", arguments.gpus > 0 ? "cuda" : "cpu"});
+  if (starts_ranks(arguments.counts)) {
+    std::vector<std::string> device;
+    if (arguments.device == "auto") {
+      device = {"--device", arguments.counts.gpus > 0 ? "cuda" : "cpu"};
+    }
+    return start_ranks(arguments.counts, command, device);
   }
-  return dist::launch(ranks, rank);
+  return work_as_rank(arguments.device, [&](const Place& place) {
+    const int cores = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+    at::set_num_threads(std::max(1, cores / place.local_ranks));
+    return work(place);
+  });
 }
 
 }  // namespace tandem::cli
