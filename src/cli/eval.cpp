@@ -63,9 +63,7 @@ config::RunConfig config_of(const EvalArguments& arguments, const jobs::OpenMode
             run};
   }
   config::RunConfig config = config::load_over(base, file, overrides, tables()).config;
-  if (!run.empty()) {
-    for (const auto& [name, weight] : config.stages.back().losses) request.weights[name] = weight;
-  }
+  if (!run.empty()) request = train::loss_request(config.stages.back());
   config.stages.clear();  // only the sources of the evaluations are opened
   if (config.eval.tasks.empty()) {
     throw Error(ErrorKind::config, "[eval] expected tasks; got none", "tandem eval",

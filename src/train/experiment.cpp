@@ -104,6 +104,14 @@ Parts make_parts(const config::RunConfig& config, text::Tokenizer tokenizer) {
   return parts;
 }
 
+models::LossRequest loss_request(const config::StageConfig& stage) {
+  models::LossRequest request;
+  for (const auto& [name, weight] : stage.losses) request.weights[name] = weight;
+  request.itc_chunk = stage.itc.chunk;
+  request.itc_released = stage.itc.gather == "released";
+  return request;
+}
+
 void check_stages(const config::RunConfig& config, const models::Model& model, int ranks) {
   std::string problems;
   const auto complain = [&](const config::StageConfig& stage, const std::string& text) {

@@ -104,9 +104,7 @@ class StageLoop {
     if (session.ema && !session.ema_state.empty()) session.ema->load(session.ema_state);
     session.ema_state.clear();
     sync_.emplace(*session.options.mesh, optimizer_->parameters());
-    for (const auto& [name, weight] : stage.losses) settings_.request.weights[name] = weight;
-    settings_.request.itc_chunk = stage.itc.chunk;
-    settings_.request.itc_released = stage.itc.gather == "released";
+    settings_.request = loss_request(stage);
     settings_.mesh = session.options.mesh;
     settings_.lane = &lane_;
     settings_.device = session.options.device;

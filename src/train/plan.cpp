@@ -65,8 +65,7 @@ Activations activations_of(const config::RunConfig& config, std::size_t index,
   if (!example) return {};
   static const dist::Mesh alone;
   StepSettings settings;
-  for (const auto& [name, weight] : stage.losses) settings.request.weights[name] = weight;
-  settings.request.itc_chunk = stage.itc.chunk;
+  settings.request = loss_request(stage);
   settings.mesh = &alone;
   settings.bf16 = config.precision == "bf16";
   settings.recompute = config.recompute;

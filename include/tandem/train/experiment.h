@@ -41,6 +41,9 @@ struct Parts {
 // The model on the CPU: initialised from the seed, then the weights of `pretrained` where named.
 Parts make_parts(const config::RunConfig& config, text::Tokenizer tokenizer);
 
+// What a stage asks of its model.
+models::LossRequest loss_request(const config::StageConfig& stage);
+
 // Every stage against the model, before anything is trained: rules that catch nothing, losses that
 // the model does not have, batches that the ranks do not divide. One Error(config) with all of
 // them.
