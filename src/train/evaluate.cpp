@@ -1,11 +1,8 @@
 // The evaluations of a run while it goes.
 
-#include <ATen/ops/zeros.h>
-
 #include <cstdio>
-#include <fstream>
 
-#include "tandem/base/error.h"
+#include "tandem/base/files.h"
 #include "tandem/base/log.h"
 #include "tandem/train/measure.h"
 #include "train/session.h"
@@ -40,11 +37,9 @@ Metrics measure_weights(Session& session, const models::LossRequest& request,
 }
 
 void write_metrics(const Session& session, const Metrics& metrics) {
-  const std::filesystem::path folder = session.options.directory / "eval";
-  std::filesystem::create_directories(folder);
-  std::ofstream out(folder / ("step-" + std::to_string(session.cursor.step) + ".json"));
-  out << report::json_of({session.cursor.step, "", metrics}) << '\n';
-  if (!out) throw Error(ErrorKind::io, "[eval] cannot be written", folder.string());
+  const std::filesystem::path folder = session.options.directory / "eval";  // write_predictions'
+  replace_file(folder / ("step-" + std::to_string(session.cursor.step) + ".json"),
+               report::json_of({session.cursor.step, "", metrics}) + "\n");
 }
 
 }  // namespace
