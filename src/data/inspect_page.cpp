@@ -4,49 +4,11 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "tandem/base/encode.h"
 #include "tandem/data/inspect.h"
 
 namespace tandem::data {
 namespace {
-
-std::string escape(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '&':
-        out += "&amp;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      default:
-        out += c;
-    }
-  }
-  return out;
-}
-
-std::string base64(std::string_view bytes) {
-  static constexpr char digits[] =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    std::uint32_t group = 0;
-    for (std::size_t k = 0; k < 3; ++k) {
-      group = group << 8 | (i + k < bytes.size() ? static_cast<std::uint8_t>(bytes[i + k]) : 0U);
-    }
-    for (std::size_t k = 0; k < 4; ++k) {
-      out += i + k <= bytes.size() ? digits[group >> (18 - 6 * k) & 63] : '=';
-    }
-  }
-  return out;
-}
 
 std::string one_decimal(double value) {
   char text[32];
@@ -105,29 +67,30 @@ std::vector<std::pair<std::string, std::string>> facts_of(const Inspection& x) {
 
 std::string image_tag(const std::string& png, const std::string& alt) {
   if (png.empty()) return "";
-  return "<img alt=\"" + escape(alt) + "\" src=\"data:image/png;base64," + base64(png) + "\">";
+  return "<img alt=\"" + escape_html(alt) + "\" src=\"data:image/png;base64," + to_base64(png) +
+         "\">";
 }
 
 std::string card(const ShownSample& one) {
   std::string html = "<article><div class=pictures>" + image_tag(one.picture_png, "as stored") +
                      image_tag(one.view_png, "as training sees it") + "</div>";
-  if (!one.problem.empty()) html += "<p class=bad>" + escape(one.problem) + "</p>";
+  if (!one.problem.empty()) html += "<p class=bad>" + escape_html(one.problem) + "</p>";
   html += "<ul>";
-  for (const std::string& text : one.texts) html += "<li>" + escape(text) + "</li>";
-  return html + "</ul><footer>" + escape(one.id) + "<br>" + escape(one.facts) +
+  for (const std::string& text : one.texts) html += "<li>" + escape_html(text) + "</li>";
+  return html + "</ul><footer>" + escape_html(one.id) + "<br>" + escape_html(one.facts) +
          "</footer></article>\n";
 }
 
 std::string section(const Inspection& x) {
-  std::string html = "<section><h2>" + escape(x.name) + "</h2><table>";
+  std::string html = "<section><h2>" + escape_html(x.name) + "</h2><table>";
   for (const auto& [name, value] : facts_of(x)) {
-    html += "<tr><th>" + escape(name) + "</th><td>" + escape(value) + "</td></tr>";
+    html += "<tr><th>" + escape_html(name) + "</th><td>" + escape_html(value) + "</td></tr>";
   }
   html += "</table>";
   if (!x.findings.empty()) {
     html += "<h3>What is wrong</h3><ul class=bad>";
     for (const Finding& one : x.findings) {
-      html += "<li>" + escape(one.where) + ": " + escape(one.what) + "</li>";
+      html += "<li>" + escape_html(one.where) + ": " + escape_html(one.what) + "</li>";
     }
     html += "</ul>";
   }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "tandem/base/encode.h"
 #include "tandem/base/error.h"
 #include "text/byte_level.h"
 #include "text/recipe.h"
@@ -239,23 +240,6 @@ Found read_clip(const fs::path& path) {
 
 // ---- qwen.tiktoken ----
 
-std::string from_base64(std::string_view text) {
-  static constexpr std::string_view kLetters =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  while (text.ends_with('=')) text.remove_suffix(1);
-  std::string bytes;
-  std::uint32_t bits = 0;
-  int count = 0;
-  for (const char c : text) {
-    const std::size_t value = kLetters.find(c);
-    if (value == std::string_view::npos) return "";
-    bits = bits << 6 | static_cast<std::uint32_t>(value);
-    count += 6;
-    if (count >= 8) bytes.push_back(static_cast<char>(bits >> (count -= 8) & 0xFF));
-  }
-  return bytes;
-}
-
 Found read_tiktoken(const fs::path& path) {
   Found found;
   found.name = path.string();
@@ -264,7 +248,7 @@ Found read_tiktoken(const fs::path& path) {
   each_line(found.files[0].second, [&](std::string_view line, std::size_t number) {
     if (line.empty()) return;
     const std::size_t space = std::min(line.find(' '), line.size());
-    const std::string bytes = from_base64(line.substr(0, space));
+    const std::string bytes = from_base64(line.substr(0, space)).value_or("");
     const std::string rank(line.substr(std::min(space + 1, line.size())));
     if (bytes.empty() || bytes.size() > 1024 || rank != std::to_string(tokens.size())) {
       fail(found.name + ":" + std::to_string(number),

@@ -1,5 +1,7 @@
 #include "text/normalizer.h"
 
+#include "tandem/base/encode.h"
+
 namespace tandem::text {
 namespace {
 
@@ -74,30 +76,6 @@ void append_nmt(std::string_view text, std::string& out) {
   }
 }
 
-std::string decoded_base64(const JsonNode& node) {
-  const std::string text = node.string();
-  std::string bytes;
-  std::uint32_t bits = 0;
-  int count = 0;
-  for (std::size_t i = 0; i < text.size() && text[i] != '='; ++i) {
-    const char c = text[i];
-    const int value = c >= 'A' && c <= 'Z'   ? c - 'A'
-                      : c >= 'a' && c <= 'z' ? c - 'a' + 26
-                      : c >= '0' && c <= '9' ? c - '0' + 52
-                      : c == '+'             ? 62
-                      : c == '/'             ? 63
-                                             : -1;
-    if (value < 0) node.fail("bytes in base64");
-    bits = bits << 6 | static_cast<std::uint32_t>(value);
-    count += 6;
-    if (count >= 8) {
-      count -= 8;
-      bytes.push_back(static_cast<char>(bits >> count & 0xFF));
-    }
-  }
-  return bytes;
-}
-
 std::string_view stripped(std::string_view text, bool left, bool right) {
   std::size_t begin = 0, end = text.size();
   while (left && begin < end) {
@@ -136,7 +114,9 @@ void Normalizer::add(const JsonNode& node) {
     node.only({"type", "precompiled_charsmap"});
     Step step{Kind::precompiled};
     if (const auto map = node.find("precompiled_charsmap")) {
-      step.map = std::make_shared<const CharsMap>(decoded_base64(*map), map->where());
+      const auto bytes = from_base64(map->string());
+      if (!bytes) map->fail("bytes in base64");
+      step.map = std::make_shared<const CharsMap>(*bytes, map->where());
     }
     if (step.map != nullptr && !step.map->empty()) steps_.push_back(std::move(step));
   } else if (type == "BertNormalizer") {

@@ -142,11 +142,3 @@ TEST_CASE("ticks are round numbers that cover the range") {
   CHECK(html::ticks(-1, 1, 4) == std::vector<double>{-1, -0.5, 0, 0.5, 1});
   CHECK(html::ticks(3, 3, 4) == std::vector<double>{3});
 }
-
-TEST_CASE("bytes become base64 with its padding") {
-  CHECK(html::base64("") == "");
-  CHECK(html::base64("f") == "Zg==");
-  CHECK(html::base64("fo") == "Zm8=");
-  CHECK(html::base64("foobar") == "Zm9vYmFy");
-  CHECK(html::base64("\xff\xfe") == "//4=");
-}

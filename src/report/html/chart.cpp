@@ -6,6 +6,8 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "tandem/base/encode.h"
+
 namespace tandem::report::html {
 namespace {
 
@@ -112,7 +114,7 @@ std::string data_of(const Frame& frame, const std::vector<Line>& lines) {
     }
     json["lines"].push_back({{"name", line.name}, {"colour", line.colour % 8}, {"points", points}});
   }
-  return escape(json.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace));
+  return escape_html(json.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace));
 }
 
 }  // namespace
@@ -121,32 +123,6 @@ std::string joined(std::initializer_list<std::string_view> parts) {
   std::string text;
   for (const std::string_view part : parts) text += part;
   return text;
-}
-
-std::string escape(const std::string& text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      case '\'':
-        out += "&#39;";
-        break;
-      default:
-        out += c;
-    }
-  }
-  return out;
 }
 
 std::string shown(double value) {
@@ -209,16 +185,15 @@ std::string figure(const Chart& given) {
   }
   for (const auto& [value, name] : chart.levels) {
     const std::string at = fixed(frame.py(value));
-    svg +=
-        joined({"<line class=level x1=", fixed(left), " x2=", fixed(width - right), " y1=", at,
-                " y2=", at, " /><text class=tick x=", fixed(width - right),
-                " y=", fixed(frame.py(value) - 4), " text-anchor=end>", escape(name), "</text>"});
+    svg += joined({"<line class=level x1=", fixed(left), " x2=", fixed(width - right), " y1=", at,
+                   " y2=", at, " /><text class=tick x=", fixed(width - right), " y=",
+                   fixed(frame.py(value) - 4), " text-anchor=end>", escape_html(name), "</text>"});
   }
   for (const Line& line : chart.lines) svg += path_of(frame, line);
   svg += "<line class=cursor y1=" + fixed(top) + " y2=" + fixed(height - bottom) + " />";
   return "<figure class=chart data-points=\"" + data_of(frame, chart.lines) + "\"><figcaption>" +
-         escape(chart.title) + "</figcaption><svg viewBox=\"0 0 " + fixed(width) + " " +
-         fixed(height) + "\" role=img aria-label=\"" + escape(chart.title) + "\">" + svg +
+         escape_html(chart.title) + "</figcaption><svg viewBox=\"0 0 " + fixed(width) + " " +
+         fixed(height) + "\" role=img aria-label=\"" + escape_html(chart.title) + "\">" + svg +
          "</svg></figure>\n";
 }
 

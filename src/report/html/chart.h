@@ -10,8 +10,6 @@
 
 namespace tandem::report::html {
 
-// For text and attributes.
-std::string escape(const std::string& text);
 std::string joined(std::initializer_list<std::string_view> parts);
 // "0.0012", "12.3k": four digits that a person reads.
 std::string shown(double value);

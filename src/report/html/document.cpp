@@ -3,6 +3,7 @@
 
 #include "report/html/chart.h"
 #include "report/html/parts.h"
+#include "tandem/base/encode.h"
 
 namespace tandem::report::html {
 namespace {
@@ -112,8 +113,9 @@ std::string document(const std::string& title, const std::string& body) {
   return std::string("<!doctype html>\n<html lang=en>\n<head>\n<meta charset=utf-8>\n") +
          "<meta name=viewport content=\"width=device-width, initial-scale=1\">\n" +
          "<meta http-equiv=Content-Security-Policy content=\"" + policy + "\">\n<title>" +
-         escape(title) + "</title>\n<style>" + styles + colours() + "</style>\n</head>\n<body>\n" +
-         body + "<script>" + script + "</script>\n</body>\n</html>\n";
+         escape_html(title) + "</title>\n<style>" + styles + colours() +
+         "</style>\n</head>\n<body>\n" + body + "<script>" + script +
+         "</script>\n</body>\n</html>\n";
 }
 
 }  // namespace tandem::report::html

@@ -9,12 +9,12 @@
 
 #include "report/html/chart.h"
 #include "report/html/parts.h"
+#include "tandem/base/encode.h"
 #include "tandem/base/error.h"
 
 namespace tandem::report {
 namespace {
 
-using html::escape;
 using html::shown;
 
 using Points = std::vector<std::pair<double, double>>;
@@ -176,8 +176,8 @@ std::string html_page(const std::vector<RunData>& runs) {
   const Charts charts(runs);
   std::string title = "Tandem: ";
   for (const RunData& run : runs) title += (&run == &runs.front() ? "" : ", ") + run.name;
-  std::string body =
-      "<header><h1>" + escape(title) + "</h1>\n" + html::overview(runs) + "</header>\n<main>\n";
+  std::string body = "<header><h1>" + escape_html(title) + "</h1>\n" + html::overview(runs) +
+                     "</header>\n<main>\n";
   body += section("Stages", html::stage_tracks(runs),
                   "A bar is as long as the stage's steps; the dark part is done.");
   body += section("Losses", grid(losses(runs, charts)),

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "report/html/chart.h"
+#include "tandem/base/encode.h"
 
 namespace tandem::report::html {
 namespace {
@@ -91,31 +92,17 @@ std::int64_t done_of(const RunData& run, const StageInfo& stage) {
 
 std::string picture(const std::string& bytes, const std::string& text) {
   if (bytes.empty()) return {};
-  return "<img alt=\"" + escape(text) + "\" src=\"data:image/png;base64," + base64(bytes) + "\">";
+  return "<img alt=\"" + escape_html(text) + "\" src=\"data:image/png;base64," + to_base64(bytes) +
+         "\">";
 }
 
 std::string answer(const SampleAnswer& one) {
   return std::string("<li") + (one.right ? " class=right" : "") + ">" +
-         picture(one.picture, one.text) + "<span>" + (one.right ? "✓ " : "") + escape(one.text) +
-         "</span> <small>" + shown(one.score) + "</small></li>";
+         picture(one.picture, one.text) + "<span>" + (one.right ? "✓ " : "") +
+         escape_html(one.text) + "</span> <small>" + shown(one.score) + "</small></li>";
 }
 
 }  // namespace
-
-std::string base64(const std::string& bytes) {
-  static const char* digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    std::uint32_t bits = 0;
-    for (std::size_t j = i; j < i + 3; ++j) {
-      bits = bits << 8 | (j < bytes.size() ? static_cast<unsigned char>(bytes[j]) : 0u);
-    }
-    for (std::size_t j = 0; j < 4; ++j) {
-      out += i + j <= bytes.size() ? digits[bits >> (18 - 6 * j) & 63] : '=';
-    }
-  }
-  return out;
-}
 
 std::string overview(const std::vector<RunData>& runs) {
   std::string rows = row({"run", "steps", "loss at the end", "time in steps", "samples/s",
@@ -128,14 +115,14 @@ std::string overview(const std::vector<RunData>& runs) {
     std::int64_t planned = 0;
     for (const StageInfo& stage : run.stages) planned += stage.steps;
     const std::int64_t step = run.rows.empty() ? 0 : run.rows.back().step;
-    rows += row({swatch(i) + escape(run.name),
+    rows += row({swatch(i) + escape_html(run.name),
                  std::to_string(step) + (planned > 0 ? " of " + std::to_string(planned) : ""),
                  last_of(run, "loss"), duration(seconds),
                  seconds > 0 ? shown(std::round(samples_of(run) / seconds)) : "-", waiting(run),
                  std::to_string(run.bad_samples), std::to_string(run.broken_steps)});
-    notes += "<details><summary>" + swatch(i) + "how " + escape(run.name) +
-             " was started</summary><pre>" + escape(run.command) + escape(run.environment) +
-             "</pre></details>\n";
+    notes += "<details><summary>" + swatch(i) + "how " + escape_html(run.name) +
+             " was started</summary><pre>" + escape_html(run.command) +
+             escape_html(run.environment) + "</pre></details>\n";
   }
   return table(rows) + notes;
 }
@@ -161,14 +148,14 @@ std::string stage_tracks(const std::vector<RunData>& runs) {
       }
       const std::string label = stage.name + ": " + std::to_string(stage.steps) + " steps of " +
                                 std::to_string(stage.batch) + ", " + losses;
-      bars += "<div class=stage style=\"width:" + shown(width) + "%\" title=\"" + escape(label) +
-              "\"><div class=\"done c" + std::to_string(i % 8) +
+      bars += "<div class=stage style=\"width:" + shown(width) + "%\" title=\"" +
+              escape_html(label) + "\"><div class=\"done c" + std::to_string(i % 8) +
               "\" style=\"width:" + shown(std::min(done, 100.0)) + "%\"></div><span>" +
-              escape(label) + "</span></div>";
+              escape_html(label) + "</span></div>";
     }
     if (bars.empty()) continue;
     const std::string name =
-        runs.size() > 1 ? "<p class=run>" + swatch(i) + escape(runs[i].name) + "</p>" : "";
+        runs.size() > 1 ? "<p class=run>" + swatch(i) + escape_html(runs[i].name) + "</p>" : "";
     text += joined({name, "<div class=track>", bars, "</div>\n"});
   }
   return text;
@@ -186,11 +173,12 @@ std::string data_seen(const std::vector<RunData>& runs) {
       for (const auto& [name, size] : stage.sources) {
         const double seen = stage.sources.size() == 1 ? all : sum_of(part, "seen." + name);
         const double share = all > 0 ? seen / all : 0;
-        rows += row({(runs.size() > 1 ? swatch(i) : "") + escape(stage.name), escape(name),
-                     "<div class=bar><div class=\"c" + std::to_string(i % 8) +
-                         "\" style=\"width:" + shown(100 * share) + "%\"></div></div>",
-                     percent(share), shown(seen), shown(static_cast<double>(size)),
-                     size > 0 ? shown(seen / static_cast<double>(size)) : "-"});
+        rows +=
+            row({(runs.size() > 1 ? swatch(i) : "") + escape_html(stage.name), escape_html(name),
+                 "<div class=bar><div class=\"c" + std::to_string(i % 8) +
+                     "\" style=\"width:" + shown(100 * share) + "%\"></div></div>",
+                 percent(share), shown(seen), shown(static_cast<double>(size)),
+                 size > 0 ? shown(seen / static_cast<double>(size)) : "-"});
       }
     }
   }
@@ -204,12 +192,12 @@ std::string predictions(const std::vector<RunData>& runs) {
   std::string text;
   for (std::size_t i = 0; i < runs.size(); ++i) {
     for (const SampleSet& set : runs[i].samples) {
-      text += "<h3>" + (runs.size() > 1 ? swatch(i) + escape(runs[i].name) + ": " : "") +
-              escape(set.name) + ", step " + std::to_string(set.step) +
+      text += "<h3>" + (runs.size() > 1 ? swatch(i) + escape_html(runs[i].name) + ": " : "") +
+              escape_html(set.name) + ", step " + std::to_string(set.step) +
               "</h3>\n<div class=samples>";
       for (const SampleQuery& query : set.queries) {
         text += "<article><div class=query>" + picture(query.picture, query.text) + "<p>" +
-                escape(query.text) + "</p></div><ol>";
+                escape_html(query.text) + "</p></div><ol>";
         for (const SampleAnswer& one : query.answers) text += answer(one);
         text += "</ol></article>\n";
       }
@@ -226,12 +214,12 @@ std::string configs(const std::vector<RunData>& runs) {
   }
   std::string rows;
   for (const std::string& key : keys) {
-    std::vector<std::string> cells{"<code>" + escape(key) + "</code>"};
+    std::vector<std::string> cells{"<code>" + escape_html(key) + "</code>"};
     std::set<std::string> values;
     for (const RunData& run : runs) {
       const auto found = run.config.find(key);
       values.insert(found == run.config.end() ? "" : found->second);
-      cells.push_back(found == run.config.end() ? "<i>absent</i>" : escape(found->second));
+      cells.push_back(found == run.config.end() ? "<i>absent</i>" : escape_html(found->second));
     }
     if (runs.size() == 1 || values.size() > 1) rows += row(cells);
   }
@@ -241,7 +229,8 @@ std::string configs(const std::vector<RunData>& runs) {
   }
   if (rows.empty()) return keys.empty() ? "" : "<p>The configs are the same.</p>\n";
   std::vector<std::string> head{"key"};
-  for (std::size_t i = 0; i < runs.size(); ++i) head.push_back(swatch(i) + escape(runs[i].name));
+  for (std::size_t i = 0; i < runs.size(); ++i)
+    head.push_back(swatch(i) + escape_html(runs[i].name));
   return table(row(head, "th") + rows);
 }
 

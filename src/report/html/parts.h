@@ -19,6 +19,4 @@ std::string configs(const std::vector<RunData>& runs);
 // Head, styles and script around the body.
 std::string document(const std::string& title, const std::string& body);
 
-std::string base64(const std::string& bytes);
-
 }  // namespace tandem::report::html
