@@ -72,16 +72,21 @@ std::vector<std::uint8_t> read_start(const std::string& path, std::int64_t count
   return file.bytes(0, std::min(count, file.size()));
 }
 
+bool has_parent(std::string_view name) {
+  for (std::size_t begin = 0; begin <= name.size();) {
+    const std::size_t end = std::min(name.find('/', begin), name.size());
+    if (name.substr(begin, end - begin) == "..") return true;
+    begin = end + 1;
+  }
+  return false;
+}
+
 std::string refused_name(std::string_view name) {
   if (name.empty()) return "an empty name";
   if (name.size() > 4096) return "a name of " + std::to_string(name.size()) + " bytes";
   if (name.find('\0') != std::string_view::npos) return "a name with a NUL";
   if (name.front() == '/') return "an absolute name";
-  for (std::size_t begin = 0; begin <= name.size();) {
-    const std::size_t end = std::min(name.find('/', begin), name.size());
-    if (name.substr(begin, end - begin) == "..") return "a name with '..'";
-    begin = end + 1;
-  }
+  if (has_parent(name)) return "a name with '..'";
   return {};
 }
 

@@ -33,6 +33,7 @@ std::string read_text(const std::string& path, std::int64_t limit);
 // Its first bytes, at most `count`.
 std::vector<std::uint8_t> read_start(const std::string& path, std::int64_t count);
 
+bool has_parent(std::string_view name);  // a part of it is ".."
 // Why a picture of this name cannot lie in a data set's folder (absolute, `..`, NUL, too long,
 // ...); empty when it can.
 std::string refused_name(std::string_view name);

@@ -11,11 +11,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool is_picture(const fs::path& path) {
-  const std::string extension = lower(path.extension().string());
-  return extension == ".png" || extension == ".jpg" || extension == ".jpeg" || extension == ".webp";
-}
-
 class Pictures final : public Source {
  public:
   Pictures(fs::path root, std::vector<std::string> names)
@@ -58,7 +53,7 @@ std::unique_ptr<Source> open_pictures(const std::string& folder) {
   fs::recursive_directory_iterator it(folder, code), end;
   for (; !code && it != end; it.increment(code)) {
     std::error_code ignored;
-    if (is_picture(it->path()) && it->is_regular_file(ignored)) {
+    if (is_picture_name(it->path().native()) && it->is_regular_file(ignored)) {
       names.push_back(it->path().lexically_relative(folder).generic_string());
     }
   }

@@ -65,16 +65,6 @@ std::string text(const Header* at, std::size_t length) {
   return {chars, strnlen(chars, length)};
 }
 
-bool has_parent(const std::string& name) {
-  std::size_t begin = 0;
-  while (begin <= name.size()) {
-    const std::size_t end = std::min(name.find('/', begin), name.size());
-    if (name.compare(begin, end - begin, "..") == 0) return true;
-    begin = end + 1;
-  }
-  return false;
-}
-
 // What cannot be read as a file of its own, by the type flag; empty for what can.
 std::string refused_kind(char type) {
   switch (type) {
