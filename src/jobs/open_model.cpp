@@ -1,6 +1,6 @@
 #include "tandem/jobs/open_model.h"
 
-#include <array>
+#include <algorithm>
 #include <vector>
 
 #include "tandem/base/error.h"
@@ -13,20 +13,10 @@ namespace {
 namespace fs = std::filesystem;
 
 bool counts(const std::string& name) {
-  constexpr std::array<const char*, 10> texts{"config.json",
-                                              "preprocessor_config.json",
-                                              "tokenizer.json",
-                                              "vocab.json",
-                                              "merges.txt",
-                                              "vocab.txt",
-                                              "special_tokens_map.json",
-                                              "added_tokens.json",
-                                              "tokenizer.model",
-                                              "spiece.model"};
-  for (const char* text : texts) {
-    if (name == text) return true;
-  }
-  return name.ends_with(".safetensors") && name != "optimizer.safetensors";
+  const auto tokenizer = text::tokenizer_file_names();
+  return name == "config.json" || name == "preprocessor_config.json" ||
+         std::find(tokenizer.begin(), tokenizer.end(), name) != tokenizer.end() ||
+         (name.ends_with(".safetensors") && name != "optimizer.safetensors");
 }
 
 std::string hash_of_file(const fs::path& path) {
