@@ -10,7 +10,6 @@ import base64
 import gzip
 import io
 import json
-import multiprocessing
 import os
 import random
 import sys
@@ -18,7 +17,7 @@ import tempfile
 import unicodedata
 
 from tokenizers_diff import (Difference, ENGLISH, LENGTH, QWEN2, added, bert, bpe, byte_level, clip, compare, every_char, ours,
-                             strings, text)
+                             run_all, strings, text)
 
 import sentencepiece
 import tiktoken
@@ -310,22 +309,10 @@ def jobs(tool, folder, count, wanted):
         yield lambda: check_folders(tool, folder, few, lines)
 
 
-ALL_JOBS = []
-
-
-def run_job(index):
-    ALL_JOBS[index]()
-
-
 def main():
     tool, count = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 100000
     with tempfile.TemporaryDirectory() as folder:
-        ALL_JOBS.extend(jobs(tool, folder, count, sys.argv[3] if len(sys.argv) > 3 else ""))
-        with multiprocessing.get_context("fork").Pool(2) as pool:  # the jobs come with the fork
-            try:
-                pool.map(run_job, range(len(ALL_JOBS)), chunksize=1)
-            except Difference as difference:
-                sys.exit(str(difference))
+        run_all(jobs(tool, folder, count, sys.argv[3] if len(sys.argv) > 3 else ""))
 
 
 if __name__ == "__main__":

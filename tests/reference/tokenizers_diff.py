@@ -323,15 +323,20 @@ def run_job(index):
     ALL_JOBS[index]()
 
 
+def run_all(jobs):
+    """All of them in two processes; ends the program at the first difference."""
+    ALL_JOBS.extend(jobs)
+    with multiprocessing.get_context("fork").Pool(2) as pool:  # the jobs come with the fork
+        try:
+            pool.map(run_job, range(len(ALL_JOBS)), chunksize=1)
+        except Difference as difference:
+            sys.exit(str(difference))
+
+
 def main():
     tool, count = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 100000
     with tempfile.TemporaryDirectory() as folder:
-        ALL_JOBS.extend(jobs(tool, folder, count))
-        with multiprocessing.get_context("fork").Pool(2) as pool:  # the jobs come with the fork
-            try:
-                pool.map(run_job, range(len(ALL_JOBS)), chunksize=1)
-            except Difference as difference:
-                sys.exit(str(difference))
+        run_all(jobs(tool, folder, count))
 
 
 if __name__ == "__main__":

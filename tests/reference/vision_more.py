@@ -16,6 +16,7 @@ import struct
 import sys
 import zlib
 
+import pixel_hash
 from PIL import Image, ImageOps
 
 out = pathlib.Path(sys.argv[1])
@@ -25,12 +26,7 @@ expected = []
 
 
 def expect(name, image):
-    """The pixels' 64-bit FNV-1a."""
-    assert image.mode == "RGB"
-    value = 0xCBF29CE484222325
-    for byte in image.tobytes():
-        value = (value ^ byte) * 0x100000001B3 & (1 << 64) - 1
-    expected.append(f"{name} {image.width} {image.height} {value:016x}\n")
+    expected.append(pixel_hash.line_of(name, image))
 
 
 def picture(width, height, channels=3):
