@@ -23,16 +23,9 @@ constexpr std::int64_t longest_adapter = std::int64_t{1} << 34;
 
 std::string read_text(const fs::path& path) { return read_file(path, longest_text); }
 
-// The class that config.json names and this build knows.
-const models::Family& family_of(const std::string& config, const std::string& fallback,
-                                const std::string& where) {
-  json root;
-  try {
-    root = parse_json(config, where);
-  } catch (const Error& error) {
-    throw Error(ErrorKind::config, error.message(), error.where());
-  }
-  if (!root.is_object()) throw Error(ErrorKind::config, "[model] expected a JSON map", where);
+// The family of the class that config.json names, or of `made_by` where that is a class of the same
+// family or config.json names none; `root` then names it.
+const models::Family& family_of(json& root, const std::string& made_by, const std::string& where) {
   std::vector<std::string> names;
   const auto listed = root.find("architectures");
   if (listed != root.end() && listed->is_array()) {
@@ -40,10 +33,14 @@ const models::Family& family_of(const std::string& config, const std::string& fa
       if (name.is_string()) names.push_back(name.get<std::string>());
     }
   }
-  if (names.empty() && !fallback.empty()) names.push_back(fallback);
+  const auto* maker = made_by.empty() ? nullptr : models::family_of_architecture(made_by);
+  if (names.empty() && !made_by.empty()) names.push_back(made_by);
   std::string tried;
   for (const std::string& name : names) {
-    if (const auto* family = models::family_of_architecture(name)) return *family;
+    if (const auto* family = models::family_of_architecture(name)) {
+      root["architectures"] = {family == maker ? made_by : name};
+      return *family;
+    }
     tried += (tried.empty() ? "" : ", ") + name;
   }
   std::string known;
@@ -54,6 +51,20 @@ const models::Family& family_of(const std::string& config, const std::string& fa
               "[model] expected a class of " + known + "; got " +
                   (tried.empty() ? "no architectures" : tried),
               where);
+}
+
+json config_of(const fs::path& path) {
+  json root;
+  try {
+    root = parse_json(read_text(path), path.string());
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::io) throw;
+    throw Error(ErrorKind::config, error.message(), error.where());
+  }
+  if (!root.is_object()) {
+    throw Error(ErrorKind::config, "[model] expected a JSON map", path.string());
+  }
+  return root;
 }
 
 void make_empty_directory(const fs::path& out) {
@@ -107,16 +118,16 @@ fs::path best_directory(const fs::path& run) {
   return newest.parent_path() / ("step-" + digits);
 }
 
-ModelFiles read_model(const fs::path& directory, const std::string& fallback, bool average) {
+ModelFiles read_model(const fs::path& directory, const std::string& made_by, bool average) {
   const fs::path config = directory / "config.json";
   std::error_code error;
   if (!fs::is_regular_file(config, error)) {
     throw Error(ErrorKind::config, "[model] expected a config.json", directory.string());
   }
-  const std::string text = read_text(config);
+  json root = config_of(config);
   ModelFiles files;
-  files.family = &family_of(text, fallback, config.string());
-  files.settings = files.family->from_config_json(text);
+  files.family = &family_of(root, made_by, config.string());
+  files.settings = files.family->from_config_json(root.dump());
   const fs::path processor = directory / "preprocessor_config.json";
   if (files.family->read_processor_file && fs::is_regular_file(processor, error)) {
     files.family->read_processor_file(*files.settings, read_text(processor));

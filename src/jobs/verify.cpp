@@ -1,7 +1,9 @@
 #include "tandem/jobs/verify.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
 #include <ATen/ops/where.h>
+#include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/autograd.h>
 
@@ -103,7 +105,12 @@ void drop_aliases(ModelFiles& files, const Reference& reference, const fs::path&
   }
 }
 
-std::unique_ptr<models::Model> load(const fs::path& directory, const Reference& reference) {
+struct LoadedModel {
+  ModelFiles files;
+  std::unique_ptr<models::Model> model;
+};
+
+LoadedModel load(const fs::path& directory, const Reference& reference) {
   ModelFiles files;
   try {
     files = read_model(model_directory(directory), reference.model_class);
@@ -116,7 +123,7 @@ std::unique_ptr<models::Model> load(const fs::path& directory, const Reference& 
   try {
     auto model = make_model(files);
     model->train(false);
-    return model;
+    return {std::move(files), std::move(model)};
   } catch (const Error&) {
     throw;
   } catch (const std::exception& error) {  // sizes in config.json that no memory holds
@@ -228,24 +235,51 @@ at::Tensor total_loss(const Tensors& outputs) {
   return total;
 }
 
-void compare_gradients(const models::Model& model, const Tensors& outputs,
+// Gradients under the names and in the layout of the file. What import does to the weights (other
+// names, q, k and v apart, transposed) is learned from tensors that hold their own numbers: entry i
+// of the file's weights becomes the number i, and wherever it ends up, that entry's gradient is.
+Tensors file_gradients(const LoadedModel& loaded) {
+  Tensors numbered;
+  std::int64_t entries = 0;
+  for (const auto& [name, weight] : loaded.files.weights) {
+    numbered[name] =
+        at::arange(entries, entries + weight.numel(), at::kDouble).view(weight.sizes());
+    entries += weight.numel();
+  }
+  const Tensors places = loaded.files.family->import_weights(numbered, *loaded.files.settings);
+  const at::Tensor all = at::zeros({entries}, at::kFloat);
+  for (const auto& [name, parameter] : loaded.model->parameters()) {
+    const auto place = places.find(name);
+    if (place == places.end() || !parameter.grad().defined()) continue;
+    all.index_add_(0, place->second.reshape({-1}).to(at::kLong),
+                   parameter.grad().reshape({-1}).to(at::kFloat));
+  }
+  Tensors gradients;
+  std::int64_t first = 0;
+  for (const auto& [name, weight] : loaded.files.weights) {
+    gradients[name] = all.narrow(0, first, weight.numel()).view(weight.sizes());
+    first += weight.numel();
+  }
+  return gradients;
+}
+
+void compare_gradients(const LoadedModel& loaded, const Tensors& outputs,
                        const Reference& reference, std::vector<Comparison>& lines) {
   if (reference.gradients.empty()) return;
-  Tensors parameters;
-  for (const auto& [name, parameter] : model.parameters()) parameters[name] = parameter;
   double of_all = 0;
   for (const auto& [name, recorded] : reference.gradients) {
-    if (!parameters.contains(name)) refuse("grad." + name + " is no parameter of this model");
+    if (!loaded.files.weights.contains(name)) {
+      refuse("grad." + name + " is no parameter of this model");
+    }
     of_all = std::max(of_all, largest(recorded.to(at::kDouble).abs()));
   }
   torch::autograd::backward({total_loss(outputs)}, {});
+  const Tensors gradients = file_gradients(loaded);
   for (const auto& [name, recorded] : reference.gradients) {
-    const at::Tensor& parameter = parameters[name];
-    const at::Tensor ours =
-        parameter.grad().defined() ? parameter.grad() : at::zeros_like(parameter);
     const double own = largest(recorded.to(at::kDouble).abs());
     const double allowed = std::max(1e-3 * own + 1e-6 * of_all, 1e-30);
-    lines.push_back(compare("grad." + name, ours, recorded, {allowed, 0, short_form(allowed)}, {}));
+    lines.push_back(compare("grad." + name, gradients.at(name), recorded,
+                            {allowed, 0, short_form(allowed)}, {}));
   }
 }
 
@@ -289,8 +323,8 @@ std::string VerifyReport::text() const {
 
 VerifyReport verify(const fs::path& directory, const fs::path& reference_path) {
   const Reference reference = read_reference(reference_path);
-  const auto model = load(directory, reference);
-  const Tensors outputs = run(*model, reference.inputs);
+  const LoadedModel loaded = load(directory, reference);
+  const Tensors outputs = run(*loaded.model, reference.inputs);
   VerifyReport report;
   for (const auto& [name, recorded] : reference.outputs) {
     const auto ours = outputs.find(name);
@@ -299,7 +333,7 @@ VerifyReport verify(const fs::path& directory, const fs::path& reference_path) {
                                    tolerance_of(name, recorded),
                                    mask_of(name, recorded, reference.inputs)));
   }
-  compare_gradients(*model, outputs, reference, report.lines);
+  compare_gradients(loaded, outputs, reference, report.lines);
   return report;
 }
 

@@ -10,9 +10,7 @@
 #include "tandem/base/error.h"
 
 namespace tandem::nn {
-namespace {
 
-// [B, T, n D] -> n x [B, H, T, D / H], without a copy.
 std::vector<at::Tensor> split_heads(const at::Tensor& packed, std::int64_t parts,
                                     std::int64_t heads) {
   const std::int64_t batch = packed.size(0), length = packed.size(1);
@@ -21,16 +19,14 @@ std::vector<at::Tensor> split_heads(const at::Tensor& packed, std::int64_t parts
       .unbind(0);
 }
 
-at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const Mask& mask) {
+at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const Mask& mask,
+                  double dropout) {
   TANDEM_CHECK(!(mask.causal && mask.bias.defined()), "[attention] a mask is causal or a bias");
   std::optional<at::Tensor> bias;
   if (mask.bias.defined()) bias = mask.bias.to(q.scalar_type());
-  const at::Tensor out =
-      at::scaled_dot_product_attention(q, k, v, bias, /*dropout_p=*/0.0, mask.causal);
+  const at::Tensor out = at::scaled_dot_product_attention(q, k, v, bias, dropout, mask.causal);
   return out.transpose(1, 2).flatten(2);  // [B, T, D]
 }
-
-}  // namespace
 
 Attention::Attention(std::int64_t width, std::int64_t heads) : heads(heads) {
   TANDEM_CHECK(heads > 0 && width % heads == 0,

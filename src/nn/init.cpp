@@ -4,6 +4,8 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <cctype>
+#include <string>
 
 #include "tandem/base/error.h"
 
@@ -42,6 +44,22 @@ void fill_uniform(at::Tensor tensor, double bound, Key init, std::string_view na
 void fill_constant(at::Tensor tensor, double value) {
   const at::NoGradGuard no_grad;
   tensor.fill_(value);
+}
+
+void initialize_normal(const NamedTensors& parameters, double std, Key init) {
+  for (const auto& [name, tensor] : parameters) {
+    std::string low = name;
+    std::transform(low.begin(), low.end(), low.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    const bool bias = low.size() >= 4 && low.compare(low.size() - 4, 4, "bias") == 0;
+    if (bias) {
+      fill_constant(tensor, 0);
+    } else if (low.find("norm") != std::string::npos) {
+      fill_constant(tensor, 1);
+    } else {
+      fill_normal(tensor, std, init, name);
+    }
+  }
 }
 
 }  // namespace tandem::nn

@@ -25,12 +25,13 @@ std::filesystem::path model_directory(const std::filesystem::path& path);
 // none.
 std::filesystem::path best_directory(const std::filesystem::path& run);
 
-// `fallback`: the class to take where config.json names none. Throws Error(config) for a
+// `made_by`: the class to take where config.json names none, or another one of the same family (the
+// heads differ). Throws Error(config) for a
 // config.json that is missing, broken or of an unknown class; Error(data) for weights that cannot
 // be read.
 // average: of a checkpoint, the averages of its weights (`ema`); Error(config) where it has none.
 // Adapters beside the weights are merged into them.
-ModelFiles read_model(const std::filesystem::path& directory, const std::string& fallback = {},
+ModelFiles read_model(const std::filesystem::path& directory, const std::string& made_by = {},
                       bool average = false);
 
 // Makes the model and gives it the weights. Throws Error(data) naming every tensor that does not

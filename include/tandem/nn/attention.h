@@ -7,11 +7,22 @@
 // then need a second name for it; joining copies 3 D^2 numbers a step, under 2 % of the block.
 
 #include <memory>
+#include <vector>
 
 #include "tandem/nn/linear.h"
 #include "tandem/nn/mask.h"
 
 namespace tandem::nn {
+
+// [B, T, n D] -> n x [B, H, T, D / H], without a copy.
+std::vector<at::Tensor> split_heads(const at::Tensor& packed, std::int64_t parts,
+                                    std::int64_t heads);
+
+// softmax(q k^t / sqrt(d) + mask) v: q [B, H, T, d], k and v [B, H, S, d] -> [B, T, H d].
+// dropout: of the probabilities; 0 outside training. It draws from torch's generator, which
+// run_block has set.
+at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const Mask& mask,
+                  double dropout = 0);
 
 struct Attention : torch::nn::Module {
   std::shared_ptr<Linear> q_proj, k_proj, v_proj, out_proj;

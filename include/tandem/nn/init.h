@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "tandem/base/random.h"
+#include "tandem/tensor/safetensors.h"
 
 namespace tandem::nn {
 
@@ -14,5 +15,9 @@ namespace tandem::nn {
 void fill_normal(at::Tensor tensor, double std, Key init, std::string_view name);
 void fill_uniform(at::Tensor tensor, double bound, Key init, std::string_view name);  // [-b, b)
 void fill_constant(at::Tensor tensor, double value);
+
+// BERT's rule for each of `parameters` (its full name names the draw): biases 0, norms' weights 1,
+// all else normal. A norm is known by "norm" in its name, in any case.
+void initialize_normal(const NamedTensors& parameters, double std, Key init);
 
 }  // namespace tandem::nn

@@ -6,7 +6,7 @@
 #include <set>
 
 #include "models/clip/model.h"
-#include "tandem/base/error.h"
+#include "models/reference_inputs.h"
 #include "tandem/objectives/itc.h"
 
 namespace tandem::models::clip {
@@ -14,58 +14,35 @@ namespace {
 
 using Inputs = std::map<std::string, at::Tensor>;
 
-[[noreturn]] void refuse(const std::string& what) {
-  throw Error(ErrorKind::config, "[verify] " + what);
-}
-
-const at::Tensor& required(const Inputs& inputs, const std::string& name) {
-  const auto found = inputs.find(name);
-  if (found == inputs.end()) refuse("expected input." + name + ", which is missing");
-  return found->second;
-}
-
-at::Tensor optional(const Inputs& inputs, const std::string& name) {
-  const auto found = inputs.find(name);
-  return found == inputs.end() ? at::Tensor() : found->second;
-}
-
-void check(const Inputs& inputs, const Config& config) {
-  static const std::set<std::string> known{"input_ids",      "pixel_values",
+const std::set<std::string>& known() {
+  static const std::set<std::string> names{"input_ids",      "pixel_values",
                                            "attention_mask", "position_ids",
                                            "return_loss",    "interpolate_pos_encoding"};
-  for (const auto& [name, tensor] : inputs) {
-    if (!known.contains(name)) refuse("input." + name + " is not an input of this model");
-  }
-  const at::Tensor& ids = required(inputs, "input_ids");
-  if (ids.dim() != 2 || ids.size(0) < 1 || ids.size(1) < 1 ||
-      at::isFloatingType(ids.scalar_type())) {
-    refuse("expected input.input_ids to be integers [B, T]");
-  }
-  if (ids.min().item<std::int64_t>() < 0 ||
-      ids.max().item<std::int64_t>() >= config.text.vocab_size) {
-    refuse("expected input.input_ids below the vocabulary's " +
-           std::to_string(config.text.vocab_size));
-  }
+  return names;
+}
+
+void check(const ReferenceInputs& inputs, const Config& config) {
+  const at::Tensor ids = inputs.ids("input_ids", config.text.vocab_size);
   if (ids.size(1) > config.text.context_length) {
-    refuse("expected input.input_ids of at most " + std::to_string(config.text.context_length) +
-           " tokens");
+    refuse_reference("expected input.input_ids of at most " +
+                     std::to_string(config.text.context_length) + " tokens");
   }
-  const at::Tensor& pixels = required(inputs, "pixel_values");
+  const at::Tensor& pixels = inputs.required("pixel_values");
   const std::int64_t patch = config.vision.patch_size;
   if (pixels.dim() != 4 || pixels.size(0) < 1 || pixels.size(1) != 3 || pixels.size(2) < patch ||
       pixels.size(3) < patch || !at::isFloatingType(pixels.scalar_type())) {
-    refuse("expected input.pixel_values to be floats [B, 3, H, W] of at least a patch");
+    refuse_reference("expected input.pixel_values to be floats [B, 3, H, W] of at least a patch");
   }
-  const at::Tensor mask = optional(inputs, "attention_mask");
+  const at::Tensor mask = inputs.optional("attention_mask");
   if (mask.defined() && mask.sizes() != ids.sizes()) {
-    refuse("expected input.attention_mask of the shape of input.input_ids");
+    refuse_reference("expected input.attention_mask of the shape of input.input_ids");
   }
-  const at::Tensor positions = optional(inputs, "position_ids");
+  const at::Tensor positions = inputs.optional("position_ids");
   if (positions.defined() && (positions.dim() != 2 || positions.size(1) != ids.size(1) ||
                               (positions.size(0) != 1 && positions.size(0) != ids.size(0)) ||
                               positions.min().item<std::int64_t>() < 0 ||
                               positions.max().item<std::int64_t>() >= config.text.context_length)) {
-    refuse("expected input.position_ids to be positions [1 or B, T]");
+    refuse_reference("expected input.position_ids to be positions [1 or B, T]");
   }
 }
 
@@ -75,15 +52,16 @@ at::Tensor unit(const at::Tensor& x) {
 
 }  // namespace
 
-std::map<std::string, at::Tensor> ClipModel::reference_outputs(const Inputs& inputs) {
+std::map<std::string, at::Tensor> ClipModel::reference_outputs(const Inputs& recorded) {
+  const ReferenceInputs inputs(recorded, known());
   check(inputs, config_);
   Tokens tokens;
-  tokens.ids = required(inputs, "input_ids").to(at::kLong);
-  tokens.positions = optional(inputs, "position_ids");
+  tokens.ids = inputs.required("input_ids").to(at::kLong);
+  tokens.positions = inputs.optional("position_ids");
   if (tokens.positions.defined()) tokens.positions = tokens.positions.to(at::kLong);
-  const at::Tensor keys = optional(inputs, "attention_mask");
+  const at::Tensor keys = inputs.optional("attention_mask");
   const nn::Mask mask = keys.defined() ? nn::causal_padding_mask(keys) : nn::causal_mask();
-  const at::Tensor pixels = required(inputs, "pixel_values").to(at::kFloat);
+  const at::Tensor pixels = inputs.required("pixel_values").to(at::kFloat);
 
   // The features as training computes them; all rows of the towers besides.
   const at::Tensor image =

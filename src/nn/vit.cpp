@@ -1,0 +1,72 @@
+#include "tandem/nn/vit.h"
+
+#include <ATen/ops/cat.h>
+
+#include "tandem/base/error.h"
+#include "tandem/nn/dropout.h"
+#include "tandem/nn/naming.h"
+
+namespace tandem::nn {
+
+const VitNames& timm_vit_names() {
+  static const VitNames names{"cls_token", "pos_embed", "patch_embed.proj", "blocks",
+                              "norm",      "norm1",     "attn.qkv",         "attn.proj",
+                              "norm2",     "mlp.fc1",   "mlp.fc2"};
+  return names;
+}
+
+BlockContext of_block(BlockContext context, std::size_t block) {
+  if (context.key) context.key = context.key->fold(block);
+  return context;
+}
+
+VitBlock::VitBlock(const BlockShape& s, const VitNames& names, double path_rate)
+    : heads(s.heads), activation(s.activation), path_rate(path_rate) {
+  TANDEM_CHECK(heads > 0 && s.width % heads == 0,
+               "[attention] expected heads that divide the width");
+  norm1 = register_module_at(*this, names.norm1, std::make_shared<LayerNorm>(s.width, s.eps));
+  qkv = register_module_at(*this, names.qkv, std::make_shared<Linear>(s.width, 3 * s.width));
+  out = register_module_at(*this, names.out, std::make_shared<Linear>(s.width, s.width));
+  norm2 = register_module_at(*this, names.norm2, std::make_shared<LayerNorm>(s.width, s.eps));
+  fc1 = register_module_at(*this, names.fc1, std::make_shared<Linear>(s.width, s.hidden));
+  fc2 = register_module_at(*this, names.fc2, std::make_shared<Linear>(s.hidden, s.width));
+}
+
+at::Tensor VitBlock::forward(const at::Tensor& x, const Mask& mask) const {
+  const auto parts = split_heads(qkv->forward(norm1->forward(x)), 3, heads);
+  const at::Tensor seen = out->forward(attend(parts[0], parts[1], parts[2], mask));
+  const at::Tensor y = x + drop_path(seen, path_rate, is_training());
+  const at::Tensor hidden = fc2->forward(activation(fc1->forward(norm2->forward(y))));
+  return y + drop_path(hidden, path_rate, is_training());
+}
+
+Vit::Vit(const VitShape& s, const VitNames& names) {
+  const std::int64_t width = s.block.width, cells = s.grid() * s.grid();
+  class_token = register_parameter_at(*this, names.class_token, make_parameter({1, 1, width}));
+  positions = register_parameter_at(*this, names.positions, make_parameter({1, 1 + cells, width}));
+  patch = register_module_at(*this, names.patch,
+                             std::make_shared<PatchEmbed>(s.patch_size, width, /*bias=*/true));
+  for (std::int64_t i = 0; i < s.layers; ++i) {
+    const double rate =
+        s.layers > 1 ? s.drop_path * static_cast<double>(i) / static_cast<double>(s.layers - 1) : 0;
+    blocks.push_back(register_module_at(*this, names.blocks + "." + std::to_string(i),
+                                        std::make_shared<VitBlock>(s.block, names, rate)));
+  }
+  norm = register_module_at(*this, names.norm, std::make_shared<LayerNorm>(width, s.block.eps));
+}
+
+at::Tensor Vit::forward(const at::Tensor& pixels, const BlockContext& context) const {
+  const at::Tensor first = class_token.expand({pixels.size(0), 1, -1});
+  const at::Tensor rows = interpolate_positions(
+      positions.squeeze(0), 1, pixels.size(2) / patch->patch, pixels.size(3) / patch->patch);
+  at::Tensor x = at::cat({first, patch->forward(pixels)}, 1) + rows;  // [B, 1 + P, D]
+  for (std::size_t i = 0; i < blocks.size(); ++i) {
+    const auto block = [layer = blocks[i]](const std::vector<at::Tensor>& in) {
+      return layer->forward(in[0], no_mask());
+    };
+    x = run_block(*blocks[i], block, {x}, of_block(context, i));
+  }
+  return norm->forward(x);
+}
+
+}  // namespace tandem::nn
