@@ -15,14 +15,18 @@ void each_tensor(Batch& batch, const std::function<void(at::Tensor&)>& visit) {
     if (tensor.defined()) visit(tensor);
   };
   defined(batch.picture_ids);
-  if (batch.images) defined(batch.images->pixels);
+  if (batch.images) {
+    defined(batch.images->pixels);
+    defined(batch.images->mask);
+  }
   if (batch.patches) {
     for (auto* t : {&batch.patches->patches, &batch.patches->grid_thw, &batch.patches->cu_seqlens})
       defined(*t);
   }
-  if (batch.text) {
-    for (auto* t : {&batch.text->ids, &batch.text->mask, &batch.text->labels,
-                    &batch.text->positions, &batch.text->segments})
+  for (auto* text : {&batch.text, &batch.masked}) {
+    if (!*text) continue;
+    Tokens& tokens = **text;
+    for (auto* t : {&tokens.ids, &tokens.mask, &tokens.labels, &tokens.positions, &tokens.segments})
       defined(*t);
   }
 }
@@ -71,38 +75,71 @@ Tensors gather(const std::vector<Batch>& examples, const std::string& name, Get 
   return found;
 }
 
-at::Tensor collate_text(const std::vector<Batch>& examples, const std::string& name,
+using Part = std::optional<Tokens> Batch::*;
+
+at::Tensor collate_text(const std::vector<Batch>& examples, Part which, const std::string& name,
                         at::Tensor Tokens::*member, std::int64_t fill, std::int64_t longest) {
-  Tensors parts = gather(examples, "text." + name, [&](const Batch& example) {
-    return example.text ? (*example.text).*member : at::Tensor();
+  Tensors parts = gather(examples, name, [&](const Batch& example) {
+    return example.*which ? (*(example.*which)).*member : at::Tensor();
   });
   if (parts.empty()) return {};
   for (at::Tensor& part : parts) {
-    if (part.dim() < 2) fail("text." + name, "[B, T]", shape_of(part));
+    if (part.dim() < 2) fail(name, "[B, T]", shape_of(part));
     const std::int64_t missing = longest - part.size(-1);
-    if (missing < 0) fail("text." + name, "as many tokens as ids", shape_of(part));
+    if (missing < 0) fail(name, "as many tokens as ids", shape_of(part));
     if (missing > 0) part = at::constant_pad_nd(part, {0, missing}, fill);
   }
-  return cat_along(parts, parts[0].dim() - 2, "text." + name);
+  return cat_along(parts, parts[0].dim() - 2, name);
 }
 
-std::optional<Tokens> collate_tokens(const std::vector<Batch>& examples, std::int64_t pad_id) {
+std::optional<Tokens> collate_tokens(const std::vector<Batch>& examples, Part which,
+                                     const std::string& name, std::int64_t pad_id) {
   std::int64_t longest = 0;
   bool any = false;
   for (const Batch& example : examples) {
-    if (!example.text) continue;
+    if (!(example.*which)) continue;
     any = true;
-    if (example.text->ids.dim() != 2) fail("text.ids", "[B, T]", "another number of dimensions");
-    longest = std::max(longest, example.text->ids.size(1));
+    const at::Tensor& ids = (example.*which)->ids;
+    if (ids.dim() != 2) fail(name + ".ids", "[B, T]", "another number of dimensions");
+    longest = std::max(longest, ids.size(1));
   }
   if (!any) return {};
+  const auto part = [&](const char* member_name, at::Tensor Tokens::*member, std::int64_t fill) {
+    return collate_text(examples, which, name + "." + member_name, member, fill, longest);
+  };
   Tokens tokens;
-  tokens.ids = collate_text(examples, "ids", &Tokens::ids, pad_id, longest);
-  tokens.mask = collate_text(examples, "mask", &Tokens::mask, 0, longest);
-  tokens.labels = collate_text(examples, "labels", &Tokens::labels, -100, longest);
-  tokens.positions = collate_text(examples, "positions", &Tokens::positions, 0, longest);
-  tokens.segments = collate_text(examples, "segments", &Tokens::segments, -1, longest);
+  tokens.ids = part("ids", &Tokens::ids, pad_id);
+  tokens.mask = part("mask", &Tokens::mask, 0);
+  tokens.labels = part("labels", &Tokens::labels, -100);
+  tokens.positions = part("positions", &Tokens::positions, 0);
+  tokens.segments = part("segments", &Tokens::segments, -1);
   return tokens;
+}
+
+// Pictures that have a mask may differ in size: zeros, with mask 0, fill the largest.
+std::optional<Images> collate_images(const std::vector<Batch>& examples) {
+  Tensors pixels = gather(examples, "images.pixels", [](const Batch& example) {
+    return example.images ? example.images->pixels : at::Tensor();
+  });
+  Tensors masks = gather(examples, "images.mask", [](const Batch& example) {
+    return example.images ? example.images->mask : at::Tensor();
+  });
+  if (pixels.empty()) return {};
+  if (!masks.empty()) {
+    std::int64_t height = 0, width = 0;
+    for (const at::Tensor& one : pixels) {
+      height = std::max(height, one.size(2));
+      width = std::max(width, one.size(3));
+    }
+    for (std::size_t i = 0; i < pixels.size(); ++i) {
+      const std::int64_t right = width - pixels[i].size(3), below = height - pixels[i].size(2);
+      if (right == 0 && below == 0) continue;
+      pixels[i] = at::constant_pad_nd(pixels[i], {0, right, 0, below}, 0);
+      masks[i] = at::constant_pad_nd(masks[i], {0, right, 0, below}, 0);
+    }
+  }
+  return Images{cat_along(pixels, 0, "images.pixels"),
+                masks.empty() ? at::Tensor() : cat_along(masks, 0, "images.mask")};
 }
 
 // Examples without pictures add nothing: which rows own the patches is in their tokens.
@@ -160,12 +197,10 @@ Batch collate(const std::vector<Batch>& examples, std::int64_t pad_id) {
   const Tensors ids =
       gather(examples, "picture_ids", [](const Batch& example) { return example.picture_ids; });
   if (!ids.empty()) batch.picture_ids = cat_along(ids, 0, "picture_ids");
-  const Tensors pixels = gather(examples, "images.pixels", [](const Batch& example) {
-    return example.images ? example.images->pixels : at::Tensor();
-  });
-  if (!pixels.empty()) batch.images = Images{cat_along(pixels, 0, "images.pixels")};
+  batch.images = collate_images(examples);
   batch.patches = collate_patches(examples);
-  batch.text = collate_tokens(examples, pad_id);
+  batch.text = collate_tokens(examples, &Batch::text, "text", pad_id);
+  batch.masked = collate_tokens(examples, &Batch::masked, "masked", pad_id);
   return batch;
 }
 

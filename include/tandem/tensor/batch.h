@@ -12,10 +12,11 @@
 
 namespace tandem {
 
-// Pictures of one size. Pixels travel as uint8 and are normalised on the device, (x/255 -
-// mean)/std.
+// Pixels travel as uint8 and are normalised on the device, (x/255 - mean)/std. Pictures of one
+// size, or of several with a mask: then each stands in the top left corner.
 struct Images {
   at::Tensor pixels;  // [B, 3, H, W] uint8, or float32 when already normalised
+  at::Tensor mask;    // [B, H, W] uint8, 1 = a pixel; undefined: all are
 };
 
 // Pictures of any size, cut into patches and laid end to end.
@@ -39,6 +40,7 @@ struct Batch {
   std::optional<Images> images{};
   std::optional<PackedPatches> patches{};
   std::optional<Tokens> text{};
+  std::optional<Tokens> masked{};  // the same texts with tokens hidden; labels are the hidden ones
 
   std::int64_t size() const { return static_cast<std::int64_t>(positions.size()); }
 };
@@ -52,7 +54,8 @@ Batch pin(Batch batch);
 std::int64_t bytes_of(const Batch& batch);
 
 // Stacks examples (Batches of one) along the first dimension; tokens are padded with `pad_id` on
-// the right to the longest. Throws Error(data) naming the part when shapes disagree.
+// the right to the longest, pictures that have a mask with zeros to the largest. Throws Error(data)
+// naming the part when shapes disagree.
 Batch collate(const std::vector<Batch>& examples, std::int64_t pad_id);
 
 }  // namespace tandem

@@ -1,0 +1,28 @@
+#pragma once
+// Copies of parts that follow them slowly, and queues of what the copies gave. Source: He et al.
+// 2020 (MoCo); salesforce/ALBEF:models/model_pretrain.py. Both are buffers: no gradient, no state
+// of an optimiser, no sync; every rank makes the same ones.
+
+#include <ATen/core/Tensor.h>
+#include <torch/nn/module.h>
+
+#include <utility>
+#include <vector>
+
+namespace tandem::nn {
+
+// Pairs (part, its copy) of equal structure; shared tensors are moved once.
+class Momentum {
+ public:
+  void pair(torch::nn::Module& part, torch::nn::Module& copy);
+  void copy() const;                   // copies = parts
+  void update(double momentum) const;  // copy = m copy + (1 - m) part
+
+ private:
+  std::vector<std::pair<at::Tensor, at::Tensor>> pairs_;
+};
+
+// Writes rows [N, E] as columns into queue [E, Q] from `first` on, around the end; N <= Q.
+void enqueue(at::Tensor queue, const at::Tensor& rows, std::int64_t first);
+
+}  // namespace tandem::nn
