@@ -2,9 +2,13 @@
 
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/mul.h>
+#include <ATen/ops/relu.h>
 #include <ATen/ops/silu.h>
 #include <ATen/ops/silu_backward.h>
+#include <ATen/ops/tanh.h>
 #include <torch/csrc/autograd/custom_function.h>
+
+#include <map>
 
 namespace tandem::nn {
 namespace {
@@ -25,11 +29,33 @@ struct QuickGelu : torch::autograd::Function<QuickGelu> {
   }
 };
 
+at::Tensor tanh_gelu(const at::Tensor& x) { return at::gelu(x, "tanh"); }
+at::Tensor relu(const at::Tensor& x) { return at::relu(x); }
+at::Tensor silu(const at::Tensor& x) { return at::silu(x); }
+at::Tensor tanh(const at::Tensor& x) { return at::tanh(x); }
+
 }  // namespace
 
 at::Tensor quick_gelu(const at::Tensor& x) { return QuickGelu::apply(x); }
 
 at::Tensor erf_gelu(const at::Tensor& x) { return at::gelu(x, "none"); }
+
+Activation activation_of(const std::string& name) {
+  static const std::map<std::string, Activation> table{{"gelu", erf_gelu},
+                                                       {"gelu_python", erf_gelu},
+                                                       {"quick_gelu", quick_gelu},
+                                                       {"gelu_new", tanh_gelu},
+                                                       {"gelu_fast", tanh_gelu},
+                                                       {"gelu_accurate", tanh_gelu},
+                                                       {"gelu_pytorch_tanh", tanh_gelu},
+                                                       {"gelu_python_tanh", tanh_gelu},
+                                                       {"relu", relu},
+                                                       {"silu", silu},
+                                                       {"swish", silu},
+                                                       {"tanh", tanh}};
+  const auto found = table.find(name);
+  return found == table.end() ? nullptr : found->second;
+}
 
 Mlp::Mlp(std::int64_t width, std::int64_t hidden, Activation activation) : activation(activation) {
   fc1 = register_module("fc1", std::make_shared<Linear>(width, hidden));

@@ -8,6 +8,7 @@
 #include "tandem/base/log.h"
 #include "tandem/checkpoint/checkpoint.h"
 #include "tandem/models/weights.h"
+#include "tandem/text/kinds.h"
 #include "tandem/train/rules.h"
 
 namespace tandem::train {
@@ -70,7 +71,8 @@ text::Tokenizer make_tokenizer(const config::RunConfig& config, const SourceMap&
       }
     }
     text::Tokenizer made =
-        text::train_bpe(captions, static_cast<int>(config.model.vocabulary), text::BpeKind::clip);
+        text::train_tokenizer(models::family(config.model.family).vocabulary, captions,
+                              static_cast<int>(config.model.vocabulary));
     log_info("tokenizer: " + std::to_string(made.vocab_size()) + " tokens, trained on " +
              std::to_string(captions.size()) + " captions");
     return made;

@@ -120,6 +120,7 @@ struct Processor {
 struct Family {
   std::string name{};
   std::vector<std::string> architectures{};  // of config.json
+  std::string vocabulary = "clip";  // the kind that `model.vocabulary` trains (text/kinds.h)
   std::function<std::unique_ptr<Settings>()> settings{};
   // Reads a Hugging Face config.json (its text) into settings.
   std::function<std::unique_ptr<Settings>(const std::string& config_json)> from_config_json{};

@@ -2,6 +2,7 @@
 // Two layers with an activation between them, and the activations.
 
 #include <memory>
+#include <string>
 
 #include "tandem/nn/linear.h"
 
@@ -14,6 +15,8 @@ at::Tensor quick_gelu(const at::Tensor& x);
 at::Tensor erf_gelu(const at::Tensor& x);
 
 using Activation = at::Tensor (*)(const at::Tensor&);
+// By transformers' names (gelu, quick_gelu, gelu_new, relu, silu, tanh, ...); nullptr: not known.
+Activation activation_of(const std::string& name);
 
 struct Mlp : torch::nn::Module {
   std::shared_ptr<Linear> fc1, fc2;
