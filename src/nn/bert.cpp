@@ -1,6 +1,6 @@
 #include "tandem/nn/bert.h"
 
-#include <ATen/ops/cat.h>
+#include <ATen/ops/embedding.h>
 #include <ATen/ops/linear.h>
 
 #include "tandem/base/error.h"
@@ -10,7 +10,8 @@
 
 namespace tandem::nn {
 
-BertEmbeddings::BertEmbeddings(const BertShape& s) : rate(s.dropout) {
+BertEmbeddings::BertEmbeddings(const BertShape& s)
+    : rate(s.dropout), pad_id(s.pad_id), add_positions(s.add_positions) {
   word_embeddings =
       register_module("word_embeddings", std::make_shared<Embedding>(s.vocab_size, s.width));
   position_embeddings =
@@ -22,15 +23,18 @@ BertEmbeddings::BertEmbeddings(const BertShape& s) : rate(s.dropout) {
   LayerNorm_ = register_module("LayerNorm", std::make_shared<LayerNorm>(s.width, s.eps));
 }
 
-at::Tensor BertEmbeddings::forward(const at::Tensor& ids) const {
+at::Tensor BertEmbeddings::forward(const at::Tensor& ids, const at::Tensor& positions) const {
   const std::int64_t length = ids.size(1), most = position_embeddings->weight.size(0);
   if (length > most) {
     throw Error(ErrorKind::data, "[text] expected at most " + std::to_string(most) +
                                      " tokens; got " + std::to_string(length));
   }
-  at::Tensor x = word_embeddings->forward(ids);
+  at::Tensor x = at::embedding(word_embeddings->weight, ids, pad_id);
   if (token_type_embeddings) x = x + token_type_embeddings->weight[0];
-  x = x + position_embeddings->weight.narrow(0, 0, length);
+  if (add_positions) {
+    x = x + (positions.defined() ? position_embeddings->forward(positions)
+                                 : position_embeddings->weight.narrow(0, 0, length));
+  }
   return drop(LayerNorm_->forward(x), rate, is_training());
 }
 

@@ -24,6 +24,8 @@ struct BertShape {
   double dropout = 0.1, attention_dropout = 0.1;
   std::int64_t cross_from = -1;    // the first layer with cross-attention; -1: none has it
   std::int64_t encoder_width = 0;  // of the rows that cross-attention looks at; 0: width
+  std::int64_t pad_id = -1;   // the word whose row learns nothing from being looked up; -1: none
+  bool add_positions = true;  // false: the table of positions is there, and not added
 };
 
 // LayerNorm(word + position + type 0), then dropout.
@@ -31,10 +33,13 @@ struct BertEmbeddings : torch::nn::Module {
   std::shared_ptr<Embedding> word_embeddings, position_embeddings, token_type_embeddings;
   std::shared_ptr<LayerNorm> LayerNorm_;
   double rate;
+  std::int64_t pad_id;
+  bool add_positions;
 
   explicit BertEmbeddings(const BertShape& shape);
-  // ids [B, T] -> [B, T, D]. Throws Error(data) when there are more tokens than positions.
-  at::Tensor forward(const at::Tensor& ids) const;
+  // ids [B, T] -> [B, T, D]; positions: undefined (0, 1, 2, ...) or int64 [1 or B, T]. Throws
+  // Error(data) when there are more tokens than positions.
+  at::Tensor forward(const at::Tensor& ids, const at::Tensor& positions = {}) const;
 };
 
 // self.{query, key, value}, output.{dense, LayerNorm}: LayerNorm(x + dropout(dense(attend))).
