@@ -4,6 +4,7 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cumsum.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/minimum.h>
 #include <ATen/ops/ones_like.h>
 #include <ATen/ops/searchsorted.h>
 #include <ATen/ops/where.h>
@@ -11,6 +12,10 @@
 #include "tandem/base/error.h"
 
 namespace tandem::objectives {
+
+namespace {
+constexpr double below_one = 1 - 1.0 / (std::int64_t{1} << 50);
+}
 
 at::Tensor draw_columns(const at::Tensor& weights, const at::Tensor& own, Key key) {
   const at::NoGradGuard no_grad;
@@ -24,11 +29,13 @@ at::Tensor draw_columns(const at::Tensor& weights, const at::Tensor& own, Key ke
   others.scatter_(1, own.view({-1, 1}), 0);
   const at::Tensor empty = wide.sum(1, /*keepdim=*/true).le(0);
   const at::Tensor steps = at::where(empty, others, wide).cumsum(1);
-  // The first column whose running sum exceeds the draw; one of weight 0 never is.
-  const at::Tensor target = at_random * steps.narrow(1, columns - 1, 1);
+  // The first column whose running sum exceeds the draw: one of weight 0 never is. The draw stays
+  // below the last sum also where the product is rounded up to it.
+  const at::Tensor total = steps.narrow(1, columns - 1, 1);
+  const at::Tensor target = at::minimum(at_random * total, total * below_one);
   return at::searchsorted(steps, target, /*out_int32=*/false, /*right=*/true)
       .squeeze(1)
-      .clamp_max(columns - 1);
+      .clamp_max(columns - 1);  // a single column has no other
 }
 
 at::Tensor draw_others(std::int64_t size, Key key) {

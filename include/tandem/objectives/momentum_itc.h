@@ -22,6 +22,8 @@ struct MomentumItc {
   LossTerm loss;                            // (image rows + text rows) / 2, count B
   at::Tensor image_to_text, text_to_image;  // [B, B + Q], similarities over temperature
 };
+// In fp32, also within autocast (fp64 for fp64 features). The copies and the queues get no
+// gradient. Throws Error(data) when shapes disagree.
 MomentumItc momentum_itc(const MomentumItcInput& input);
 
 }  // namespace tandem::objectives

@@ -1,0 +1,201 @@
+#include "models/albef/config.h"
+
+#include "tandem/base/error.h"
+
+namespace tandem::models::albef {
+namespace {
+
+constexpr double widest = 65536, deepest = 1024;
+
+void vision_fields(FieldVisitor& v, VisionConfig& c) {
+  v.field("image_size", c.image_size, {.doc = "pixels of a side", .min = 1, .max = 4096});
+  v.field("patch_size", c.patch_size, {.doc = "pixels of a patch's side", .min = 1, .max = 4096});
+  v.field("width", c.width, {.doc = "numbers per patch", .min = 1, .max = widest});
+  v.field("layers", c.layers, {.doc = "blocks", .min = 1, .max = deepest});
+  v.field("heads", c.heads, {.doc = "attention heads", .min = 1, .max = widest});
+}
+
+void text_fields(FieldVisitor& v, TextConfig& c) {
+  v.field("width", c.width, {.doc = "numbers per token", .min = 1, .max = widest});
+  v.field(
+      "layers", c.layers,
+      {.doc = "layers of the text and the multimodal encoder together", .min = 1, .max = deepest});
+  v.field("fusion_layer", c.fusion_layer,
+          {.doc = "layers of the text encoder; those behind it look at the picture",
+           .min = 0,
+           .max = deepest});
+  v.field("heads", c.heads, {.doc = "attention heads", .min = 1, .max = widest});
+  v.field("mlp", c.mlp,
+          {.doc = "hidden width of the MLP; 0: 4 x width", .min = 0, .max = 16 * widest});
+  v.field("activation", c.activation,
+          {.doc = "as released: gelu", .choices = {"gelu", "quick_gelu", "gelu_new", "relu"}});
+  v.field("layer_norm_eps", c.layer_norm_eps,
+          {.doc = "added to the variance", .min = 0, .max = 1, .above_min = true});
+  v.field("dropout", c.dropout, {.doc = "of rows", .min = 0, .max = 0.9});
+  v.field("attention_dropout", c.attention_dropout,
+          {.doc = "of attention's probabilities", .min = 0, .max = 0.9});
+  v.field("positions", c.positions, {.doc = "rows of positions", .min = 2, .max = 65536});
+  v.field(
+      "types", c.types,
+      {.doc = "rows of token types, of which the first is added to all", .min = 1, .max = 1024});
+  v.field("vocab_size", c.vocab_size,
+          {.doc = "tokens; 0: the tokenizer's", .min = 0, .max = 10'000'000});
+  const Rule id{.doc = "-1: the tokenizer's", .min = -1, .max = 10'000'000};
+  v.field("cls_id", c.cls_id, id);
+  v.field("pad_id", c.pad_id, id);
+  v.field("context_length", c.context_length,
+          {.doc = "most tokens of a text, [CLS] included", .min = 2, .max = 65536});
+  v.field("words", c.words,
+          {.doc = "most words of a caption that become tokens", .min = 1, .max = 65536});
+  v.field("clean", c.clean,
+          {.doc = "captions in lower case without , . ' ! ? \" ( ) * # : ; ~, with spaces for - "
+                  "and /, as the original has them"});
+}
+
+void objective_fields(FieldVisitor& v, Config& c) {
+  v.field("queue", c.queue,
+          {.doc = "features kept of the last steps; the original wants a multiple of the batch",
+           .min = 1,
+           .max = 1 << 24});
+  v.field("temperature", c.temperature,
+          {.doc = "that similarities are divided by at the start", .min = 0.001, .max = 0.5});
+  v.field("momentum", c.momentum, {.doc = "share of a copy that a step keeps", .min = 0, .max = 1});
+  v.field(
+      "alpha", c.alpha,
+      {.doc = "share of the copies' answers in the targets of itc and mlm", .min = 0, .max = 1});
+  v.field("alpha_ramp", c.alpha_ramp,
+          {.doc = "steps over which that share grows from 0 (the first epoch in the original)",
+           .min = 0,
+           .unit = Unit::steps});
+  v.field("mask_probability", c.mask_probability,
+          {.doc = "share of the tokens that mlm hides", .min = 0, .max = 1, .above_min = true});
+}
+
+void image_fields(FieldVisitor& v, vision::ImageSettings& image) {
+  v.field(
+      "interpolation", image.interpolation,
+      {.doc = "how pictures are resized, always antialiased", .choices = {"bicubic", "bilinear"}});
+  v.field("orientation", image.orientation,
+          {.doc = "exif: turned upright as their EXIF says; stored: left as they are",
+           .choices = {"exif", "stored"}});
+  v.field("mean", image.mean, {.doc = "subtracted per channel, of pixels in [0, 1]"});
+  v.field("std", image.std, {.doc = "divided by per channel"});
+  if (image.mean.size() != 3) v.problem("mean", "expected 3 numbers");
+  bool good = image.std.size() == 3;
+  for (const double s : image.std) good = good && s > 0;
+  if (!good) v.problem("std", "expected 3 numbers above 0");
+}
+
+using Problems = std::vector<std::pair<std::string, std::string>>;
+
+void heads_problem(Problems& found, const std::string& name, std::int64_t width,
+                   std::int64_t heads) {
+  if (heads > 0 && width % heads != 0) {
+    found.emplace_back(name + ".heads", "expected a divisor of width " + std::to_string(width) +
+                                            "; got " + std::to_string(heads));
+  }
+}
+
+}  // namespace
+
+nn::VitShape VisionConfig::shape() const {
+  nn::VitShape s;
+  s.block = {width, heads, 4 * width, 1e-6, nn::erf_gelu};
+  s.layers = layers;
+  s.image_size = image_size;
+  s.patch_size = patch_size;
+  return s;
+}
+
+nn::BertShape TextConfig::shape(std::int64_t encoder_width) const {
+  nn::BertShape s;
+  s.width = width;
+  s.layers = layers;
+  s.heads = heads;
+  s.hidden = mlp > 0 ? mlp : 4 * width;
+  s.vocab_size = vocab_size;
+  s.positions = positions;
+  s.types = types;
+  s.eps = layer_norm_eps;
+  s.activation = nn::activation_of(activation);
+  s.dropout = dropout;
+  s.attention_dropout = attention_dropout;
+  s.cross_from = fusion_layer;
+  s.encoder_width = encoder_width;
+  s.pad_id = pad_id;
+  return s;
+}
+
+Problems problems(const Config& c) {
+  Problems found;
+  heads_problem(found, "vision", c.vision.width, c.vision.heads);
+  heads_problem(found, "text", c.text.width, c.text.heads);
+  if (c.vision.patch_size > 0 && c.vision.image_size < c.vision.patch_size) {
+    found.emplace_back("vision.patch_size", "expected at most image_size");
+  }
+  if (c.text.fusion_layer > c.text.layers) {
+    found.emplace_back("text.fusion_layer",
+                       "expected at most layers, " + std::to_string(c.text.layers));
+  }
+  if (c.text.context_length > c.text.positions) {
+    found.emplace_back("text.context_length",
+                       "expected at most positions, " + std::to_string(c.text.positions));
+  }
+  for (const auto& [name, id] : {std::pair{"cls_id", c.text.cls_id}, {"pad_id", c.text.pad_id}}) {
+    if (c.text.vocab_size > 0 && id >= c.text.vocab_size) {
+      found.emplace_back(std::string("text.") + name, "expected an id below vocab_size");
+    }
+  }
+  return found;
+}
+
+void Config::fields(FieldVisitor& v) {
+  v.field("embed_dim", embed_dim, {.doc = "numbers of the common space", .min = 1, .max = widest});
+  objective_fields(v, *this);
+  v.block("vision", {.doc = "the image encoder (a vision transformer)"},
+          [&](FieldVisitor& inner) { vision_fields(inner, vision); });
+  v.block("text", {.doc = "the text encoder and, behind it, the multimodal encoder (one BERT)"},
+          [&](FieldVisitor& inner) { text_fields(inner, text); });
+  v.block("image", {.doc = "how pictures are made to fit"},
+          [&](FieldVisitor& inner) { image_fields(inner, image); });
+  v.block("augment", {.doc = "the view in training"},
+          [&](FieldVisitor& inner) { vision::fields(inner, augment); });
+  for (const auto& [field, what] : problems(*this)) v.problem(field, what);
+}
+
+vision::ImageSettings Config::image_settings() const {
+  vision::ImageSettings settings = image;
+  settings.size = vision.image_size;
+  return settings;
+}
+
+const Config& config_of(const Settings& settings) {
+  const auto* config = dynamic_cast<const Config*>(&settings);
+  TANDEM_CHECK(config != nullptr, "[models] settings of another family");
+  return *config;
+}
+
+void fit_vocabulary(Settings& settings, const text::Tokenizer& tokenizer) {
+  auto& text = dynamic_cast<Config&>(settings).text;
+  const auto mark = [&](std::int64_t& id, const char* name) {
+    if (id >= 0) return;
+    const auto found = tokenizer.id_of(name);
+    if (!found) {
+      throw Error(ErrorKind::config,
+                  std::string("[models] expected a tokenizer with ") + name + "; it has none", "",
+                  "a BERT tokenizer has it; so has one that model.vocabulary trains");
+    }
+    id = *found;
+  };
+  mark(text.cls_id, "[CLS]");
+  mark(text.pad_id, "[PAD]");
+  if (text.vocab_size == 0) text.vocab_size = tokenizer.vocab_size();
+  if (text.vocab_size < tokenizer.vocab_size()) {
+    throw Error(ErrorKind::config,
+                "[models] expected model.text.vocab_size of at least the tokenizer's " +
+                    std::to_string(tokenizer.vocab_size()) + "; got " +
+                    std::to_string(text.vocab_size));
+  }
+}
+
+}  // namespace tandem::models::albef

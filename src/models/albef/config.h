@@ -1,0 +1,77 @@
+#pragma once
+// What an ALBEF is made of. Source: Li et al. 2021 (arXiv:2107.07651), section 3;
+// salesforce/ALBEF:configs/{Pretrain.yaml,config_bert.json}, models/model_pretrain.py. The names in
+// YAML are the paper's words, those of config.json the original code's.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tandem/base/fields.h"
+#include "tandem/nn/bert.h"
+#include "tandem/nn/vit.h"
+#include "tandem/text/tokenizer.h"
+#include "tandem/vision/transform.h"
+
+namespace tandem::models::albef {
+
+// The image encoder: norms 1e-6 and an MLP of 4 x width, as fixed in the original.
+struct VisionConfig {
+  std::int64_t image_size = 256, patch_size = 16;
+  std::int64_t width = 768, layers = 12, heads = 12;
+
+  nn::VitShape shape() const;
+};
+
+// One BERT: its first `fusion_layer` layers are the text encoder, the others, which have
+// cross-attention, the multimodal encoder. What the vocabulary says is open (0, -1) until a
+// tokenizer or a config.json fills it in.
+struct TextConfig {
+  std::int64_t width = 768, layers = 12, heads = 12;
+  std::int64_t mlp = 0;  // hidden width of the MLP; 0: 4 x width
+  std::int64_t fusion_layer = 6;
+  std::string activation = "gelu";
+  double layer_norm_eps = 1e-12;
+  double dropout = 0.1, attention_dropout = 0.1;
+  std::int64_t positions = 512, types = 2;
+  std::int64_t vocab_size = 0, cls_id = -1, pad_id = -1;
+  std::int64_t context_length = 25;  // most tokens of a text, [CLS] included
+  std::int64_t words = 30;           // most words of a caption; the rest is cut before tokens
+  bool clean = true;                 // captions without most punctuation, as in the original
+
+  // encoder_width: of a picture's rows.
+  nn::BertShape shape(std::int64_t encoder_width) const;
+};
+
+struct Config final : Settings {
+  VisionConfig vision;
+  TextConfig text;
+  std::int64_t embed_dim = 256;  // of the contrast
+  std::int64_t queue = 65536;
+  double temperature = 0.07, momentum = 0.995, alpha = 0.4;
+  std::int64_t alpha_ramp = 0;     // steps over which alpha grows from 0; 0: none
+  double mask_probability = 0.15;  // of a token
+  vision::ImageSettings image;     // its size is vision.image_size
+  vision::AugmentSettings augment;
+
+  void fields(FieldVisitor& visitor) override;
+  vision::ImageSettings image_settings() const;
+};
+
+// (field, what is wrong) of everything that no single field's range can say.
+std::vector<std::pair<std::string, std::string>> problems(const Config& config);
+
+// Throws Error(config) naming the JSON path.
+std::unique_ptr<Settings> from_config_json(const std::string& json);
+std::string to_config_json(const Settings& settings);
+// preprocessor_config.json, both ways: the original has no such file, other tools read it.
+std::vector<std::pair<std::string, std::string>> processor_files(const Settings& settings);
+void read_processor_file(Settings& settings, const std::string& json);
+
+void fit_vocabulary(Settings& settings, const text::Tokenizer& tokenizer);
+
+const Config& config_of(const Settings& settings);
+
+}  // namespace tandem::models::albef

@@ -1,0 +1,28 @@
+#include "models/albef/batch.h"
+#include "models/albef/config.h"
+#include "models/albef/model.h"
+#include "models/albef/weights.h"
+#include "models/families.h"
+
+namespace tandem::models {
+
+Family albef_family() {
+  Family family;
+  family.name = "albef";
+  family.architectures = {"ALBEF"};
+  family.vocabulary = "wordpiece";
+  family.settings = [] { return std::make_unique<albef::Config>(); };
+  family.from_config_json = albef::from_config_json;
+  family.to_config_json = albef::to_config_json;
+  family.processor_files = albef::processor_files;
+  family.read_processor_file = albef::read_processor_file;
+  family.make = [](const Settings& settings, Key init) -> std::unique_ptr<Model> {
+    return std::make_unique<albef::AlbefModel>(albef::config_of(settings), init);
+  };
+  family.processor = albef::make_processor;
+  family.fit_vocabulary = albef::fit_vocabulary;
+  family.import_weights = albef::import_weights;
+  return family;
+}
+
+}  // namespace tandem::models

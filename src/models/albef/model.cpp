@@ -1,0 +1,144 @@
+#include "models/albef/model.h"
+
+#include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/softmax.h>
+
+#include "tandem/base/error.h"
+#include "tandem/nn/naming.h"
+
+namespace tandem::models::albef {
+namespace {
+
+at::Tensor normalised(const at::Tensor& x) {
+  const at::Tensor wide = x.to(at::kFloat);
+  return wide / at::linalg_vector_norm(wide, 2, {-1}, /*keepdim=*/true).clamp_min(1e-12);
+}
+
+}  // namespace
+
+Texts::Texts(at::Tensor ids, const at::Tensor& given) : ids(std::move(ids)) {
+  if (!given.defined()) return;
+  const at::Tensor hidden = 1 - given.to(at::kFloat);
+  mask = {(hidden * -10000.0).unsqueeze(1).unsqueeze(1), false};
+}
+
+// --- Parts: figure 1 -------------------------------------------------------------------------
+
+Encoders::Encoders(const Config& c, const std::string& suffix) : fusion_layer(c.text.fusion_layer) {
+  vision = register_module("visual_encoder" + suffix,
+                           std::make_shared<nn::Vit>(c.vision.shape(), nn::timm_vit_names()));
+  const std::string text = "text_encoder" + suffix;
+  const nn::BertShape shape = c.text.shape(c.vision.width);
+  bert = nn::register_module_at(*this, text + ".bert", std::make_shared<nn::BertModel>(shape));
+  head = nn::register_module_at(*this, text + ".cls.predictions",
+                                std::make_shared<nn::PredictionHead>(
+                                    shape.width, shape.vocab_size, shape.eps, shape.activation,
+                                    "bias", bert->embeddings->word_embeddings->weight));
+  vision_proj = register_module("vision_proj" + suffix,
+                                std::make_shared<nn::Linear>(c.vision.width, c.embed_dim));
+  text_proj = register_module("text_proj" + suffix,
+                              std::make_shared<nn::Linear>(c.text.width, c.embed_dim));
+}
+
+at::Tensor Encoders::encode_image(const at::Tensor& pixels, const nn::BlockContext& context) const {
+  return vision->forward(pixels, context);
+}
+
+at::Tensor Encoders::encode_text(const Texts& texts, const nn::BlockContext& context) const {
+  return bert->encoder->forward(bert->embed(texts.ids, context), texts.mask, {}, nn::no_mask(),
+                                context, 0, fusion_layer);
+}
+
+at::Tensor Encoders::fuse(const at::Tensor& text, const nn::Mask& mask, const at::Tensor& image,
+                          const nn::BlockContext& context) const {
+  return bert->encoder->forward(text, mask, image, nn::no_mask(), context, fusion_layer);
+}
+
+at::Tensor Encoders::image_feature(const at::Tensor& rows) const {
+  return normalised(vision_proj->forward(rows.select(1, 0)));
+}
+
+at::Tensor Encoders::text_feature(const at::Tensor& rows) const {
+  return normalised(text_proj->forward(rows.select(1, 0)));
+}
+
+Albef::Albef(const Config& c) : Encoders(c, "") {
+  temperature = register_parameter("temp", nn::make_parameter({}));
+  itm_head = register_module("itm_head", std::make_shared<nn::Linear>(c.text.width, 2));
+}
+
+AlbefModel::AlbefModel(const Config& config, Key init) : config_(config) {
+  if (config.text.vocab_size < 1) {
+    throw Error(ErrorKind::config, "[models] expected model.text.vocab_size", "",
+                "give the model a tokenizer, or set it");
+  }
+  for (std::size_t i = 0; i < 3; ++i) {
+    statistics_.mean[i] = config.image.mean[i];
+    statistics_.std[i] = config.image.std[i];
+  }
+  albef_ = std::make_shared<Albef>(config);
+  initialize(*albef_, config, init);
+  copies_ = std::make_shared<Encoders>(config, "_m");
+  momentum_.pair(*albef_->vision, *copies_->vision);
+  momentum_.pair(*albef_->vision_proj, *copies_->vision_proj);
+  momentum_.pair(*albef_->bert, *copies_->bert);
+  momentum_.pair(*albef_->head, *copies_->head);
+  momentum_.pair(*albef_->text_proj, *copies_->text_proj);
+  momentum_.copy();
+  queues_ = FeatureQueues(config.embed_dim, config.queue, init);
+}
+
+// --- The model as others see it --------------------------------------------------------------
+
+NamedTensors AlbefModel::parameters() const {
+  NamedTensors all;
+  for (const auto& item : albef_->named_parameters()) all.emplace_back(item.key(), item.value());
+  return all;
+}
+
+NamedTensors AlbefModel::buffers() const {
+  NamedTensors all;
+  for (const auto& item : copies_->named_parameters()) all.emplace_back(item.key(), item.value());
+  all.emplace_back("image_queue", queues_.image);
+  all.emplace_back("text_queue", queues_.text);
+  all.emplace_back("queue_ptr", queues_.next);
+  return all;
+}
+
+void AlbefModel::to(const at::Device& device) {
+  albef_->to(device);
+  copies_->to(device);
+  queues_.image = queues_.image.to(device);
+  queues_.text = queues_.text.to(device);
+}
+
+void AlbefModel::train(bool on) {
+  training_ = on;
+  albef_->train(on);
+  copies_->train(on);  // the released code leaves their dropout on, too
+}
+
+Abilities AlbefModel::abilities() {
+  Abilities can;
+  can.embed_image = [this](const Images& images) {
+    const at::NoGradGuard no_grad;
+    const at::Tensor pixels = nn::normalize_pixels(images.pixels, statistics_);
+    return albef_->image_feature(albef_->encode_image(pixels, {}));
+  };
+  can.embed_text = [this](const Tokens& tokens) {
+    const at::NoGradGuard no_grad;
+    return albef_->text_feature(albef_->encode_text(Texts(tokens.ids, tokens.mask), {}));
+  };
+  can.match = [this](const Batch& batch) {
+    const at::NoGradGuard no_grad;
+    const Texts texts(batch.text.value().ids, batch.text->mask);
+    const at::Tensor pixels = nn::normalize_pixels(batch.images.value().pixels, statistics_);
+    const at::Tensor fused = albef_->fuse(albef_->encode_text(texts, {}), texts.mask,
+                                          albef_->encode_image(pixels, {}), {});
+    const at::Tensor logits = albef_->itm_head->forward(fused.select(1, 0));
+    return at::softmax(logits.to(at::kFloat), 1).select(1, 1);
+  };
+  return can;
+}
+
+}  // namespace tandem::models::albef

@@ -1,0 +1,116 @@
+#include "models/albef/weights.h"
+
+#include <cmath>
+#include <utility>
+#include <vector>
+
+#include "models/albef/model.h"
+#include "tandem/nn/init.h"
+#include "tandem/nn/vision_input.h"
+
+namespace tandem::models::albef {
+
+// --- Initialisation: models/{vit,xbert,model_pretrain}.py --------------------------------------
+
+// Matrices, tables and the class token are normal with 0.02, biases 0, norms 1; the patches, the
+// projections and the matching head keep PyTorch's defaults. (The released training starts from
+// DeiT and BERT.)
+void initialize(Albef& model, const Config& c, Key init) {
+  NamedTensors parameters;
+  for (const auto& item : model.named_parameters()) {
+    parameters.emplace_back(item.key(), item.value());
+  }
+  nn::initialize_normal(parameters, 0.02, init);
+  const auto plain = [&](const at::Tensor& weight, const at::Tensor& bias, const std::string& name,
+                         std::int64_t inputs) {
+    const double bound = 1 / std::sqrt(static_cast<double>(inputs));
+    nn::fill_uniform(weight, bound, init, name + ".weight");
+    nn::fill_uniform(bias, bound, init, name + ".bias");
+  };
+  const auto linear = [&](const nn::Linear& layer, const std::string& name) {
+    plain(layer.weight, layer.bias, name, layer.weight.size(1));
+  };
+  plain(model.vision->patch->weight, model.vision->patch->bias, "visual_encoder.patch_embed.proj",
+        3 * c.vision.patch_size * c.vision.patch_size);
+  linear(*model.vision_proj, "vision_proj");
+  linear(*model.text_proj, "text_proj");
+  linear(*model.itm_head, "itm_head");
+  nn::fill_constant(model.temperature, c.temperature);
+}
+
+namespace {
+
+// --- Names -----------------------------------------------------------------------------------
+
+bool starts_with(const std::string& text, const std::string& prefix) {
+  return text.compare(0, prefix.size(), prefix) == 0;
+}
+
+bool ends_with(const std::string& text, const std::string& suffix) {
+  return text.size() >= suffix.size() &&
+         text.compare(text.size() - suffix.size(), suffix.size(), suffix) == 0;
+}
+
+// What DistributedDataParallel puts in front of every name.
+Weights without_module_prefix(Weights weights) {
+  const std::string prefix = "module.";
+  for (const auto& [name, value] : weights) {
+    if (!starts_with(name, prefix)) return weights;
+  }
+  Weights out;
+  for (auto& [name, value] : weights) out[name.substr(prefix.size())] = std::move(value);
+  return out;
+}
+
+// Moves the tensor to its first name, or drops it where that is there already.
+void merge(Weights& weights, const std::string& name, const std::string& first) {
+  auto node = weights.extract(name);
+  if (node.empty()) return;
+  node.key() = first;
+  weights.insert(std::move(node));
+}
+
+void drop_tied(Weights& weights) {
+  for (const std::string text : {"text_encoder", "text_encoder_m"}) {
+    const std::string head = text + ".cls.predictions.";
+    merge(weights, head + "decoder.weight", text + ".bert.embeddings.word_embeddings.weight");
+    merge(weights, head + "decoder.bias", head + "bias");
+  }
+}
+
+void add_copies(Weights& weights) {
+  for (const std::string part : {"visual_encoder", "vision_proj", "text_encoder", "text_proj"}) {
+    Weights added;
+    bool there = false;
+    for (const auto& [name, value] : weights) {
+      there = there || starts_with(name, part + "_m.");
+      if (starts_with(name, part + ".")) added[part + "_m" + name.substr(part.size())] = value;
+    }
+    if (!there) weights.merge(added);
+  }
+}
+
+void resize_positions(Weights& weights, const Config& config) {
+  const std::int64_t grid = config.vision.shape().grid();
+  for (const std::string vision : {"visual_encoder", "visual_encoder_m"}) {
+    const auto found = weights.find(vision + ".pos_embed");
+    if (found == weights.end() || found->second.dim() != 3) continue;
+    if (found->second.size(1) == 1 + grid * grid) continue;
+    found->second = nn::interpolate_positions(found->second.squeeze(0), 1, grid, grid).unsqueeze(0);
+  }
+}
+
+}  // namespace
+
+Weights import_weights(Weights weights, const Settings& settings) {
+  weights = without_module_prefix(std::move(weights));
+  for (auto it = weights.begin(); it != weights.end();) {
+    it = ends_with(it->first, "position_ids") ? weights.erase(it) : std::next(it);
+  }
+  drop_tied(weights);
+  add_copies(weights);
+  resize_positions(weights, config_of(settings));
+  return weights;
+}
+
+}  // namespace tandem::models::albef

@@ -1,0 +1,68 @@
+#include "models/feature_queues.h"
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/argsort.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
+
+#include "tandem/nn/init.h"
+#include "tandem/nn/momentum.h"
+
+namespace tandem::models {
+
+FeatureQueues::FeatureQueues(std::int64_t width, std::int64_t size, Key init) {
+  const auto queue = [&](const char* name) {
+    const at::Tensor random = at::zeros({width, size});
+    nn::fill_normal(random, 1, init, name);
+    return random / at::linalg_vector_norm(random, 2, {0}, /*keepdim=*/true);
+  };
+  image = queue("image_queue");
+  text = queue("text_queue");
+  next = at::zeros({1}, at::kLong);
+}
+
+void FeatureQueues::begin() {
+  new_image_.clear();
+  new_text_.clear();
+  positions_.clear();
+}
+
+void FeatureQueues::add(const at::Tensor& image_rows, const at::Tensor& text_rows,
+                        const std::vector<std::int64_t>& positions) {
+  new_image_.push_back(image_rows.detach());
+  new_text_.push_back(text_rows.detach());
+  positions_.insert(positions_.end(), positions.begin(), positions.end());
+}
+
+void FeatureQueues::advance(const dist::Mesh* mesh) {
+  if (new_image_.empty()) return;
+  const at::NoGradGuard no_grad;
+  at::Tensor image_rows = at::cat(new_image_), text_rows = at::cat(new_text_);
+  if (mesh != nullptr && static_cast<std::int64_t>(positions_.size()) == image_rows.size(0)) {
+    const auto gathered = [&](const at::Tensor& rows) {
+      return at::cat(dist::all_gather_uneven(*mesh, rows));
+    };
+    // The order is the host's: it is known without waiting for the device.
+    const at::Tensor order = gathered(at::tensor(positions_, at::kLong)).argsort(/*stable=*/true);
+    const at::Tensor index = order.to(image_rows.device());
+    image_rows = gathered(image_rows).index_select(0, index);
+    text_rows = gathered(text_rows).index_select(0, index);
+  }
+  begin();
+  write(image_rows, text_rows);
+}
+
+void FeatureQueues::write(const at::Tensor& image_rows, const at::Tensor& text_rows) {
+  const std::int64_t size = image.size(1), count = image_rows.size(0);
+  const std::int64_t kept = std::min(count, size);
+  auto* const column = next.mutable_data_ptr<std::int64_t>();
+  nn::enqueue(image, image_rows.narrow(0, count - kept, kept), *column);
+  nn::enqueue(text, text_rows.narrow(0, count - kept, kept), *column);
+  *column = (*column + kept) % size;
+}
+
+}  // namespace tandem::models

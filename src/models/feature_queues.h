@@ -1,0 +1,38 @@
+#pragma once
+// Queues of what momentum copies gave for the last pairs, as ALBEF and BLIP have them. They are
+// constant within a step; what its micro-batches give is written after it, in the global order of
+// the samples, so that they are the same on every rank and for every number of ranks.
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "tandem/base/random.h"
+#include "tandem/dist/mesh.h"
+
+namespace tandem::models {
+
+struct FeatureQueues {
+  at::Tensor image, text;  // [E, Q], columns L2-normalised
+  at::Tensor next;         // int64 [1] on the CPU: the column that is written next
+
+  FeatureQueues() = default;
+  FeatureQueues(std::int64_t width, std::int64_t size, Key init);  // random unit columns
+
+  // At the beginning of a step: what a step that broke off gave is forgotten.
+  void begin();
+  // Of one micro-batch: rows [B, E] of the copies; positions: of its samples, or empty.
+  void add(const at::Tensor& image_rows, const at::Tensor& text_rows,
+           const std::vector<std::int64_t>& positions);
+  // After the step; every rank calls it. Without a mesh the rows keep their order.
+  void advance(const dist::Mesh* mesh);
+  // At once, around the end; of more rows than fit the last ones.
+  void write(const at::Tensor& image_rows, const at::Tensor& text_rows);
+
+ private:
+  std::vector<at::Tensor> new_image_, new_text_;
+  std::vector<std::int64_t> positions_;
+};
+
+}  // namespace tandem::models
