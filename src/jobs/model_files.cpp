@@ -133,6 +133,7 @@ ModelFiles read_model(const fs::path& directory, const std::string& made_by, boo
     files.family->read_processor_file(*files.settings, read_text(processor));
   }
   files.weights = checkpoint::load_weights(directory, average);
+  if (files.family->fit_weights) files.family->fit_weights(*files.settings, files.weights);
   return files;
 }
 

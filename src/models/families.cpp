@@ -10,7 +10,11 @@ namespace tandem::models {
 
 const std::vector<Family>& families() {
   static const std::vector<Family> table{
+      albef_family(),
+      blip_family(),
       clip_family(),
+      vilt_family(),
+      vlmo_family(),
   };
   return table;
 }

@@ -5,6 +5,10 @@
 
 namespace tandem::models {
 
+Family albef_family();
+Family blip_family();
 Family clip_family();
+Family vilt_family();
+Family vlmo_family();
 
 }  // namespace tandem::models

@@ -11,17 +11,20 @@
 #include "tandem/objectives/itc.h"
 
 #include <ATen/autocast_mode.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/logaddexp.h>
 #include <ATen/ops/logsumexp.h>
 #include <ATen/ops/matmul.h>
+#include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 #include <limits>
 #include <string>
+#include <vector>
 
 #include "tandem/base/error.h"
 
@@ -56,7 +59,8 @@ void check(const at::Tensor& image, const at::Tensor& text, const at::Tensor& lo
     throw Error(ErrorKind::data, "[itc] expected image and text [B, D] with equal B; got " +
                                      shape_of(image) + " and " + shape_of(text));
   }
-  TANDEM_CHECK(log_scale.numel() == 1, "[itc] expected log_scale to be one number");
+  TANDEM_CHECK(log_scale.numel() >= 1 && image.size(1) % log_scale.numel() == 0,
+               "[itc] expected a log_scale for each path");
 }
 
 at::Tensor wide(const at::Tensor& t) {
@@ -191,11 +195,8 @@ struct Replay : torch::autograd::Function<Replay> {
   }
 };
 
-ItcSolution solve(const at::Tensor& image, const at::Tensor& text, const at::Tensor& log_scale,
-                  const dist::Mesh& mesh, const ItcOptions& options, bool gradients) {
-  check(image, text, log_scale);
-  const at::NoGradGuard no_grad;
-  const AutocastOff autocast_off(image.device().type());
+ItcSolution solve_path(const at::Tensor& image, const at::Tensor& text, const at::Tensor& log_scale,
+                       const dist::Mesh& mesh, const ItcOptions& options, bool gradients) {
   const at::Tensor scale = wide(log_scale).reshape({}).exp();
   const Problem p = make_problem(wide(image), wide(text), scale, mesh, options);
   at::Tensor kept;
@@ -215,6 +216,35 @@ ItcSolution solve(const at::Tensor& image, const at::Tensor& text, const at::Ten
     solution.text_grad.div_(mesh.size());
   }
   return solution;
+}
+
+ItcSolution solve(const at::Tensor& image, const at::Tensor& text, const at::Tensor& log_scale,
+                  const dist::Mesh& mesh, const ItcOptions& options, bool gradients) {
+  check(image, text, log_scale);
+  const at::NoGradGuard no_grad;
+  const AutocastOff autocast_off(image.device().type());
+  const std::int64_t paths = log_scale.numel();
+  if (paths == 1) return solve_path(image, text, log_scale, mesh, options, gradients);
+  const auto images = image.chunk(paths, 1), texts = text.chunk(paths, 1);
+  const auto scales = log_scale.reshape({-1}).unbind(0);
+  std::vector<at::Tensor> image_grads, text_grads, scale_grads;
+  ItcSolution all;
+  all.rows = image.size(0);
+  for (std::size_t i = 0; i < scales.size(); ++i) {
+    const ItcSolution one = solve_path(images[i], texts[i], scales[i], mesh, options, gradients);
+    all.sum = all.sum.defined() ? all.sum + one.sum : one.sum;
+    if (!gradients) continue;
+    image_grads.push_back(one.image_grad);
+    text_grads.push_back(one.text_grad);
+    scale_grads.push_back(one.scale_grad);
+  }
+  const double share = 1 / static_cast<double>(paths);
+  all.sum = all.sum * share;
+  if (!gradients) return all;
+  all.image_grad = at::cat(image_grads, 1) * share;
+  all.text_grad = at::cat(text_grads, 1) * share;
+  all.scale_grad = at::stack(scale_grads) * share;
+  return all;
 }
 
 }  // namespace

@@ -18,6 +18,7 @@ void each_tensor(Batch& batch, const std::function<void(at::Tensor&)>& visit) {
   if (batch.images) {
     defined(batch.images->pixels);
     defined(batch.images->mask);
+    defined(batch.images->hidden);
   }
   if (batch.patches) {
     for (auto* t : {&batch.patches->patches, &batch.patches->grid_thw, &batch.patches->cu_seqlens})
@@ -75,6 +76,18 @@ Tensors gather(const std::vector<Batch>& examples, const std::string& name, Get 
   return found;
 }
 
+// Host values of one member over all examples; none where an example has none.
+template <class Value, class Get>
+std::vector<Value> chain(const std::vector<Batch>& examples, Get get) {
+  std::vector<Value> all;
+  for (const Batch& example : examples) {
+    const std::vector<Value>* own = get(example);
+    if (own == nullptr || own->empty()) return {};
+    all.insert(all.end(), own->begin(), own->end());
+  }
+  return all;
+}
+
 using Part = std::optional<Tokens> Batch::*;
 
 at::Tensor collate_text(const std::vector<Batch>& examples, Part which, const std::string& name,
@@ -113,6 +126,9 @@ std::optional<Tokens> collate_tokens(const std::vector<Batch>& examples, Part wh
   tokens.labels = part("labels", &Tokens::labels, -100);
   tokens.positions = part("positions", &Tokens::positions, 0);
   tokens.segments = part("segments", &Tokens::segments, -1);
+  tokens.lengths = chain<std::int64_t>(examples, [which](const Batch& example) {
+    return example.*which ? &(example.*which)->lengths : nullptr;
+  });
   return tokens;
 }
 
@@ -138,8 +154,15 @@ std::optional<Images> collate_images(const std::vector<Batch>& examples) {
       masks[i] = at::constant_pad_nd(masks[i], {0, right, 0, below}, 0);
     }
   }
+  const Tensors hidden = gather(examples, "images.hidden", [](const Batch& example) {
+    return example.images ? example.images->hidden : at::Tensor();
+  });
   return Images{cat_along(pixels, 0, "images.pixels"),
-                masks.empty() ? at::Tensor() : cat_along(masks, 0, "images.mask")};
+                masks.empty() ? at::Tensor() : cat_along(masks, 0, "images.mask"),
+                hidden.empty() ? at::Tensor() : cat_along(hidden, 0, "images.hidden"),
+                chain<std::array<std::int64_t, 2>>(examples, [](const Batch& example) {
+                  return example.images ? &example.images->sizes : nullptr;
+                })};
 }
 
 // Examples without pictures add nothing: which rows own the patches is in their tokens.

@@ -124,6 +124,42 @@ TEST_CASE("two passes over micro-batches equal one pass over the batch") {
   }
 }
 
+TEST_CASE("several paths side by side give the mean of their losses, in one pass and in two") {
+  const Pairs first = make_pairs(6, 4, at::kDouble);
+  Pairs second = copy_of(first);
+  second.image = second.text.detach().roll(1, 0).set_requires_grad(true);
+  second.log_scale = at::full({}, 0.4, at::kDouble).set_requires_grad(true);
+  const at::Tensor expected = (plain(first) + plain(second)) / 2;
+  expected.backward();
+  const auto joined = [&](bool leaf) {
+    Pairs p{at::cat({first.image, second.image}, 1).detach(),
+            at::cat({first.text, second.text}, 1).detach(),
+            at::stack({first.log_scale, second.log_scale}).detach()};
+    for (at::Tensor* t : {&p.image, &p.text, &p.log_scale}) t->set_requires_grad(leaf);
+    return p;
+  };
+  const std::vector<at::Tensor> gradients{
+      at::cat({first.image.grad(), second.image.grad()}, 1),
+      at::cat({first.text.grad(), second.text.grad()}, 1),
+      at::stack({first.log_scale.grad(), second.log_scale.grad()})};
+
+  const Pairs whole = joined(true);
+  const LossTerm term = itc(whole.image, whole.text, whole.log_scale, dist::Mesh());
+  term.sum.backward();
+  CHECK(term.count == 6);
+  CHECK(term.sum.item<double>() == Approx(expected.item<double>()).epsilon(1e-12));
+  check_near(whole.gradients(), gradients, 1e-12);
+
+  const Pairs parts = joined(true);
+  const ItcSolution solution = solve_itc(parts.image, parts.text, parts.log_scale, dist::Mesh());
+  for (std::int64_t row = 0; row < 6; row += 2) {
+    replay_itc(parts.image.narrow(0, row, 2), parts.text.narrow(0, row, 2), parts.log_scale,
+               solution, row)
+        .sum.backward();
+  }
+  check_near(parts.gradients(), gradients, 1e-12);
+}
+
 TEST_CASE("itc is computed in fp32 within autocast") {
   const Pairs p = make_pairs(16, 8, at::kFloat), q = copy_of(p);
   at::autocast::set_autocast_enabled(at::kCPU, true);

@@ -77,6 +77,21 @@ TEST_CASE("collate stacks examples and pads each part of the text with its own f
   CHECK_FALSE(batch.patches.has_value());
 }
 
+TEST_CASE("patches that are to be guessed are stacked, and all examples have them or none") {
+  const auto hidden = [](std::int64_t position) {
+    Batch one = example(position, 1);
+    one.images->hidden = at::full({1, 4}, position, at::kByte);
+    return one;
+  };
+  Batch batch = collate({hidden(0), hidden(1)}, 0);
+  CHECK(at::equal(batch.images->hidden,
+                  at::tensor({0, 0, 0, 0, 1, 1, 1, 1}, at::kByte).view({2, 4})));
+  std::int64_t seen = 0;
+  each_tensor(batch, [&](at::Tensor& tensor) { seen += tensor.is_same(batch.images->hidden); });
+  CHECK(seen == 1);
+  CHECK(contains(refusal({hidden(0), example(1, 1)}), "images.hidden"));
+}
+
 TEST_CASE("positions of three axes are padded along tokens and stacked along rows") {
   std::vector<Batch> examples{example(0, 1), example(1, 2)};
   examples[0].text->positions = at::full({3, 1, 1}, 5, at::kLong);

@@ -15,6 +15,7 @@
 #include "tandem/base/random.h"
 #include "tandem/data/sample.h"
 #include "tandem/dist/mesh.h"
+#include "tandem/models/generate.h"
 #include "tandem/objectives/loss_term.h"
 #include "tandem/tensor/batch.h"
 #include "tandem/tensor/safetensors.h"
@@ -62,6 +63,11 @@ struct Abilities {
   std::function<at::Tensor(const Images&)> embed_image{};  // -> [N, D], L2-normalised
   std::function<at::Tensor(const Tokens&)> embed_text{};   // -> [N, D], L2-normalised
   std::function<at::Tensor(const Batch&)> match{};         // -> [B], probability of a match
+  // Texts for pictures, as ids with the end mark; prompt: the words that each begins with, of one
+  // length, without marks (empty ids: none).
+  std::function<std::vector<std::vector<std::int64_t>>(const Images&, const Tokens& prompt,
+                                                       const GenerateOptions&)>
+      generate{};
 };
 
 class Model {
@@ -104,6 +110,13 @@ class Model {
   // Throws Error(config) naming an input that is missing or unknown.
   virtual std::map<std::string, at::Tensor> reference_outputs(
       const std::map<std::string, at::Tensor>& inputs) = 0;
+  // The output of that name, its rows moved to where the recorded ones stand, for an original that
+  // draws the order of its rows.
+  virtual at::Tensor reference_aligned(const std::string& name,
+                                       const std::map<std::string, at::Tensor>& outputs,
+                                       const at::Tensor& /*recorded*/) {
+    return outputs.at(name);
+  }
 };
 
 // How training and evaluation turn a sample into tensors; the family's own.
@@ -136,6 +149,9 @@ struct Family {
   std::function<Processor(const Settings&, std::shared_ptr<const text::Tokenizer>)> processor{};
   // Sets what follows from the vocabulary (size, ids of marks) where the config left it open.
   std::function<void(Settings&, const text::Tokenizer&)> fit_vocabulary{};
+  // Sets what only the weights' names say (which heads a file holds) where config.json does not.
+  // Empty: config.json says everything.
+  std::function<void(Settings&, const std::map<std::string, at::Tensor>&)> fit_weights{};
   // Foreign names to ours (OpenAI's for CLIP): renames, splits, transposes; identity when the
   // tensors already have the Hugging Face names. Position tables are resized to `settings`.
   std::function<std::map<std::string, at::Tensor>(std::map<std::string, at::Tensor>,

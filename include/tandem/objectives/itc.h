@@ -26,6 +26,10 @@ struct ItcOptions {
 // exact. image, text: [B, D], L2-normalised, fp32; log_scale: scalar (logits are exp(log_scale) * I
 // T^t). sum = sum over the local rows of (CE of image rows + CE of text rows) / 2, count = B.
 // B is the same on every rank. Computed in fp32, also within autocast (fp64 for fp64 features).
+//
+// Several paths through a model are contrasted at once: with n numbers in log_scale, image and text
+// are [B, n D], each path's features of length 1, and the loss is the mean over the paths. So is it
+// in the two-pass form.
 LossTerm itc(const at::Tensor& image, const at::Tensor& text, const at::Tensor& log_scale,
              const dist::Mesh& mesh, const ItcOptions& options = {});
 
@@ -35,7 +39,7 @@ struct ItcSolution {
   at::Tensor sum;         // scalar: loss of all local rows
   at::Tensor image_grad;  // [B_local, D], of the sum over all ranks
   at::Tensor text_grad;   // [B_local, D]
-  at::Tensor scale_grad;  // scalar: this rank's share; the sum over ranks is exact
+  at::Tensor scale_grad;  // as log_scale: this rank's share; the sum over ranks is exact
   std::int64_t rows = 0;
 };
 ItcSolution solve_itc(const at::Tensor& image, const at::Tensor& text, const at::Tensor& log_scale,

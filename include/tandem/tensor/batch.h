@@ -5,6 +5,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -17,6 +18,9 @@ namespace tandem {
 struct Images {
   at::Tensor pixels;  // [B, 3, H, W] uint8, or float32 when already normalised
   at::Tensor mask;    // [B, H, W] uint8, 1 = a pixel; undefined: all are
+  at::Tensor hidden;  // [B, P] uint8, 1 = a patch that is to be guessed; may be undefined
+  // Height and width of each picture, on the host; empty where nobody needs them.
+  std::vector<std::array<std::int64_t, 2>> sizes{};
 };
 
 // Pictures of any size, cut into patches and laid end to end.
@@ -32,6 +36,7 @@ struct Tokens {
   at::Tensor labels;     // [B, T] int64, -100 = not supervised; may be undefined
   at::Tensor positions;  // [B, T] or [3, B, T] int64; may be undefined
   at::Tensor segments;   // [B, T] int64, the sample's number inside a pack; may be undefined
+  std::vector<std::int64_t> lengths{};  // tokens of each text, on the host; may be empty
 };
 
 struct Batch {

@@ -1,0 +1,111 @@
+// config.json under the names that the original code gives its arguments (there is no Hugging Face
+// class), and preprocessor_config.json. Absent keys have the original's defaults, those of
+// vlmo_base_patch16.
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "models/config_node.h"
+#include "models/vlmo/config.h"
+#include "tandem/base/error.h"
+
+namespace tandem::models::vlmo {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::int64_t widest = 65536;
+
+// null says "no LayerScale"; an absent key is the default.
+double layer_scale_of(const json& root, const ConfigNode& top) {
+  const auto found = root.find("layer_scale_init_values");
+  if (found == root.end()) return 0.1;
+  if (found->is_null()) return -1;
+  return top.number("layer_scale_init_values", 0.1, 0, 1e6);
+}
+
+}  // namespace
+
+std::unique_ptr<Settings> from_config_json(const std::string& text) {
+  const json root = parse_config(text, "config.json");
+  const ConfigNode top{&root, ""};
+  auto config = std::make_unique<Config>();
+  Config& c = *config;
+  c.image_size = top.side("img_size", 224);
+  c.patch_size = top.side("patch_size", 16);
+  c.width = top.whole("embed_dim", 768, 1, widest);
+  c.layers = top.whole("depth", 12, 1, 1024);
+  c.heads = top.whole("num_heads", 12, 1, widest);
+  c.mlp_ratio = top.number("mlp_ratio", 4.0, 1e-6, 64);
+  c.joint_from = top.whole("vlffn_start_layer_index", 10, 0, 1024);
+  c.context_length = top.whole("max_text_len", 40, 1, widest);
+  c.longest_text = top.whole("max_text_len_of_initckpt", 196, 2, widest);
+  c.vocab_size = top.whole("vocab_size", 30522, 1, 10'000'000);
+  c.pad_id = top.whole("pad_token_id", 0, 0, 10'000'000);
+  c.layer_scale = layer_scale_of(root, top);
+  c.absolute_positions = top.flag("use_abs_pos_emb", false);
+  c.relative_positions = top.flag("need_relative_position_embed", true);
+  c.drop_path = top.number("drop_path_rate", 0.1, 0, 0.999);
+  c.codes = top.whole("mim_codes", 8192, 2, 1 << 20);
+  // The original builds the last layers' experts by index: a start behind the last layer is the
+  // same as none.
+  c.joint_from = std::min(c.joint_from, c.layers);
+  for (const auto& [field, what] : problems(c)) {
+    throw Error(ErrorKind::config, "config.json: " + field + ": " + what);
+  }
+  return config;
+}
+
+std::string to_config_json(const Settings& settings) {
+  const Config& c = config_of(settings);
+  json root = {{"architectures", {"VLMo"}},
+               {"model_type", "vlmo"},
+               {"img_size", c.image_size},
+               {"patch_size", c.patch_size},
+               {"embed_dim", c.width},
+               {"depth", c.layers},
+               {"num_heads", c.heads},
+               {"mlp_ratio", c.mlp_ratio},
+               {"vlffn_start_layer_index", c.joint_from},
+               {"max_text_len", c.context_length},
+               {"max_text_len_of_initckpt", c.longest_text},
+               {"vocab_size", c.vocab_size},
+               {"pad_token_id", std::max<std::int64_t>(c.pad_id, 0)},
+               {"layer_scale_init_values", c.layer_scale},
+               {"use_abs_pos_emb", c.absolute_positions},
+               {"need_relative_position_embed", c.relative_positions},
+               {"drop_path_rate", c.drop_path},
+               {"mim_codes", c.codes}};
+  if (c.layer_scale < 0) root["layer_scale_init_values"] = nullptr;
+  return root.dump(2) + "\n";
+}
+
+std::vector<std::pair<std::string, std::string>> processor_files(const Settings& settings) {
+  const vision::ImageSettings image = config_of(settings).image_settings();
+  const json root = {{"do_convert_rgb", true},
+                     {"do_resize", true},
+                     {"size", {{"height", image.size}, {"width", image.size}}},
+                     {"resample", image.interpolation == "bilinear" ? 2 : 3},
+                     {"do_rescale", true},
+                     {"rescale_factor", 1.0 / 255},
+                     {"do_normalize", true},
+                     {"image_mean", image.mean},
+                     {"image_std", image.std}};
+  return {{"preprocessor_config.json", root.dump(2) + "\n"}};
+}
+
+void read_processor_file(Settings& settings, const std::string& text) {
+  auto& config = dynamic_cast<Config&>(settings);
+  const json root = parse_config(text, "preprocessor_config.json");
+  const ConfigNode top{&root, "preprocessor_config.json: "};
+  config.image.mean = top.three("image_mean", config.image.mean);
+  const std::vector<double> std = top.three("image_std", config.image.std);
+  if (*std::min_element(std.begin(), std.end()) <= 0) {
+    wrong_config("image_std", "numbers above 0", *top.find("image_std"));
+  }
+  config.image.std = std;
+  const std::int64_t resample = top.whole("resample", 3, 2, 3);
+  config.image.interpolation = resample == 2 ? "bilinear" : "bicubic";
+}
+
+}  // namespace tandem::models::vlmo

@@ -1,0 +1,141 @@
+// Section 2.3 of the paper and the code's objectives.py, as functions of a batch.
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/softmax.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/where.h>
+#include <ATen/ops/zeros.h>
+
+#include "models/vlmo/model.h"
+#include "tandem/objectives/hard_negatives.h"
+#include "tandem/objectives/token_loss.h"
+
+namespace tandem::models::vlmo {
+namespace {
+
+nn::BlockContext pass_of(nn::BlockContext context, const char* purpose) {
+  if (context.key) context.key = context.key->fold(purpose);
+  return context;
+}
+
+at::Tensor normalised(const at::Tensor& x) {
+  const at::Tensor wide = x.to(at::kFloat);
+  return wide / at::linalg_vector_norm(wide, 2, {-1}, /*keepdim=*/true);
+}
+
+at::Tensor first_row(const at::Tensor& x) { return x.select(1, 0); }
+
+// The feature of path 1, and of path 2 beside it.
+at::Tensor features_of(const Rows& rows, const nn::Linear& own, const nn::Linear* joint) {
+  const at::Tensor first = normalised(own.forward(first_row(rows.own)));
+  if (joint == nullptr) return first;
+  return at::cat({first, normalised(joint->forward(first_row(rows.joint)))}, 1);
+}
+
+at::Tensor pooled(const Vlmo& net, const at::Tensor& rows) {
+  return net.pooler->forward(first_row(rows)).tanh();
+}
+
+}  // namespace
+
+Contrast contrast(const Vlmo& net, const at::Tensor& pixels, const Tokens& text,
+                  const nn::BlockContext& context) {
+  const bool joint = net.itc_vl_text != nullptr;
+  Contrast features;
+  if (pixels.defined()) {
+    const Rows rows = net.image(net.image_rows(pixels), joint, pass_of(context, "itc image"));
+    features.image = features_of(rows, *net.itc_image, net.itc_vl_image.get());
+  }
+  if (text.ids.defined()) {
+    const nn::BlockContext own = pass_of(context, "itc text");
+    const Rows rows = net.text(net.text_rows(text.ids, own), text.mask, joint, own);
+    features.text = features_of(rows, *net.itc_text, net.itc_vl_text.get());
+  }
+  return features;
+}
+
+at::Tensor scales(const Vlmo& net) {
+  if (!net.logit_vl_scale.defined()) return net.logit_scale.view({1});
+  return at::stack({net.logit_scale, net.logit_vl_scale});
+}
+
+Negatives draw_negatives(const Vlmo& net, const Contrast& features, Key key) {
+  const at::NoGradGuard no_grad;
+  const std::int64_t width = net.itc_text->weight.size(0), batch = features.text.size(0);
+  const at::Tensor image = features.image.slice(1, 0, width),
+                   text = features.text.slice(1, 0, width);
+  const at::Tensor logits = at::matmul(image, text.t()) * net.logit_scale.exp();  // [B, B]
+  const auto weights = [&](const at::Tensor& rows) {
+    at::Tensor shares = at::softmax(rows.to(at::kFloat), 1);
+    shares.fill_diagonal_(0);
+    return shares;
+  };
+  const at::Tensor own = at::arange(batch, logits.options().dtype(at::kLong));
+  return {objectives::draw_columns(weights(logits.t()), own, key.fold("hard picture")),
+          objectives::draw_columns(weights(logits), own, key.fold("hard text"))};
+}
+
+LossTerm matching(const Vlmo& net, const at::Tensor& pixels, const Tokens& text,
+                  const Negatives& negatives, std::int64_t split, const nn::BlockContext& context) {
+  const nn::BlockContext own = pass_of(context, "itm");
+  const at::Tensor words = net.text_rows(text.ids, own);  // [B, T, D]
+  const at::Tensor patches = net.image_rows(pixels);      // [B, 1 + P, D]
+  const auto picked = [](const at::Tensor& x, const at::Tensor& rows) {
+    return x.index_select(0, rows);
+  };
+  const at::Tensor rows =
+      net.pair(at::cat({words, words, picked(words, negatives.text)}),
+               at::cat({patches, picked(patches, negatives.image), patches}),
+               at::cat({text.mask, text.mask, picked(text.mask, negatives.text)}), split, own);
+  const at::Tensor logits = net.itm_score->forward(pooled(net, rows));  // [3 B, 2]
+  const std::int64_t batch = text.ids.size(0);
+  at::Tensor labels = at::zeros({3 * batch}, text.ids.options());
+  labels.narrow(0, 0, batch).fill_(1);
+  return objectives::cross_entropy(logits, labels, static_cast<double>(3 * batch));
+}
+
+LossTerm masked_language(const Vlmo& net, const at::Tensor& pixels, const Tokens& text,
+                         std::int64_t split, double count, const nn::BlockContext& context) {
+  const nn::BlockContext own = pass_of(context, "mlm");
+  const at::Tensor rows =
+      net.pair(net.text_rows(text.ids, own), net.image_rows(pixels), text.mask, split, own);
+  const at::Tensor words = rows.slice(1, 0, text.ids.size(1));  // [B, T, D]
+  return objectives::cross_entropy(net.mlm_score->forward(words), text.labels, count);
+}
+
+LossTerm masked_text(const Vlmo& net, const Tokens& text, double count,
+                     const nn::BlockContext& context) {
+  const nn::BlockContext own = pass_of(context, "text_mlm");
+  const Rows rows = net.text(net.text_rows(text.ids, own), text.mask, /*joint=*/false, own);
+  return objectives::cross_entropy(net.mlm_score->forward(rows.own), text.labels, count);
+}
+
+LossTerm masked_image(const Vlmo& net, const at::Tensor& pixels, const at::Tensor& hidden,
+                      std::int64_t most, double count, const nn::BlockContext& context) {
+  const Rows rows =
+      net.image(net.image_rows(pixels, hidden), /*joint=*/false, pass_of(context, "mim"));
+  // The hidden patches of each picture first; the few that are not hidden there count nothing.
+  const at::Tensor order =
+      hidden.to(at::kLong).argsort(/*stable=*/true, 1, /*descending=*/true).slice(1, 0, most);
+  const at::Tensor codes = net.codes->codes(pixels).gather(1, order);  // [B, M]
+  const at::Tensor labels = codes.masked_fill(hidden.gather(1, order).eq(0), objectives::ignored);
+  const at::Tensor patches = rows.own.slice(1, 1);  // without the class token
+  const at::Tensor chosen =
+      patches.gather(1, order.unsqueeze(-1).expand({-1, -1, patches.size(2)}));  // [B, M, D]
+  return objectives::cross_entropy(net.lm_head->forward(chosen), labels, count);
+}
+
+at::Tensor match_probability(const Vlmo& net, const at::Tensor& pixels, const Tokens& text) {
+  const at::Tensor rows = net.pair(net.text_rows(text.ids, {}), net.image_rows(pixels), text.mask,
+                                   text.ids.size(1), {});
+  return at::softmax(net.itm_score->forward(pooled(net, rows)), 1).select(1, 1);
+}
+
+}  // namespace tandem::models::vlmo

@@ -1,0 +1,271 @@
+#include "models/vlmo/model.h"
+
+#include <ATen/ops/ones_like.h>
+
+#include <cmath>
+
+#include "tandem/base/error.h"
+#include "tandem/nn/naming.h"
+#include "tandem/objectives/itc.h"
+#include "tandem/objectives/token_loss.h"
+
+namespace tandem::models::vlmo {
+namespace {
+
+constexpr double head_eps = 1e-12;
+
+nn::BlockContext blocks_of(const StepContext& context) {
+  return {.recompute = context.recompute, .key = context.key};
+}
+
+objectives::ItcOptions options_of(const LossRequest& request) {
+  return {.chunk = request.itc_chunk, .released = request.itc_released};
+}
+
+const dist::Mesh& mesh_of(const StepContext& context) {
+  static const dist::Mesh alone;
+  return context.mesh != nullptr ? *context.mesh : alone;
+}
+
+bool asks(const LossRequest& request, const char* name) { return request.weights.contains(name); }
+
+[[noreturn]] void lacks(const char* loss, const char* what) {
+  throw Error(ErrorKind::config,
+              std::string("[") + loss + "] expected " + what + "; got data without");
+}
+
+const Images& images_of(const Batch& batch, const char* loss) {
+  if (!batch.images) lacks(loss, "pictures");
+  return *batch.images;
+}
+const Tokens& text_of(const Batch& batch, const char* loss) {
+  if (!batch.text) lacks(loss, "texts");
+  return *batch.text;
+}
+const Tokens& masked_of(const Batch& batch, const char* loss) {
+  if (!batch.masked) lacks(loss, "texts");
+  return *batch.masked;
+}
+const at::Tensor& hidden_of(const Batch& batch) {
+  const Images& images = images_of(batch, "mim");
+  if (!images.hidden.defined()) lacks("mim", "pictures with hidden patches (model.parts: mim)");
+  return images.hidden;
+}
+
+// What counts() knows from the host. Where the labels are on a GPU, counting them would wait for
+// it; the training step takes the count from there.
+double counted(const at::Tensor& labels, bool training) {
+  return labels.is_cpu() || !training ? objectives::count_labels(labels) : 0;
+}
+double counted_patches(const at::Tensor& hidden, bool training) {
+  if (!hidden.is_cpu() && training) return 0;
+  return static_cast<double>(hidden.sum().item<std::int64_t>());
+}
+
+}  // namespace
+
+Vlmo::Vlmo(const Config& c) : Backbone(c) {
+  const auto linear = [&](const char* path, std::int64_t out, bool bias) {
+    return nn::register_module_at(*this, path, std::make_shared<nn::Linear>(c.width, out, bias));
+  };
+  const auto scale = [&](const char* name) {
+    return register_parameter(name, nn::make_parameter({}));
+  };
+  pooler = linear("pooler.dense", c.width, true);
+  if (c.parts.mlm) {
+    mlm_score =
+        register_module("mlm_score", std::make_shared<nn::PredictionHead>(
+                                         c.width, c.vocab_size, head_eps, nn::erf_gelu, "bias"));
+  }
+  if (c.parts.itm) itm_score = linear("itm_score.fc", 2, true);
+  if (c.parts.itc) {
+    itc_text = linear("itc_text_proj.fc", c.width, false);
+    itc_image = linear("itc_image_proj.fc", c.width, false);
+    logit_scale = scale("logit_scale");
+  }
+  if (c.parts.itc && c.parts.itc_vl) {
+    itc_vl_text = linear("itc_vl_text_proj.fc", c.width, false);
+    itc_vl_image = linear("itc_vl_image_proj.fc", c.width, false);
+    logit_vl_scale = scale("logit_vl_scale");
+  }
+  if (c.parts.mim) {
+    lm_head = linear("transformer.lm_head", c.codes, true);
+    codes = register_module("codes", std::make_shared<PatchCodes>(c.codes, c.patch_size));
+  }
+}
+
+VlmoModel::VlmoModel(const Config& config, Key init) : config_(config) {
+  if (config.vocab_size < 1) {
+    throw Error(ErrorKind::config, "[models] expected model.vocab_size", "",
+                "give the model a tokenizer, or set it");
+  }
+  for (std::size_t i = 0; i < 3; ++i) {
+    statistics_.mean[i] = config.image.mean[i];
+    statistics_.std[i] = config.image.std[i];
+  }
+  net_ = std::make_shared<Vlmo>(config);
+  initialize(*net_, config, init);
+}
+
+at::Tensor VlmoModel::pixels_of(const Images& images) const {
+  return nn::normalize_pixels(images.pixels, statistics_);
+}
+
+// --- The three stages -----------------------------------------------------------------------
+
+LossTerms VlmoModel::losses(const Batch& batch, const LossRequest& request,
+                            const StepContext& context) {
+  const nn::BlockContext blocks = blocks_of(context);
+  LossTerms terms;
+  if (asks(request, "mim")) {
+    const at::Tensor pixels = pixels_of(images_of(batch, "mim"));
+    const at::Tensor& hidden = hidden_of(batch);
+    prepare_codes(pixels, context);
+    terms["mim"] =
+        masked_image(*net_, pixels, hidden, config_.patch_masking.most(config_.patches()),
+                     counted_patches(hidden, training_), blocks);
+  }
+  if (asks(request, "text_mlm")) {
+    const Tokens& masked = masked_of(batch, "text_mlm");
+    terms["text_mlm"] = masked_text(*net_, masked, counted(masked.labels, training_), blocks);
+  }
+  if (asks(request, "mlm")) {
+    const Tokens& masked = masked_of(batch, "mlm");
+    terms["mlm"] = masked_language(*net_, pixels_of(images_of(batch, "mlm")), masked,
+                                   masked.ids.size(1), counted(masked.labels, training_), blocks);
+  }
+  if (asks(request, "itc") || asks(request, "itm")) contrastive(batch, request, context, terms);
+  return terms;
+}
+
+// ITM draws its negatives by ITC's similarities; without ITC they are computed for that alone.
+void VlmoModel::contrastive(const Batch& batch, const LossRequest& request,
+                            const StepContext& context, LossTerms& terms) const {
+  const nn::BlockContext blocks = blocks_of(context);
+  const char* name = asks(request, "itc") ? "itc" : "itm";
+  const at::Tensor pixels = pixels_of(images_of(batch, name));
+  const Tokens& text = text_of(batch, name);
+  Contrast features;
+  {
+    const at::AutoGradMode grad(at::GradMode::is_enabled() && asks(request, "itc"));
+    features = contrast(*net_, pixels, text, blocks);
+  }
+  if (asks(request, "itc")) {
+    terms["itc"] = context.contrast != nullptr
+                       ? objectives::replay_itc(features.image, features.text, scales(*net_),
+                                                *context.contrast, context.contrast_first)
+                       : objectives::itc(features.image, features.text, scales(*net_),
+                                         mesh_of(context), options_of(request));
+  }
+  if (asks(request, "itm")) {
+    const Negatives negatives = draw_negatives(*net_, features, context.key.fold("itm negatives"));
+    terms["itm"] = matching(*net_, pixels, text, negatives, text.ids.size(1), blocks);
+  }
+}
+
+Features VlmoModel::features(const Batch& batch, const LossRequest& request,
+                             const StepContext& context) {
+  if (!asks(request, "itc")) return {};
+  const Contrast found = contrast(*net_, pixels_of(images_of(batch, "itc")), text_of(batch, "itc"),
+                                  blocks_of(context));
+  return {found.image, found.text};
+}
+
+std::shared_ptr<const objectives::ItcSolution> VlmoModel::solve(const Features& features,
+                                                                const LossRequest& request,
+                                                                const StepContext& context) {
+  return std::make_shared<objectives::ItcSolution>(objectives::solve_itc(
+      features.image, features.text, scales(*net_), mesh_of(context), options_of(request)));
+}
+
+// The codebook is made once, from the pictures of the stage's first micro-batch on all ranks.
+void VlmoModel::prepare_codes(const at::Tensor& pixels, const StepContext& context) {
+  if (!training_ || context.step != 0 || context.micro_batch != 0) return;
+  if (net_->codes->trained.item<std::uint8_t>() != 0) return;
+  // The key is the micro-batch's and differs between ranks; the draws must not.
+  net_->codes->train_centers(pixels, mesh_of(context), Key(0).fold("codes"));
+}
+
+// --- The model as others see it -------------------------------------------------------------
+
+std::vector<std::string> VlmoModel::losses_known() const {
+  std::vector<std::string> known;
+  if (config_.parts.itc) known.emplace_back("itc");
+  if (config_.parts.itc && config_.parts.itm) known.emplace_back("itm");
+  if (config_.parts.mlm) known.insert(known.end(), {"mlm", "text_mlm"});
+  if (config_.parts.mim) known.emplace_back("mim");
+  return known;
+}
+
+std::map<std::string, ChanceLevel> VlmoModel::chance_levels(std::int64_t batch) const {
+  // One pair in three belongs together.
+  const double thirds = std::log(3.0) - 2.0 / 3 * std::log(2.0);
+  return {{"itc", chance_among(batch)},
+          {"itm", {thirds, "one true pair in three"}},
+          {"mlm", chance_among(config_.vocab_size)},
+          {"text_mlm", chance_among(config_.vocab_size)},
+          {"mim", chance_among(config_.codes)}};
+}
+
+std::map<std::string, double> VlmoModel::counts(const Batch& batch,
+                                                const LossRequest& request) const {
+  std::map<std::string, double> counts;
+  const auto pairs = [&](const char* name) {
+    text_of(batch, name);
+    return static_cast<double>(images_of(batch, name).pixels.size(0));
+  };
+  if (asks(request, "itc")) counts["itc"] = pairs("itc");
+  if (asks(request, "itm")) counts["itm"] = 3 * pairs("itm");
+  for (const char* name : {"mlm", "text_mlm"}) {
+    if (asks(request, name)) counts[name] = objectives::count_labels(masked_of(batch, name).labels);
+  }
+  if (asks(request, "mim")) counts["mim"] = counted_patches(hidden_of(batch), false);
+  return counts;
+}
+
+NamedTensors VlmoModel::parameters() const {
+  NamedTensors all;
+  for (const auto& item : net_->named_parameters()) all.emplace_back(item.key(), item.value());
+  return all;
+}
+
+NamedTensors VlmoModel::buffers() const {
+  NamedTensors all;
+  for (const auto& item : net_->named_buffers()) all.emplace_back(item.key(), item.value());
+  return all;
+}
+
+void VlmoModel::to(const at::Device& device) {
+  net_->to(device);
+  net_->place(device);
+}
+
+void VlmoModel::train(bool on) {
+  training_ = on;
+  net_->train(on);
+}
+
+Abilities VlmoModel::abilities() {
+  Abilities can;
+  const std::int64_t width = config_.width;
+  if (config_.parts.itc) {  // path 1: the dual encoder
+    can.embed_image = [this, width](const Images& images) {
+      const at::NoGradGuard no_grad;
+      return contrast(*net_, pixels_of(images), {}, {}).image.slice(1, 0, width);
+    };
+    can.embed_text = [this, width](const Tokens& tokens) {
+      const at::NoGradGuard no_grad;
+      return contrast(*net_, {}, tokens, {}).text.slice(1, 0, width);
+    };
+  }
+  if (config_.parts.itm) {
+    can.match = [this](const Batch& batch) {
+      const at::NoGradGuard no_grad;
+      return match_probability(*net_, pixels_of(images_of(batch, "match")),
+                               text_of(batch, "match"));
+    };
+  }
+  return can;
+}
+
+}  // namespace tandem::models::vlmo

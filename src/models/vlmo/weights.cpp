@@ -1,0 +1,153 @@
+#include "models/vlmo/weights.h"
+
+#include <ATen/ops/cat.h>
+
+#include <cmath>
+#include <utility>
+#include <vector>
+
+#include "models/vlmo/model.h"
+#include "tandem/base/error.h"
+#include "tandem/nn/init.h"
+
+namespace tandem::models::vlmo {
+namespace {
+
+bool starts_with(const std::string& text, const std::string& prefix) {
+  return text.compare(0, prefix.size(), prefix) == 0;
+}
+
+bool ends_with(const std::string& text, const std::string& suffix) {
+  return text.size() >= suffix.size() &&
+         text.compare(text.size() - suffix.size(), suffix.size(), suffix) == 0;
+}
+
+}  // namespace
+
+// Weights 0.02 and biases 0, norms 1 and 0 (BERT's rule, and timm's); the exceptions below.
+void initialize(Vlmo& net, const Config& c, Key init) {
+  NamedTensors plain;
+  for (auto& item : net.named_parameters()) plain.emplace_back(item.key(), item.value());
+  nn::initialize_normal(plain, 0.02, init);
+  // torch's Conv2d is left as it comes: uniform within 1 / sqrt(fan in).
+  const double bound = 1 / std::sqrt(static_cast<double>(3 * c.patch_size * c.patch_size));
+  nn::PatchEmbed& patch = *net.transformer->patch;
+  nn::fill_uniform(patch.weight, bound, init, "transformer.patch_embed.proj.weight");
+  nn::fill_uniform(patch.bias, bound, init, "transformer.patch_embed.proj.bias");
+  for (const auto& block : net.transformer->blocks) {
+    if (!block->gamma_1.defined()) continue;
+    nn::fill_constant(block->gamma_1, c.layer_scale);
+    nn::fill_constant(block->gamma_2, c.layer_scale);
+  }
+  if (net.relative_position_bias_table.defined()) {
+    nn::fill_constant(net.relative_position_bias_table, 0);
+  }
+  for (const at::Tensor& scale : {net.logit_scale, net.logit_vl_scale}) {
+    if (scale.defined()) nn::fill_constant(scale, c.logit_scale_init);
+  }
+}
+
+namespace {
+
+bool can_be_made_again(const std::string& name) {
+  return ends_with(name, "relative_position_index") || ends_with(name, "position_ids") ||
+         ends_with(name, "token_type_ids");
+}
+
+// What DistributedDataParallel and DeepSpeed put in front of every name.
+Weights without_module_prefix(Weights weights) {
+  const std::string prefix = "module.";
+  for (const auto& [name, value] : weights) {
+    if (!starts_with(name, prefix)) return weights;
+  }
+  Weights out;
+  for (auto& [name, value] : weights) out[name.substr(prefix.size())] = std::move(value);
+  return out;
+}
+
+// A BEiT stands below `transformer.`, its MLPs are the image experts, and the tables of its layers
+// become columns of the one table, whose other rows it does not have.
+Weights from_beit(const Weights& weights) {
+  Weights out;
+  std::map<std::int64_t, at::Tensor> tables;
+  for (const auto& [name, value] : weights) {
+    if (ends_with(name, "attn.relative_position_bias_table")) {
+      tables[std::stoll(name.substr(std::string("blocks.").size()))] = value;
+      continue;
+    }
+    std::string to = name;
+    for (const std::string part : {".mlp.", ".norm2."}) {
+      const std::size_t at = to.find(part);
+      if (at != std::string::npos) to.insert(at + part.size() - 1, "_imag");
+    }
+    out[std::string("transformer.").append(to)] = value;
+  }
+  std::vector<at::Tensor> columns;
+  for (const auto& [layer, table] : tables) columns.push_back(table);
+  if (!columns.empty()) out["relative_position_bias_table"] = at::cat(columns, 1);
+  return out;
+}
+
+// The grid of a table that has `rest` rows beside it; 0: there is none.
+std::int64_t grid_of(const at::Tensor& table, std::int64_t rest) {
+  const auto side = static_cast<std::int64_t>(std::llround(
+      std::sqrt(static_cast<double>(std::max<std::int64_t>(table.size(0) - rest, 0)))));
+  return side % 2 == 1 && side * side + rest == table.size(0) ? (side + 1) / 2 : 0;
+}
+
+void resize_positions(Weights& weights, const Config& c) {
+  const auto absolute = weights.find("transformer.pos_embed");
+  if (absolute != weights.end() && absolute->second.dim() == 3 && c.absolute_positions &&
+      absolute->second.size(1) != 1 + c.patches()) {
+    absolute->second =
+        nn::interpolate_positions(absolute->second.squeeze(0), 1, c.grid(), c.grid()).unsqueeze(0);
+  }
+  const auto words = weights.find("text_embeddings.position_embeddings.weight");
+  if (words != weights.end() && words->second.dim() == 2 &&
+      words->second.size(0) > c.context_length) {
+    words->second = words->second.narrow(0, 0, c.context_length).clone();
+  }
+  const auto relative = weights.find("relative_position_bias_table");
+  if (relative == weights.end() || relative->second.dim() != 2 || !c.relative_positions) return;
+  const RelativePositions to{c.grid(), c.longest_text};
+  const RelativePositions from{grid_of(relative->second, 3 + 2 * c.longest_text + 2),
+                               c.longest_text};
+  // Anything else is refused where the shapes are compared.
+  if (from.grid >= 3 && from.grid != to.grid) {
+    relative->second = resize_table(relative->second, from, to);
+  }
+}
+
+}  // namespace
+
+Weights import_weights(Weights weights, const Settings& settings) {
+  weights = without_module_prefix(std::move(weights));
+  if (weights.contains("cls_token") && weights.contains("patch_embed.proj.weight")) {
+    weights = from_beit(weights);
+  }
+  for (auto it = weights.begin(); it != weights.end();) {
+    it = can_be_made_again(it->first) ? weights.erase(it) : std::next(it);
+  }
+  resize_positions(weights, config_of(settings));
+  return weights;
+}
+
+void fit_weights(Settings& settings, const Weights& given) {
+  auto& c = dynamic_cast<Config&>(settings);
+  const Weights weights = without_module_prefix(given);
+  const auto any = [&](const std::string& part) {
+    for (const auto& [name, value] : weights) {
+      if (name.find(part) != std::string::npos) return true;
+    }
+    return false;
+  };
+  c.parts.itc = any("itc_text_proj.") || any("itc_image_proj.");
+  c.parts.itc_vl = any("itc_vl_");
+  c.parts.itm = any("itm_score.");
+  c.parts.mlm = any("mlm_score.");
+  c.parts.mim = any("transformer.lm_head.") || any("transformer.mask_token");
+  // The language stage has no joint expert, whatever the config says.
+  if (!any(".mlp_vl.") && !any(".norm2_vl.")) c.joint_from = c.layers;
+}
+
+}  // namespace tandem::models::vlmo
