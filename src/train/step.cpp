@@ -41,13 +41,15 @@ class Pass {
   Pass(models::Model& model, const StepSettings& settings, Key key, std::int64_t step)
       : model_(model), settings_(settings), key_(key), step_(step) {}
 
-  // Torch's own generator serves dropout; it is set anew for every pass of every micro-batch.
-  models::StepContext context(std::int64_t micro_batch) const {
+  // The key follows from where the micro-batch stands in the global order: the same samples draw
+  // the same numbers on any rank. Torch's own generator serves dropout; it is set anew for every
+  // pass of every micro-batch.
+  models::StepContext context(std::int64_t micro_batch, const Batch& batch) const {
     models::StepContext ctx;
     ctx.step = step_;
     ctx.micro_batch = micro_batch;
-    ctx.key = key_.fold(static_cast<std::uint64_t>(settings_.mesh->rank()))
-                  .fold(static_cast<std::uint64_t>(micro_batch));
+    const std::int64_t first = batch.positions.empty() ? micro_batch : batch.positions.front();
+    ctx.key = key_.fold(static_cast<std::uint64_t>(first));
     ctx.mesh = settings_.mesh;
     ctx.recompute = settings_.recompute;
     at::manual_seed(ctx.key.fold("torch").bits());
@@ -60,14 +62,15 @@ class Pass {
     const c10::NoGradGuard no_grad;
     std::vector<at::Tensor> images, texts;
     for (std::size_t i = 0; i < batches.size(); ++i) {
-      const models::StepContext ctx = context(static_cast<std::int64_t>(i));
+      const models::StepContext ctx = context(static_cast<std::int64_t>(i), batches[i]);
       const Autocast autocast(settings_.bf16, settings_.device.type());
       const models::Features features = model_.features(batches[i], settings_.request, ctx);
       if (!features.image.defined()) return nullptr;
       images.push_back(features.image);
       texts.push_back(features.text);
     }
-    return model_.solve({at::cat(images), at::cat(texts)}, settings_.request, context(0));
+    return model_.solve({at::cat(images), at::cat(texts)}, settings_.request,
+                        context(0, batches.front()));
   }
 
   LossTerms losses(const Batch& batch, models::StepContext ctx) const {
@@ -124,7 +127,7 @@ StepLosses forward_backward(models::Model& model, const std::vector<Batch>& micr
   std::map<std::string, at::Tensor> sums;
   std::int64_t first = 0;
   for (std::size_t i = 0; i < batches.size(); ++i) {
-    models::StepContext ctx = pass.context(static_cast<std::int64_t>(i));
+    models::StepContext ctx = pass.context(static_cast<std::int64_t>(i), batches[i]);
     ctx.contrast = solution.get();
     ctx.contrast_first = first;
     first += batches[i].size();
@@ -165,7 +168,7 @@ StepLosses forward_backward(models::Model& model, const std::vector<Batch>& micr
 at::Tensor forward_once(models::Model& model, const Batch& batch, const StepSettings& settings,
                         Key key) {
   const Pass pass(model, settings, key, 0);
-  const LossTerms terms = pass.losses(batch, pass.context(0));
+  const LossTerms terms = pass.losses(batch, pass.context(0, batch));
   at::Tensor total;
   for (const auto& [name, weight] : settings.request.weights) {
     const at::Tensor part = terms.at(name).sum.to(at::kFloat) * weight;

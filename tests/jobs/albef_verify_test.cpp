@@ -1,0 +1,65 @@
+// Fixtures: tests/reference/albef.py (salesforce/ALBEF, torch 2.11.0).
+
+#include <ATen/TensorOperators.h>
+
+#include <catch2/catch.hpp>
+#include <filesystem>
+#include <map>
+#include <string>
+
+#include "tandem/base/error.h"
+#include "tandem/jobs/model_files.h"
+#include "tandem/jobs/verify.h"
+#include "tandem/tensor/safetensors.h"
+
+using namespace tandem;
+using namespace tandem::jobs;
+namespace fs = std::filesystem;
+
+namespace {
+
+fs::path fixture(const std::string& name) {
+  return fs::path(TANDEM_SOURCE_DIR) / "tests/reference/fixtures" / name;
+}
+
+// Tensors below `prefix`, without it.
+std::map<std::string, at::Tensor> below(const TensorFile& file, const std::string& prefix) {
+  std::map<std::string, at::Tensor> found;
+  for (const auto& [name, tensor] : file.tensors) {
+    if (name.rfind(prefix, 0) == 0) found[name.substr(prefix.size())] = tensor;
+  }
+  return found;
+}
+
+}  // namespace
+
+TEST_CASE("ALBEF: losses, gradients and states equal those that the original recorded") {
+  for (const char* name : {"albef_half", "albef_cold", "albef_hot", "albef_all_fuse",
+                           "albef_none_fuses", "albef_steps"}) {
+    CAPTURE(name);
+    const VerifyReport report = verify(fixture(name), fixture(name) / "reference.safetensors");
+    INFO(report.text());
+    CHECK(report.equal());
+    CHECK(report.lines.size() > 30);
+  }
+}
+
+TEST_CASE("ALBEF: three steps give the original's losses, copies and queues, around their end") {
+  const fs::path folder = fixture("albef_steps");
+  const TensorFile file = load_safetensors(folder / "reference.safetensors");
+  const auto model = make_model(read_model(folder, "ALBEF"));
+  model->train(false);
+  int compared = 0;
+  for (const std::string step : {"", "extra.0.", "extra.1."}) {
+    CAPTURE(step);
+    const auto ours = model->reference_outputs(below(file, step + "input."));
+    for (const auto& [name, recorded] : below(file, step + "output.")) {
+      CAPTURE(name);
+      const at::Tensor a = ours.at(name).to(at::kDouble), b = recorded.to(at::kDouble);
+      REQUIRE(a.sizes() == b.sizes());
+      CHECK(((a - b).abs() - b.abs() * 1e-5).max().item<double>() < 2e-6);
+      ++compared;
+    }
+  }
+  CHECK(compared > 100);
+}

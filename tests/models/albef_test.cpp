@@ -1,0 +1,362 @@
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/allclose.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/constant_pad_nd.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/full_like.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/ones_like.h>
+#include <ATen/ops/randint.h>
+#include <ATen/ops/randn.h>
+#include <ATen/ops/where.h>
+
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "models/albef/batch.h"
+#include "models/albef/model.h"
+#include "models/albef/weights.h"
+#include "tandem/base/error.h"
+#include "tandem/models/weights.h"
+
+using namespace tandem;
+using namespace tandem::models;
+
+namespace {
+
+albef::Config tiny() {
+  albef::Config config;
+  config.vision = {.image_size = 16, .patch_size = 8, .width = 16, .layers = 1, .heads = 2};
+  config.text.width = 12;
+  config.text.layers = 2;
+  config.text.heads = 2;
+  config.text.fusion_layer = 1;
+  config.text.vocab_size = 30;
+  config.text.cls_id = 2;
+  config.text.pad_id = 0;
+  config.text.positions = 10;
+  config.text.context_length = 8;
+  config.embed_dim = 6;
+  config.queue = 6;
+  config.momentum = 0.75;
+  return config;
+}
+
+// Ragged texts; in the hidden ones the first word is [MASK] (4).
+Batch make_batch(std::int64_t rows, std::int64_t first = 0) {
+  at::manual_seed(7 + static_cast<std::uint64_t>(first));
+  Batch batch;
+  for (std::int64_t i = 0; i < rows; ++i) batch.positions.push_back(first + i);
+  batch.images = Images{};
+  batch.images->pixels = at::randint(0, 256, {rows, 3, 16, 16}, at::kByte);
+  at::Tensor ids = at::randint(5, 30, {rows, 6}, at::kLong);
+  ids.select(1, 0).fill_(2);
+  at::Tensor mask = at::ones_like(ids);
+  for (std::int64_t i = 0; i < rows; ++i) {
+    const std::int64_t hidden = i % 3;
+    if (hidden == 0) continue;
+    ids[i].narrow(0, 6 - hidden, hidden).fill_(0);
+    mask[i].narrow(0, 6 - hidden, hidden).fill_(0);
+  }
+  batch.text = Tokens{ids, mask};
+  batch.masked = Tokens{ids.clone(), mask};
+  batch.masked->ids.select(1, 1).fill_(4);
+  batch.masked->labels = at::full_like(ids, -100);
+  batch.masked->labels.select(1, 1).copy_(ids.select(1, 1));
+  return batch;
+}
+
+std::map<std::string, at::Tensor> copied(const NamedTensors& tensors) {
+  std::map<std::string, at::Tensor> copies;
+  for (const auto& [name, tensor] : tensors) copies[name] = tensor.detach().clone();
+  return copies;
+}
+
+const LossRequest all{{{"itc", 1.0}, {"itm", 1.0}, {"mlm", 1.0}}};
+
+at::Tensor total(const LossTerms& terms) {
+  return terms.at("itc").sum + terms.at("itm").sum + terms.at("mlm").sum;
+}
+
+}  // namespace
+
+TEST_CASE("ALBEF: parameters are the online model's, buffers the copies' and the queues") {
+  albef::AlbefModel model(tiny(), Key(1));
+  std::set<std::string> parameters, buffers;
+  for (const auto& [name, t] : model.parameters()) parameters.insert(name);
+  for (const auto& [name, t] : model.buffers()) buffers.insert(name);
+  CHECK(parameters.size() == model.parameters().size());
+  for (const char* name :
+       {"temp", "visual_encoder.blocks.0.attn.qkv.weight", "itm_head.bias", "vision_proj.weight",
+        "text_encoder.bert.encoder.layer.1.crossattention.self.key.weight",
+        "text_encoder.bert.embeddings.word_embeddings.weight", "text_encoder.cls.predictions.bias",
+        "text_encoder.cls.predictions.transform.LayerNorm.weight"}) {
+    CAPTURE(name);
+    CHECK(parameters.contains(name));
+  }
+  CHECK_FALSE(parameters.contains("text_encoder.cls.predictions.decoder.weight"));
+  CHECK_FALSE(
+      parameters.contains("text_encoder.bert.encoder.layer.0.crossattention.self.key.weight"));
+  CHECK(buffers.size() == parameters.size() - 3 + 3);  // no temp, no itm_head; the queues
+  for (const char* name : {"text_encoder_m.cls.predictions.bias", "visual_encoder_m.pos_embed",
+                           "image_queue", "text_queue", "queue_ptr"}) {
+    CHECK(buffers.contains(name));
+  }
+}
+
+TEST_CASE("ALBEF: copies begin as their parts, the queues as random unit columns") {
+  albef::AlbefModel model(tiny(), Key(1)), again(tiny(), Key(1));
+  const auto p = copied(model.parameters());
+  for (const auto& [name, t] : model.buffers()) {
+    CAPTURE(name);
+    CHECK_FALSE(t.requires_grad());
+    const std::size_t mark = name.find("_m.");
+    if (mark != std::string::npos) {
+      CHECK(at::equal(t, p.at(name.substr(0, mark) + name.substr(mark + 2))));
+    }
+    if (name == "image_queue") CHECK(at::allclose(t.norm(2, {0}), at::ones({6})));
+  }
+  const auto q = copied(again.parameters());
+  for (const auto& [name, t] : p) CHECK(at::equal(t, q.at(name)));
+}
+
+TEST_CASE("ALBEF: a picture is seen behind the text's own layers, padding nowhere") {
+  albef::AlbefModel model(tiny(), Key(1));
+  model.train(false);
+  const auto can = model.abilities();
+  const Batch batch = make_batch(3);
+  Batch other = batch, longer = batch;
+  other.images->pixels = 255 - batch.images->pixels;
+  longer.text->ids = at::constant_pad_nd(batch.text->ids, {0, 2}, 9);
+  longer.text->mask = at::constant_pad_nd(batch.text->mask, {0, 2}, 0);
+  CHECK(at::allclose(can.embed_text(*longer.text), can.embed_text(*batch.text), 1e-5, 1e-6));
+  CHECK(at::allclose(can.match(longer), can.match(batch), 1e-5, 1e-6));
+  CHECK_FALSE(at::allclose(can.match(other), can.match(batch), 1e-7, 0));
+  CHECK(at::allclose(can.embed_image(*batch.images).norm(2, {1}), at::ones({3})));
+  CHECK(at::allclose(can.embed_text(*batch.text).norm(2, {1}), at::ones({3})));
+}
+
+TEST_CASE("ALBEF: matching sees true tokens, only the language loss sees hidden ones") {
+  albef::AlbefModel model(tiny(), Key(1));
+  model.train(false);
+  const Batch batch = make_batch(3);
+  Batch other = batch;
+  other.masked->ids = at::where(batch.masked->ids.eq(4), 7, batch.masked->ids);
+  const LossTerms a = model.losses(batch, all, {}), b = model.losses(other, all, {});
+  CHECK(at::equal(a.at("itc").sum, b.at("itc").sum));
+  CHECK(at::equal(a.at("itm").sum, b.at("itm").sum));
+  CHECK_FALSE(at::equal(a.at("mlm").sum, b.at("mlm").sum));
+  CHECK(a.at("itc").count == 3);
+  CHECK(a.at("itm").count == 9);
+  CHECK(a.at("mlm").count == 3);
+  const auto counts = model.counts(batch, all);
+  for (const auto& [name, term] : a) CHECK(counts.at(name) == term.count);
+}
+
+TEST_CASE("ALBEF: evaluation changes neither temperature nor copies nor queues") {
+  albef::Config config = tiny();
+  albef::AlbefModel model(config, Key(1));
+  model.train(false);
+  at::Tensor temperature = model.parameters().front().second;
+  REQUIRE(model.parameters().front().first == "temp");
+  {
+    const at::NoGradGuard no_grad;
+    temperature.fill_(0.9);
+    model.parameters()[3].second.add_(1);  // a copy would move
+  }
+  const auto before = copied(model.buffers());
+  const double hot = model.losses(make_batch(3), all, {}).at("itc").sum.item<double>();
+  model.after_step({});
+  for (const auto& [name, t] : model.buffers()) CHECK(at::equal(t, before.at(name)));
+  CHECK(temperature.item<double>() == Approx(0.9));
+  const at::NoGradGuard no_grad;
+  temperature.fill_(0.5);  // its bound holds all the same
+  CHECK(model.losses(make_batch(3), all, {}).at("itc").sum.item<double>() == Approx(hot));
+}
+
+TEST_CASE("ALBEF: a step moves the copies once and then its temperature is within bounds") {
+  albef::AlbefModel model(tiny(), Key(1));
+  model.train(true);
+  at::Tensor temperature = model.parameters().front().second;
+  const auto before = copied(model.buffers());
+  {
+    const at::NoGradGuard no_grad;
+    for (auto& [name, t] : model.parameters()) t.add_(1);
+  }
+  StepContext context;
+  model.losses(make_batch(2), all, context);
+  context.micro_batch = 1;
+  model.losses(make_batch(2, 2), all, context);
+  CHECK(temperature.item<double>() == 0.5);
+  for (const auto& [name, t] : model.buffers()) {
+    CAPTURE(name);
+    if (name.find("_m.") != std::string::npos) {
+      CHECK(at::allclose(t, before.at(name) + 0.25, 1e-5, 1e-6));
+    } else {
+      CHECK(at::equal(t, before.at(name)));  // the queues wait for the step's end
+    }
+  }
+}
+
+TEST_CASE("ALBEF: features are queued after the step, in the samples' order, around the end") {
+  albef::Config config = tiny();
+  config.text.dropout = config.text.attention_dropout = 0;
+  config.momentum = 1;  // copies stand still: what they give is known
+  albef::AlbefModel model(config, Key(1));
+  const auto can = model.abilities();
+  at::Tensor expected = copied(model.buffers()).at("image_queue");
+  model.train(true);
+  std::int64_t next = 0;
+  const dist::Mesh mesh;
+  for (std::int64_t step = 0; step < 3; ++step) {
+    StepContext context;
+    context.mesh = &mesh;
+    context.step = step;
+    // The later samples come first.
+    const Batch late = make_batch(2, 100 * step + 2), early = make_batch(2, 100 * step);
+    model.losses(late, all, context);
+    context.micro_batch = 1;
+    model.losses(early, all, context);
+    CHECK(at::allclose(copied(model.buffers()).at("image_queue"), expected));
+    model.after_step(context);
+    const at::Tensor rows =
+        at::cat({can.embed_image(*early.images), can.embed_image(*late.images)});
+    for (std::int64_t i = 0; i < 4; ++i) expected.select(1, (next + i) % 6).copy_(rows[i]);
+    next = (next + 4) % 6;
+    const auto buffers = copied(model.buffers());
+    CHECK(at::allclose(buffers.at("image_queue"), expected, 1e-5, 1e-6));
+    CHECK(buffers.at("queue_ptr").item<std::int64_t>() == next);
+  }
+  const auto before = copied(model.buffers());
+  model.after_step({});  // nothing came
+  CHECK(at::equal(copied(model.buffers()).at("text_queue"), before.at("text_queue")));
+}
+
+TEST_CASE("ALBEF: the share of soft targets grows over its ramp") {
+  const auto loss = [](double alpha, std::int64_t ramp, std::int64_t step) {
+    albef::Config config = tiny();
+    config.alpha = alpha;
+    config.alpha_ramp = ramp;
+    config.text.dropout = config.text.attention_dropout = 0;
+    albef::AlbefModel model(config, Key(1));
+    model.train(true);
+    StepContext context;
+    context.step = step;
+    return total(model.losses(make_batch(3), all, context)).item<double>();
+  };
+  CHECK(loss(0.4, 10, 0) == Approx(loss(0, 0, 0)));
+  CHECK(loss(0.4, 10, 5) == Approx(loss(0.2, 0, 0)));
+  CHECK(loss(0.4, 10, 50) == Approx(loss(0.4, 0, 0)));
+  CHECK(std::abs(loss(0.4, 0, 0) - loss(0, 0, 0)) > 1e-4);
+}
+
+TEST_CASE("ALBEF: every parameter learns, no copy does; recomputed gradients are the same bits") {
+  albef::AlbefModel plain(tiny(), Key(1)), again(tiny(), Key(1));
+  plain.train(true);
+  again.train(true);
+  StepContext context;
+  total(plain.losses(make_batch(3), all, context)).backward();
+  context.recompute = true;
+  total(again.losses(make_batch(3), all, context)).backward();
+  const NamedTensors p = plain.parameters(), q = again.parameters();
+  for (std::size_t i = 0; i < p.size(); ++i) {
+    CAPTURE(p[i].first);
+    REQUIRE(p[i].second.grad().defined());
+    CHECK(at::equal(p[i].second.grad(), q[i].second.grad()));
+  }
+  for (const auto& [name, t] : plain.buffers()) CHECK_FALSE(t.grad().defined());
+}
+
+TEST_CASE("ALBEF: each loss can be asked for alone") {
+  for (const char* name : {"itc", "itm", "mlm"}) {
+    albef::AlbefModel model(tiny(), Key(1)), whole(tiny(), Key(1));
+    const Batch batch = make_batch(3);
+    const LossTerms one = model.losses(batch, {{{name, 1.0}}}, {});
+    CHECK(at::equal(one.at(name).sum, whole.losses(batch, all, {}).at(name).sum));
+  }
+  albef::AlbefModel model(tiny(), Key(1));
+  Batch batch = make_batch(3);
+  batch.masked.reset();
+  CHECK_NOTHROW(model.losses(batch, {{{"itc", 1.0}}}, {}));
+  CHECK_THROWS_AS(model.losses(batch, all, {}), Error);
+}
+
+TEST_CASE("ALBEF: tied tensors of a file become one, copies are made where it has none") {
+  const albef::Config config = tiny();
+  albef::AlbefModel model(config, Key(1));
+  albef::Weights file;
+  for (const auto& [name, t] : model.parameters()) file["module." + name] = t.detach();
+  const std::string words = "text_encoder.bert.embeddings.word_embeddings.weight";
+  file["module.text_encoder.cls.predictions.decoder.weight"] = file.at("module." + words);
+  file["module.text_encoder.bert.embeddings.position_ids"] = at::arange(10);
+  file["module.visual_encoder.pos_embed"] = at::randn({1, 1 + 16, 16});
+  const albef::Weights out = albef::import_weights(file, config);
+  CHECK(out.at("visual_encoder.pos_embed").sizes() == at::IntArrayRef({1, 5, 16}));
+  CHECK(at::equal(out.at("text_encoder_m" + words.substr(12)), out.at(words)));
+  CHECK_NOTHROW(assign_weights(model, out));
+}
+
+TEST_CASE("ALBEF: captions are cleaned as the original cleans them") {
+  CHECK(albef::clean_caption(" A man's  red-blue\tbike, at 7:30 (w/ <PERSON>)!\n", 30) ==
+        "a mans red blue bike at 730 w person");
+  CHECK(albef::clean_caption("one two three four", 3) == "one two three");
+  CHECK(albef::clean_caption(" . ", 3).empty());
+}
+
+TEST_CASE("ALBEF: a sample's tokens begin with [CLS], end without [SEP], and some are hidden") {
+  const std::vector<std::string> lines(4, "a red square and a blue circle on a green field");
+  auto tokenizer = std::make_shared<const text::Tokenizer>(text::train_wordpiece(lines, 60));
+  albef::Config config = tiny();
+  config.text.vocab_size = 0;
+  config.text.cls_id = config.text.pad_id = -1;
+  CHECK_THROWS_AS(albef::AlbefModel(config, Key(1)), Error);
+  // fit_vocabulary fills in what is open.
+  albef::fit_vocabulary(config, *tokenizer);
+  CHECK(config.text.vocab_size == tokenizer->vocab_size());
+  CHECK(config.text.cls_id == tokenizer->id_of("[CLS]"));
+  CHECK(config.text.pad_id == tokenizer->id_of("[PAD]"));
+  const Processor processor = albef::make_processor(config, tokenizer);
+  const Tokens tokens = processor.text("A red-square, and a blue circle on a green field.");
+  CHECK(tokens.ids.size(1) == 8);  // cut
+  CHECK(tokens.ids[0][0].item<std::int64_t>() == config.text.cls_id);
+  CHECK_FALSE(tokens.ids.eq(*tokenizer->id_of("[SEP]")).any().item<bool>());
+  data::Sample sample;
+  sample.texts = {lines[0]};
+  CHECK_THROWS_AS(processor.prepare(sample, Key(1), true), Error);
+  sample.pictures.emplace_back();
+  sample.pictures[0].pixels = {24, 16, std::vector<std::uint8_t>(24 * 16 * 3, 100)};
+  const Batch batch = processor.prepare(sample, Key(1), true);
+  CHECK(batch.images->pixels.sizes() == at::IntArrayRef({1, 3, 16, 16}));
+  const at::Tensor hidden = batch.masked->labels.ne(-100);
+  CHECK(hidden.any().item<bool>());
+  CHECK_FALSE(hidden[0][0].item<bool>());
+  CHECK(at::equal(batch.text->ids, at::where(hidden, batch.masked->labels, batch.masked->ids)));
+  CHECK(processor.image(sample.pictures[0]).pixels.size(3) == 16);
+}
+
+TEST_CASE("ALBEF: config.json says all that the settings say, and refuses what does not fit") {
+  albef::Config config = tiny();
+  config.alpha_ramp = 17;
+  config.text.activation = "gelu_new";
+  config.text.words = 9;
+  const std::string json = albef::to_config_json(config);
+  CHECK(albef::to_config_json(*albef::from_config_json(json)) == json);
+  const auto refused = [](const std::string& text) {
+    CAPTURE(text);
+    CHECK_THROWS_AS(albef::from_config_json(text), Error);
+  };
+  refused(R"({"vision_heads": 5})");
+  refused(R"({"image_res": 8, "patch_size": 16})");
+  refused(R"({"bert_config": {"fusion_layer": 13}})");
+  refused(R"({"bert_config": {"encoder_width": 512}})");
+  refused(R"({"bert_config": {"hidden_act": "mish"}})");
+  refused(R"({"bert_config": {"position_embedding_type": "relative_key"}})");
+  refused(R"({"bert_config": "configs/config_bert.json"})");
+  CHECK_NOTHROW(albef::from_config_json("{}"));
+}
