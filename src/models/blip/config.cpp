@@ -1,0 +1,239 @@
+#include "models/blip/config.h"
+
+#include <array>
+#include <cmath>
+
+#include "tandem/base/error.h"
+
+namespace tandem::models::blip {
+namespace {
+
+constexpr double widest = 65536, deepest = 1024;
+
+// (name in YAML, class in files), in the order of Kind.
+const std::array<std::pair<std::string, std::string>, 6>& kinds() {
+  static const std::array<std::pair<std::string, std::string>, 6> table{
+      {{"pretrain", "BLIP_Pretrain"},
+       {"captioning", "BlipForConditionalGeneration"},
+       {"answering", "BlipForQuestionAnswering"},
+       {"retrieval", "BlipForImageTextRetrieval"},
+       {"contrast", "BlipModel"},
+       {"reasoning", "BLIP_NLVR"}}};
+  return table;
+}
+
+void tower_fields(FieldVisitor& v, Tower& t) {
+  v.field("width", t.width, {.doc = "numbers per token", .min = 1, .max = widest});
+  v.field("layers", t.layers, {.doc = "blocks", .min = 1, .max = deepest});
+  v.field("heads", t.heads, {.doc = "attention heads", .min = 1, .max = widest});
+  v.field("mlp", t.mlp,
+          {.doc = "hidden width of the MLP; 0: 4 x width", .min = 0, .max = 16 * widest});
+  v.field("activation", t.activation,
+          {.doc = "as released: gelu", .choices = {"gelu", "quick_gelu", "gelu_new", "relu"}});
+  v.field("layer_norm_eps", t.layer_norm_eps,
+          {.doc = "added to the variance", .min = 0, .max = 1, .above_min = true});
+}
+
+void vision_fields(FieldVisitor& v, VisionConfig& c) {
+  v.field("image_size", c.image_size, {.doc = "pixels of a side", .min = 1, .max = 4096});
+  v.field("patch_size", c.patch_size, {.doc = "pixels of a patch's side", .min = 1, .max = 4096});
+  v.field("drop_path", c.drop_path,
+          {.doc = "share of samples whose last block is left out; rises from 0 over the depth",
+           .min = 0,
+           .max = 0.9});
+  tower_fields(v, c);
+}
+
+void text_fields(FieldVisitor& v, TextConfig& c) {
+  v.field("context_length", c.context_length,
+          {.doc = "most tokens of a text, marks included", .min = 3, .max = 65536});
+  v.field("positions", c.positions, {.doc = "rows of positions", .min = 3, .max = 65536});
+  v.field("vocab_size", c.vocab_size,
+          {.doc = "rows of the table of words; 0: the tokenizer's and the marks'",
+           .min = 0,
+           .max = 10'000'000});
+  const Rule id{.doc = "-1: the tokenizer's", .min = -1, .max = 10'000'000};
+  v.field("cls_id", c.cls_id, id);
+  v.field("enc_id", c.enc_id, id);
+  v.field("bos_id", c.bos_id, id);
+  v.field("sep_id", c.sep_id, id);
+  v.field("pad_id", c.pad_id, id);
+  v.field("dropout", c.dropout, {.doc = "of rows", .min = 0, .max = 0.9});
+  v.field("attention_dropout", c.attention_dropout,
+          {.doc = "of attention's probabilities", .min = 0, .max = 0.9});
+  v.field("label_smoothing", c.label_smoothing,
+          {.doc = "of the decoder's loss; 0.1 is fixed in the released code", .min = 0, .max = 1});
+  tower_fields(v, c);
+}
+
+void contrast_fields(FieldVisitor& v, Config& c) {
+  v.field("temperature", c.temperature,
+          {.doc = "that similarities are divided by at the start", .min = 0.001, .max = 0.5});
+  v.field("momentum", c.momentum, {.doc = "share of a copy that a step keeps", .min = 0, .max = 1});
+  v.field("alpha", c.alpha, {.doc = "share of the soft targets", .min = 0, .max = 1});
+  v.field("alpha_ramp", c.alpha_ramp,
+          {.doc = "steps over which that share grows from 0 (two epochs in the released code)",
+           .min = 0,
+           .unit = Unit::steps});
+  v.field(
+      "queue", c.queue,
+      {.doc = "features kept of the last steps; the released code wants a multiple of the batch",
+       .min = 1,
+       .max = 1 << 24});
+}
+
+void image_fields(FieldVisitor& v, vision::ImageSettings& image) {
+  v.field(
+      "interpolation", image.interpolation,
+      {.doc = "how pictures are resized, always antialiased", .choices = {"bicubic", "bilinear"}});
+  v.field("orientation", image.orientation,
+          {.doc = "exif: turned upright as their EXIF says; stored: left as they are",
+           .choices = {"exif", "stored"}});
+  v.field("mean", image.mean, {.doc = "subtracted per channel, of pixels in [0, 1]"});
+  v.field("std", image.std, {.doc = "divided by per channel"});
+  if (image.mean.size() != 3) v.problem("mean", "expected 3 numbers");
+  bool good = image.std.size() == 3;
+  for (const double s : image.std) good = good && s > 0;
+  if (!good) v.problem("std", "expected 3 numbers above 0");
+}
+
+void heads_problem(std::vector<std::pair<std::string, std::string>>& found, const std::string& name,
+                   const Tower& t) {
+  if (t.heads > 0 && t.width % t.heads != 0) {
+    found.emplace_back(name + ".heads", "expected a divisor of width " + std::to_string(t.width) +
+                                            "; got " + std::to_string(t.heads));
+  }
+}
+
+}  // namespace
+
+const std::string& class_of(Kind kind) { return kinds()[static_cast<std::size_t>(kind)].second; }
+
+Kind Config::the_kind() const {
+  for (std::size_t i = 0; i < kinds().size(); ++i) {
+    if (kinds()[i].first == kind) return static_cast<Kind>(i);
+  }
+  throw Error(ErrorKind::config, "[models] expected a kind of blip; got " + kind, "model.kind");
+}
+
+nn::VitShape VisionConfig::shape() const {
+  return {.block = {width, heads, hidden(), layer_norm_eps, nn::activation_of(activation)},
+          .layers = layers,
+          .image_size = image_size,
+          .patch_size = patch_size,
+          .drop_path = drop_path};
+}
+
+nn::BertShape TextConfig::shape(std::int64_t encoder_width) const {
+  nn::BertShape s;
+  s.width = width;
+  s.layers = layers;
+  s.heads = heads;
+  s.hidden = hidden();
+  s.vocab_size = vocab_size;
+  s.positions = positions;
+  s.types = 0;
+  s.eps = layer_norm_eps;
+  s.activation = nn::activation_of(activation);
+  s.dropout = dropout;
+  s.attention_dropout = attention_dropout;
+  s.cross_from = cross_attention ? 0 : -1;
+  s.encoder_width = encoder_width;
+  s.pad_id = pad_id;
+  return s;
+}
+
+std::vector<std::pair<std::string, std::string>> problems(const Config& c) {
+  std::vector<std::pair<std::string, std::string>> found;
+  heads_problem(found, "vision", c.vision);
+  heads_problem(found, "text", c.text);
+  if (c.vision.patch_size > 0 && c.vision.image_size < c.vision.patch_size) {
+    found.emplace_back("vision.patch_size", "expected at most image_size");
+  }
+  if (c.text.context_length > c.text.positions) {
+    found.emplace_back("text.context_length",
+                       "expected at most positions, " + std::to_string(c.text.positions));
+  }
+  if (c.text.vocab_size > 0) {
+    for (const auto& [name, id] : {std::pair{"enc_id", c.text.enc_id},
+                                   {"bos_id", c.text.bos_id},
+                                   {"sep_id", c.text.sep_id},
+                                   {"pad_id", c.text.pad_id}}) {
+      if (id >= c.text.vocab_size) {
+        found.emplace_back(std::string("text.") + name, "expected an id below vocab_size");
+      }
+    }
+  }
+  return found;
+}
+
+void Config::fields(FieldVisitor& v) {
+  v.field(
+      "kind", kind,
+      {.doc = "which of the original's classes: pretrain has everything, captioning the decoder "
+              "alone; the others are for evaluation",
+       .choices = {"pretrain", "captioning", "answering", "retrieval", "contrast"}});
+  v.field("embed_dim", embed_dim, {.doc = "numbers of the common space", .min = 1, .max = widest});
+  v.field("prompt", prompt, {.doc = "words before every caption; the decoder does not learn them"});
+  contrast_fields(v, *this);
+  v.field("projection_dim", projection_dim,
+          {.doc = "numbers of the common space (contrast)", .min = 1, .max = widest});
+  v.field("logit_scale_init", logit_scale_init,
+          {.doc = "log of the inverse temperature (contrast)", .min = 0, .max = std::log(100.0)});
+  v.block("vision", {.doc = "the encoder of pictures (a vision transformer)"},
+          [&](FieldVisitor& inner) { vision_fields(inner, vision); });
+  v.block("text", {.doc = "the one text transformer: encoder, grounded encoder and decoder"},
+          [&](FieldVisitor& inner) { text_fields(inner, text); });
+  v.block("image", {.doc = "how pictures are made to fit"},
+          [&](FieldVisitor& inner) { image_fields(inner, image); });
+  v.block("augment", {.doc = "the view in training"},
+          [&](FieldVisitor& inner) { vision::fields(inner, augment); });
+  for (const auto& [field, text_of] : problems(*this)) v.problem(field, text_of);
+}
+
+vision::ImageSettings Config::image_settings() const {
+  vision::ImageSettings settings = image;
+  settings.size = vision.image_size;
+  return settings;
+}
+
+const Config& config_of(const Settings& settings) {
+  const auto* config = dynamic_cast<const Config*>(&settings);
+  TANDEM_CHECK(config != nullptr, "[models] settings of another family");
+  return *config;
+}
+
+void fit_vocabulary(Settings& settings, const text::Tokenizer& tokenizer) {
+  auto& text = dynamic_cast<Config&>(settings).text;
+  const auto first_of = [&](std::initializer_list<const char*> names) -> std::int64_t {
+    for (const char* name : names) {
+      if (const auto id = tokenizer.id_of(name)) return *id;
+    }
+    return -1;
+  };
+  std::int64_t next = tokenizer.vocab_size();
+  // A mark that the tokenizer does not have gets a row behind its own.
+  const auto mark = [&](std::int64_t& id, const char* name) {
+    if (id < 0) id = first_of({name});
+    if (id < 0) id = next;
+    if (id >= next) next = id + 1;
+  };
+  if (text.cls_id < 0) text.cls_id = first_of({"[CLS]", "<|startoftext|>"});
+  if (text.sep_id < 0) text.sep_id = first_of({"[SEP]", "<|endoftext|>"});
+  if (text.cls_id < 0 || text.sep_id < 0) {
+    throw Error(ErrorKind::config, "[models] expected a tokenizer with marks of begin and end", "",
+                "[CLS] and [SEP], or <|startoftext|> and <|endoftext|>");
+  }
+  mark(text.bos_id, "[DEC]");
+  mark(text.enc_id, "[ENC]");
+  // Padding must differ from the end mark, which the decoder learns.
+  mark(text.pad_id, "[PAD]");
+  if (text.vocab_size == 0) text.vocab_size = next;
+  if (text.vocab_size < next) {
+    throw Error(ErrorKind::config,
+                "[models] expected model.text.vocab_size of at least " + std::to_string(next) +
+                    ", the tokenizer's and the marks'; got " + std::to_string(text.vocab_size));
+  }
+}
+
+}  // namespace tandem::models::blip

@@ -1,0 +1,151 @@
+#pragma once
+// BLIP: a vision transformer and one text transformer in three roles. Without a picture it encodes
+// a text; with one it encodes the pair (cross-attention in every layer); with causal self-attention
+// of its own it decodes. The roles share everything but self-attention.
+// Source: Li et al. 2022 (arXiv:2201.12086), figure 2 and sections 3.1 and 3.2;
+// salesforce/BLIP:models/{blip_pretrain,med,vit}.py.
+// Letters: B pairs, T tokens, S rows of a picture ([CLS] and patches), D width, E width of the
+// contrast, Q length of the queues, V vocabulary.
+
+#include <memory>
+#include <set>
+#include <vector>
+
+#include "models/blip/config.h"
+#include "tandem/base/random.h"
+#include "tandem/models/model.h"
+#include "tandem/nn/bert.h"
+#include "tandem/nn/momentum.h"
+#include "tandem/nn/normalize.h"
+#include "tandem/nn/run_block.h"
+#include "tandem/nn/vit.h"
+#include "tandem/objectives/momentum_itc.h"
+
+namespace tandem::models::blip {
+
+// All parts that have parameters of their own, under the names of the class that Config::kind
+// names; a part that the class does not have is null.
+struct Blip : torch::nn::Module {
+  std::shared_ptr<nn::Vit> vision;
+  std::shared_ptr<nn::BertModel> encoder;       // unimodal and grounded: the same weights
+  std::shared_ptr<nn::BertModel> decoder;       // in pre-training it shares all but self-attention
+  std::shared_ptr<nn::PredictionHead> lm_head;  // of the decoder
+  std::shared_ptr<nn::Linear> vision_proj, text_proj, itm_head;
+  std::shared_ptr<nn::Linear> pooler;  // BlipModel
+  at::Tensor temperature;              // pre-training: similarities are divided by it
+  at::Tensor logit_scale;              // BlipModel
+
+  explicit Blip(const Config& config);
+
+ private:
+  void make_decoder(const Config& config, bool shared);
+};
+
+// Followers of the unimodal encoders and their projections, under the names of the original.
+struct Copies : torch::nn::Module {
+  std::shared_ptr<nn::Vit> vision;
+  std::shared_ptr<nn::Linear> vision_proj, text_proj;
+  std::shared_ptr<nn::BertModel> encoder;  // its cross-attention follows too and is never used
+
+  explicit Copies(const Config& config);
+};
+
+// Features of the last Q pairs, as the copies gave them.
+struct Queues {
+  at::Tensor image, text;  // [E, Q], columns L2-normalised
+  at::Tensor next;         // int64 [1] on the CPU: the column that is written next
+};
+
+// What hard negatives were drawn: for text i the picture image[i], for picture i the text text[i].
+struct Negatives {
+  at::Tensor image, text;  // int64 [B]
+};
+
+// Texts as they stand in a batch; position 0 is overwritten by each role's own mark.
+struct Texts {
+  at::Tensor ids, mask;  // int64 [B, T]; mask undefined: all are tokens
+};
+
+// As the original initialises it; every tensor from the key and its own name.
+void initialize(Blip& blip, const Config& config, Key init);
+
+class BlipModel final : public Model {
+ public:
+  BlipModel(const Config& config, Key init);
+
+  NamedTensors parameters() const override;
+  NamedTensors buffers() const override;
+  torch::nn::Module* module() const override { return blip_.get(); }
+  void to(const at::Device& device) override;
+  void train(bool on) override;
+  std::vector<std::string> losses_known() const override;
+  std::map<std::string, ChanceLevel> chance_levels(std::int64_t batch) const override;
+  std::map<std::string, double> counts(const Batch& batch, const LossRequest&) const override;
+  LossTerms losses(const Batch& batch, const LossRequest& request,
+                   const StepContext& context) override;
+  void after_step(const StepContext& context) override;
+  Abilities abilities() override;
+  std::map<std::string, at::Tensor> reference_outputs(
+      const std::map<std::string, at::Tensor>& inputs) override;
+
+ private:
+  using Outputs = std::map<std::string, at::Tensor>;
+
+  // --- The roles (model.cpp)
+  at::Tensor picture_rows(const at::Tensor& pixels, const nn::BlockContext& context) const;
+  at::Tensor image_feature(const at::Tensor& rows) const;  // [B, S, D] -> [B, E], L2-normalised
+  at::Tensor text_feature(const Texts& texts, const nn::BlockContext& context) const;  // [B, E]
+  // Logits of (no match, match), [B, 2].
+  at::Tensor matching(const Texts& texts, const at::Tensor& rows,
+                      const nn::BlockContext& context) const;
+  // Rows of the decoder whose input begins with [DEC], [B, T, D].
+  at::Tensor decode(const Texts& texts, const at::Tensor& rows,
+                    const nn::BlockContext& context) const;
+
+  std::vector<std::vector<std::int64_t>> captions(const Images& images, const Tokens& prompt,
+                                                  const GenerateOptions& options) const;
+
+  // --- Pre-training (pretrain.cpp): section 3.2, each loss a function of its choices
+  struct Contrast {
+    objectives::MomentumItc itc;
+    at::Tensor image_copy, text_copy;  // [B, E]: what the queues will get
+  };
+  Contrast contrast(const at::Tensor& pixels, const Texts& texts, const at::Tensor& rows,
+                    double alpha, const StepContext& context) const;
+  Negatives draw_negatives(const objectives::MomentumItc& itc, const at::Tensor& picture_ids,
+                           Key key) const;
+  LossTerm itm(const Texts& texts, const at::Tensor& rows, const Negatives& negatives,
+               const StepContext& context) const;
+  LossTerm lm(const Texts& texts, const at::Tensor& labels, double count, const at::Tensor& rows,
+              const StepContext& context) const;
+  void enqueue(const at::Tensor& image, const at::Tensor& text);
+  void clamp_temperature() const;
+  double alpha_at(std::int64_t step) const;
+
+  // --- `tandem verify` (reference.cpp), by class
+  Outputs pretrain_reference(const Outputs& inputs);
+  Outputs captioning_reference(const Outputs& inputs) const;
+  Outputs answering_reference(const Outputs& inputs) const;
+  Outputs retrieval_reference(const Outputs& inputs) const;
+  Outputs contrast_reference(const Outputs& inputs) const;
+
+  // Of the micro-batches since the step began, until after_step takes them.
+  struct Pending {
+    std::vector<at::Tensor> image, text;  // [B, E]
+    std::vector<std::int64_t> positions;  // of their samples in the global order
+  };
+
+  Config config_;
+  Kind kind_;
+  nn::PixelStatistics statistics_;
+  std::shared_ptr<Blip> blip_;
+  std::shared_ptr<Copies> copies_;  // pre-training only, as are the queues
+  nn::Momentum momentum_;
+  Queues queues_;
+  Pending pending_;
+};
+
+// ids with `first` in position 0. [B, T] -> [B, T]
+at::Tensor with_first(const at::Tensor& ids, std::int64_t first);
+
+}  // namespace tandem::models::blip

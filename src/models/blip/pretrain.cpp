@@ -1,0 +1,225 @@
+// Pre-training: image-text contrast against momentum copies, matching with hard negatives, and
+// language modelling. Source: Li et al. 2022, section 3.2; salesforce/BLIP:models/blip_pretrain.py.
+
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/softmax.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "models/blip/model.h"
+#include "tandem/base/error.h"
+#include "tandem/objectives/hard_negatives.h"
+#include "tandem/objectives/token_loss.h"
+
+namespace tandem::models::blip {
+namespace {
+
+nn::BlockContext blocks_of(const StepContext& context, const char* role) {
+  return {.recompute = context.recompute, .key = context.key.fold(role)};
+}
+
+at::Tensor unit(const at::Tensor& x) { return at::softmax(x.detach().to(at::kFloat), 1); }
+
+const dist::Mesh& mesh_of(const StepContext& context) {
+  static const dist::Mesh alone;
+  return context.mesh != nullptr ? *context.mesh : alone;
+}
+
+// Every token that is followed by one is learned from: all but the first, of the mask's tokens.
+double predicted_tokens(const Tokens& tokens) {
+  if (tokens.labels.defined()) {
+    return objectives::count_labels(tokens.labels.narrow(1, 1, tokens.labels.size(1) - 1));
+  }
+  return static_cast<double>(
+      tokens.mask.narrow(1, 1, tokens.mask.size(1) - 1).sum().item<std::int64_t>());
+}
+
+at::Tensor labels_of(const Tokens& tokens) {
+  if (tokens.labels.defined()) return tokens.labels;
+  return tokens.ids.masked_fill(tokens.mask.eq(0), objectives::ignored);
+}
+
+bool asks(const LossRequest& request, const char* name) { return request.weights.contains(name); }
+
+}  // namespace
+
+// --- The three losses ------------------------------------------------------------------------
+
+// Online features against those of the copies and of the queues, with soft targets.
+BlipModel::Contrast BlipModel::contrast(const at::Tensor& pixels, const Texts& texts,
+                                        const at::Tensor& rows, double alpha,
+                                        const StepContext& context) const {
+  Contrast out;
+  {
+    const at::NoGradGuard no_grad;
+    const at::Tensor copied = copies_->vision->forward(nn::normalize_pixels(pixels, statistics_),
+                                                       blocks_of(context, "image copy"));
+    const nn::Mask mask = texts.mask.defined() ? nn::padding_mask(texts.mask) : nn::no_mask();
+    const at::Tensor read = copies_->encoder->forward(texts.ids, mask, {}, nn::no_mask(),
+                                                      blocks_of(context, "text copy"));
+    const auto feature = [](const nn::Linear& projection, const at::Tensor& x) {
+      const at::Tensor y = projection.forward(x.select(1, 0)).to(at::kFloat);
+      return y / y.norm(2, {1}, /*keepdim=*/true).clamp_min(1e-12);
+    };
+    out.image_copy = feature(*copies_->vision_proj, copied);
+    out.text_copy = feature(*copies_->text_proj, read);
+  }
+  out.itc = objectives::momentum_itc({.image = image_feature(rows),
+                                      .text = text_feature(texts, blocks_of(context, "text")),
+                                      .image_copy = out.image_copy,
+                                      .text_copy = out.text_copy,
+                                      .image_queue = queues_.image,
+                                      .text_queue = queues_.text,
+                                      .temperature = blip_->temperature,
+                                      .alpha = alpha,
+                                      .same = {}});
+  return out;
+}
+
+// The more alike, the likelier: softmax of the similarities within the batch, plus a little, so
+// that no row is empty; never another caption of the same picture.
+Negatives BlipModel::draw_negatives(const objectives::MomentumItc& itc,
+                                    const at::Tensor& picture_ids, Key key) const {
+  const at::NoGradGuard no_grad;
+  const std::int64_t size = itc.image_to_text.size(0);
+  const at::Tensor own = at::arange(size, itc.image_to_text.options().dtype(at::kLong));
+  const at::Tensor ids = picture_ids.defined() ? picture_ids : own;
+  const at::Tensor same = ids.unsqueeze(1).eq(ids.unsqueeze(0));
+  const auto draw = [&](const at::Tensor& similarities, const char* purpose) {
+    const at::Tensor weights = unit(similarities.narrow(1, 0, size)) + 1e-4;
+    return objectives::draw_columns(weights.masked_fill(same, 0), own, key.fold(purpose));
+  };
+  return {draw(itc.text_to_image, "negative image"), draw(itc.image_to_text, "negative text")};
+}
+
+// B pairs that match; B texts with a wrong picture; B pictures with a wrong text.
+LossTerm BlipModel::itm(const Texts& texts, const at::Tensor& rows, const Negatives& negatives,
+                        const StepContext& context) const {
+  const std::int64_t size = rows.size(0);
+  const auto three = [&](const at::Tensor& x) {
+    return at::cat({x, x, x.index_select(0, negatives.text)});
+  };
+  const at::Tensor all_rows = at::cat({rows, rows.index_select(0, negatives.image), rows});
+  const Texts all{three(texts.ids), texts.mask.defined() ? three(texts.mask) : at::Tensor()};
+  const at::Tensor logits = matching(all, all_rows, blocks_of(context, "matching"));
+  at::Tensor labels = at::zeros({3 * size}, texts.ids.options());
+  labels.narrow(0, 0, size).fill_(1);
+  return objectives::cross_entropy(logits, labels, static_cast<double>(3 * size));
+}
+
+// labels: of the tokens themselves; each is predicted from those before it.
+LossTerm BlipModel::lm(const Texts& texts, const at::Tensor& labels, double count,
+                       const at::Tensor& rows, const StepContext& context) const {
+  const std::int64_t length = texts.ids.size(1) - 1;
+  const at::Tensor hidden = decode(texts, rows, blocks_of(context, "decoder"));
+  const at::Tensor logits = blip_->lm_head->forward(hidden.narrow(1, 0, length));
+  return objectives::cross_entropy(logits, labels.narrow(1, 1, length), count,
+                                   config_.text.label_smoothing);
+}
+
+// --- The training step -----------------------------------------------------------------------
+
+std::vector<std::string> BlipModel::losses_known() const {
+  if (kind_ == Kind::pretrain) return {"itc", "itm", "lm"};
+  if (kind_ == Kind::captioning) return {"lm"};
+  return {};
+}
+
+std::map<std::string, ChanceLevel> BlipModel::chance_levels(std::int64_t batch) const {
+  std::map<std::string, ChanceLevel> levels{{"lm", chance_among(config_.text.vocab_size)}};
+  if (kind_ == Kind::pretrain) {
+    levels["itc"] = chance_among(batch + config_.queue);
+    levels["itm"] = {std::log(3.0) - 2 * std::log(2.0) / 3, "one in three matches"};
+  }
+  return levels;
+}
+
+std::map<std::string, double> BlipModel::counts(const Batch& batch, const LossRequest&) const {
+  const auto size = static_cast<double>(batch.images.value().pixels.size(0));
+  return {{"itc", size}, {"itm", 3 * size}, {"lm", predicted_tokens(batch.text.value())}};
+}
+
+double BlipModel::alpha_at(std::int64_t step) const {
+  if (config_.alpha_ramp <= 0) return config_.alpha;
+  return config_.alpha *
+         std::min(1.0, static_cast<double>(step) / static_cast<double>(config_.alpha_ramp));
+}
+
+void BlipModel::clamp_temperature() const {
+  const at::NoGradGuard no_grad;
+  at::Tensor(blip_->temperature).clamp_(0.001, 0.5);  // the parameter itself, not a copy
+}
+
+// The picture is encoded once and serves all three losses.
+LossTerms BlipModel::losses(const Batch& batch, const LossRequest& request,
+                            const StepContext& context) {
+  const at::Tensor& pixels = batch.images.value().pixels;
+  const Tokens& tokens = batch.text.value();
+  const Texts texts{tokens.ids, tokens.mask};
+  const bool contrasts = kind_ == Kind::pretrain && (asks(request, "itc") || asks(request, "itm"));
+  const bool learns = blip_->is_training();
+  if (learns && context.micro_batch == 0) {
+    if (copies_) momentum_.update(config_.momentum);
+    pending_ = {};
+  }
+  const at::Tensor rows = picture_rows(pixels, blocks_of(context, "image"));
+  LossTerms terms;
+  if (contrasts) {
+    const Contrast c = contrast(pixels, texts, rows, alpha_at(context.step), context);
+    terms["itc"] = c.itc.loss;
+    if (learns) {
+      pending_.image.push_back(c.image_copy);
+      pending_.text.push_back(c.text_copy);
+      pending_.positions.insert(pending_.positions.end(), batch.positions.begin(),
+                                batch.positions.end());
+    }
+    if (asks(request, "itm")) {
+      const Negatives negatives = draw_negatives(c.itc, batch.picture_ids, context.key);
+      terms["itm"] = itm(texts, rows, negatives, context);
+    }
+  }
+  if (asks(request, "lm") && blip_->decoder) {
+    // The loop divides by the count that the host knows; the one here is not read.
+    terms["lm"] = lm(texts, labels_of(tokens), 0, rows, context);
+  }
+  return terms;
+}
+
+void BlipModel::enqueue(const at::Tensor& image, const at::Tensor& text) {
+  // Of more features than the queue holds the last ones stay.
+  const std::int64_t kept = std::min(image.size(0), config_.queue);
+  auto* next = queues_.next.mutable_data_ptr<std::int64_t>();
+  nn::enqueue(queues_.image, image.narrow(0, image.size(0) - kept, kept), *next);
+  nn::enqueue(queues_.text, text.narrow(0, text.size(0) - kept, kept), *next);
+  *next = (*next + kept) % config_.queue;
+}
+
+// What the copies gave for the samples of the step, of all ranks and micro-batches, in the global
+// order of the samples: the queues are the same on every rank and for every number of ranks.
+void BlipModel::after_step(const StepContext& context) {
+  if (!copies_) return;
+  clamp_temperature();
+  if (pending_.image.empty()) return;
+  const at::NoGradGuard no_grad;
+  at::Tensor image = at::cat(pending_.image), text = at::cat(pending_.text);
+  const at::Tensor own = at::tensor(pending_.positions, at::kLong).to(image.device());
+  pending_ = {};
+  if (own.size(0) != image.size(0)) {  // a batch without places keeps its order
+    enqueue(image, text);
+    return;
+  }
+  const dist::Mesh& mesh = mesh_of(context);
+  const auto gathered = [&](const at::Tensor& rows) {
+    return at::cat(dist::all_gather_uneven(mesh, rows));
+  };
+  const at::Tensor order = gathered(own).argsort(/*stable=*/true);
+  image = gathered(image).index_select(0, order);
+  text = gathered(text).index_select(0, order);
+  enqueue(image, text);
+}
+
+}  // namespace tandem::models::blip

@@ -1,0 +1,286 @@
+// What `tandem verify` calls: the forward of each of the original's classes, on recorded inputs and
+// recorded choices.
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cross_entropy_loss.h>
+#include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/tanh.h>
+
+#include "models/blip/model.h"
+#include "models/reference_inputs.h"
+#include "tandem/base/error.h"
+#include "tandem/objectives/token_loss.h"
+
+namespace tandem::models::blip {
+namespace {
+
+using Outputs = std::map<std::string, at::Tensor>;
+
+bool flag(const ReferenceInputs& inputs, const std::string& name, bool fallback) {
+  const at::Tensor given = inputs.optional(name);
+  if (!given.defined()) return fallback;
+  if (given.numel() != 1) refuse_reference("expected input." + name + " to be one number");
+  return given.ne(0).item<bool>();
+}
+
+at::Tensor mask_of(const ReferenceInputs& inputs, const std::string& name, const at::Tensor& ids) {
+  const at::Tensor mask = inputs.optional(name);
+  if (mask.defined() && mask.sizes() != ids.sizes()) {
+    refuse_reference("expected input." + name + " of the shape of its ids");
+  }
+  return mask;
+}
+
+at::Tensor positions_of(const ReferenceInputs& inputs, const at::Tensor& ids, std::int64_t most) {
+  const at::Tensor given = inputs.optional("position_ids");
+  if (!given.defined()) {
+    if (ids.size(1) > most) {
+      refuse_reference("expected at most " + std::to_string(most) + " tokens");
+    }
+    return {};
+  }
+  if (given.dim() != 2 || given.size(1) != ids.size(1) ||
+      (given.size(0) != 1 && given.size(0) != ids.size(0)) ||
+      given.min().item<std::int64_t>() < 0 || given.max().item<std::int64_t>() >= most) {
+    refuse_reference("expected input.position_ids to be positions [1 or B, T]");
+  }
+  return given.to(at::kLong);
+}
+
+// Hugging Face's rule: without interpolate_pos_encoding the first rows of the table are taken,
+// whatever the picture's grid.
+at::Tensor vision_rows(const nn::Vit& vit, const ReferenceInputs& inputs) {
+  const at::Tensor pixels = inputs.pixels();
+  const std::int64_t patch = vit.patch->patch;
+  const std::int64_t h = pixels.size(2) / patch, w = pixels.size(3) / patch;
+  if (h < 1 || w < 1) refuse_reference("expected input.pixel_values of at least a patch");
+  at::Tensor table = vit.positions.squeeze(0);
+  const bool as_it_is = pixels.size(2) == pixels.size(3) && 1 + h * w == table.size(0);
+  if (flag(inputs, "interpolate_pos_encoding", false) && !as_it_is) {
+    table = nn::interpolate_positions(table, 1, h, w);
+  } else if (1 + h * w > table.size(0)) {
+    refuse_reference(
+        "expected input.pixel_values of the config's size, or of another with "
+        "input.interpolate_pos_encoding");
+  } else {
+    table = table.narrow(0, 0, 1 + h * w);
+  }
+  const at::Tensor first = vit.class_token.expand({pixels.size(0), 1, -1});
+  at::Tensor x = at::cat({first, vit.patch->forward(pixels)}, 1) + table;
+  for (const auto& block : vit.blocks) x = block->forward(x, nn::no_mask());
+  return vit.norm->forward(x);
+}
+
+nn::Mask padding(const at::Tensor& mask) {
+  return mask.defined() ? nn::padding_mask(mask) : nn::no_mask();
+}
+
+nn::Mask causal(const at::Tensor& mask) {
+  return mask.defined() ? nn::causal_padding_mask(mask) : nn::causal_mask();
+}
+
+at::Tensor read(const nn::BertModel& bert, const at::Tensor& ids, const at::Tensor& positions,
+                const nn::Mask& mask, const at::Tensor& image = {}) {
+  return bert.encoder->forward(bert.embeddings->forward(ids, positions), mask, image, nn::no_mask(),
+                               {});
+}
+
+// Mean over the labels that count, each predicted from the tokens before it.
+at::Tensor language_loss(const at::Tensor& logits, const at::Tensor& labels, double smoothing) {
+  const std::int64_t length = labels.size(1) - 1;
+  const at::Tensor shifted = labels.narrow(1, 1, length);
+  const LossTerm term = objectives::cross_entropy(logits.narrow(1, 0, length), shifted,
+                                                  objectives::count_labels(shifted), smoothing);
+  return term.sum / term.count;
+}
+
+at::Tensor labels_of(const ReferenceInputs& inputs, const at::Tensor& ids, std::int64_t words) {
+  const at::Tensor labels = inputs.ids("labels", words, /*ignored=*/true);
+  if (labels.sizes() != ids.sizes() || labels.size(1) < 2) {
+    refuse_reference(
+        "expected input.labels of the shape of the decoder's ids, of 2 tokens or more");
+  }
+  return labels;
+}
+
+at::Tensor unit(const at::Tensor& x) {
+  return x / at::linalg_vector_norm(x, 2, {-1}, /*keepdim=*/true);
+}
+
+at::Tensor choices(const ReferenceInputs& inputs, const std::string& name, std::int64_t size) {
+  const at::Tensor given = inputs.required(name).reshape({-1}).to(at::kLong);
+  if (given.size(0) != size || given.min().item<std::int64_t>() < 0 ||
+      given.max().item<std::int64_t>() >= size) {
+    refuse_reference("expected input." + name + " to be rows of the batch, [B]");
+  }
+  return given;
+}
+
+}  // namespace
+
+// Logits and loss of captions, given a picture.
+Outputs BlipModel::captioning_reference(const Outputs& recorded) const {
+  const ReferenceInputs inputs(
+      recorded, {"pixel_values", "input_ids", "attention_mask", "labels", "position_ids",
+                 "interpolate_pos_encoding", "logits_to_keep"});
+  const at::Tensor ids = inputs.ids("input_ids", config_.text.vocab_size);
+  const at::Tensor mask = mask_of(inputs, "attention_mask", ids);
+  const at::Tensor rows = vision_rows(*blip_->vision, inputs);
+  const at::Tensor positions = positions_of(inputs, ids, config_.text.positions);
+  at::Tensor hidden = read(*blip_->decoder, ids, positions, causal(mask), rows);
+  if (inputs.has("logits_to_keep")) {
+    const auto kept = inputs.required("logits_to_keep").item<std::int64_t>();
+    if (kept > 0 && kept < hidden.size(1)) hidden = hidden.narrow(1, hidden.size(1) - kept, kept);
+  }
+  const at::Tensor logits = blip_->lm_head->forward(hidden);
+  Outputs out{{"logits", logits}, {"image_embeds", rows}, {"last_hidden_state", rows}};
+  if (inputs.has("labels")) {
+    const at::Tensor labels = labels_of(inputs, ids, config_.text.vocab_size);
+    if (logits.size(1) != labels.size(1)) refuse_reference("expected all logits where labels are");
+    out["loss"] = language_loss(logits, labels, config_.text.label_smoothing);
+  }
+  return out;
+}
+
+// A question, read with the picture, whose rows the decoder of answers looks at.
+Outputs BlipModel::answering_reference(const Outputs& recorded) const {
+  const ReferenceInputs inputs(
+      recorded, {"pixel_values", "input_ids", "attention_mask", "labels", "decoder_input_ids",
+                 "decoder_attention_mask", "interpolate_pos_encoding"});
+  const std::int64_t words = config_.text.vocab_size;
+  const at::Tensor ids = inputs.ids("input_ids", words);
+  const at::Tensor mask = mask_of(inputs, "attention_mask", ids);
+  const at::Tensor rows = vision_rows(*blip_->vision, inputs);
+  const at::Tensor question = read(*blip_->encoder, ids, {}, padding(mask), rows);
+  if (config_.vision.width != config_.text.width) {
+    refuse_reference("expected pictures and texts of one width: the decoder looks at the question");
+  }
+  const bool given = inputs.has("decoder_input_ids");
+  const at::Tensor answer = inputs.ids(given ? "decoder_input_ids" : "labels", words);
+  const at::Tensor answer_mask = mask_of(inputs, "decoder_attention_mask", answer);
+  // transformers 5.17 takes the question's mask and does not apply it in cross-attention (the
+  // original does): padding of the question is seen by the answer.
+  const at::Tensor hidden = read(*blip_->decoder, answer, {}, causal(answer_mask), question);
+  const at::Tensor logits = blip_->lm_head->forward(hidden);
+  Outputs out{{"logits", logits}, {"image_embeds", rows}, {"last_hidden_state", rows}};
+  if (inputs.has("labels")) {
+    out["loss"] =
+        language_loss(logits, labels_of(inputs, answer, words), config_.text.label_smoothing);
+  }
+  return out;
+}
+
+// Matching of pairs, or the cosines of all pictures with all texts. The ids are taken as they are:
+// Hugging Face puts no [ENC] in front.
+Outputs BlipModel::retrieval_reference(const Outputs& recorded) const {
+  const ReferenceInputs inputs(recorded, {"pixel_values", "input_ids", "attention_mask",
+                                          "use_itm_head", "interpolate_pos_encoding"});
+  const at::Tensor ids = inputs.ids("input_ids", config_.text.vocab_size);
+  const at::Tensor mask = mask_of(inputs, "attention_mask", ids);
+  const at::Tensor rows = vision_rows(*blip_->vision, inputs);
+  const bool matches = flag(inputs, "use_itm_head", true);
+  const at::Tensor text =
+      read(*blip_->encoder, ids, {}, padding(mask), matches ? rows : at::Tensor());
+  Outputs out{{"last_hidden_state", rows}, {"question_embeds", text}};
+  if (matches) {
+    out["itm_score"] = blip_->itm_head->forward(text.select(1, 0));
+  } else {
+    const auto feature = [](const nn::Linear& projection, const at::Tensor& x) {
+      const at::Tensor y = projection.forward(x.select(1, 0));
+      return y / at::linalg_vector_norm(y, 2, {-1}, /*keepdim=*/true).clamp_min(1e-12);
+    };
+    out["itm_score"] =
+        at::matmul(feature(*blip_->vision_proj, rows), feature(*blip_->text_proj, text).t());
+  }
+  return out;
+}
+
+// Two towers in CLIP's manner; the picture's pooled row is normed twice, as the class does.
+Outputs BlipModel::contrast_reference(const Outputs& recorded) const {
+  const ReferenceInputs inputs(
+      recorded, {"pixel_values", "input_ids", "attention_mask", "position_ids", "return_loss",
+                 "interpolate_pos_encoding"});
+  const at::Tensor ids = inputs.ids("input_ids", config_.text.vocab_size);
+  const at::Tensor mask = mask_of(inputs, "attention_mask", ids);
+  const at::Tensor rows = vision_rows(*blip_->vision, inputs);
+  const at::Tensor positions = positions_of(inputs, ids, config_.text.positions);
+  const at::Tensor text = read(*blip_->encoder, ids, positions, padding(mask));
+  const at::Tensor image_pooled = blip_->vision->norm->forward(rows.select(1, 0));
+  const at::Tensor text_pooled = at::tanh(blip_->pooler->forward(text.select(1, 0)));
+  const at::Tensor image_embeds = unit(blip_->vision_proj->forward(image_pooled));
+  const at::Tensor text_embeds = unit(blip_->text_proj->forward(text_pooled));
+  const at::Tensor logits =
+      at::matmul(text_embeds, image_embeds.t()) * blip_->logit_scale.exp();  // [texts, images]
+  Outputs out{{"logits_per_text", logits},
+              {"logits_per_image", logits.t()},
+              {"image_embeds", image_embeds},
+              {"text_embeds", text_embeds},
+              {"vision_model_output.last_hidden_state", rows},
+              {"vision_model_output.pooler_output", image_pooled},
+              {"text_model_output.last_hidden_state", text},
+              {"text_model_output.pooler_output", text_pooled}};
+  if (logits.size(0) == logits.size(1)) {
+    const at::Tensor own = at::arange(logits.size(0), logits.options().dtype(at::kLong));
+    out["loss"] =
+        (at::cross_entropy_loss(logits, own) + at::cross_entropy_loss(logits.t(), own)) / 2;
+  }
+  return out;
+}
+
+// One step of pre-training in evaluation mode: the copies move, the losses are computed, the queues
+// take what the copies gave.
+Outputs BlipModel::pretrain_reference(const Outputs& recorded) {
+  const ReferenceInputs inputs(recorded, {"pixel_values", "input_ids", "attention_mask",
+                                          "itm_neg_image_idx", "itm_neg_text_idx", "alpha"});
+  const at::Tensor ids = inputs.ids("input_ids", config_.text.vocab_size);
+  const Texts texts{ids, mask_of(inputs, "attention_mask", ids)};
+  const at::Tensor pixels = inputs.pixels();
+  if (pixels.size(0) != ids.size(0) || ids.size(1) < 2) {
+    refuse_reference("expected as many pictures as texts, of 2 tokens or more");
+  }
+  if (config_.text.enc_id < 0 || config_.text.bos_id < 0) {
+    throw Error(ErrorKind::config, "[verify] expected text_config.enc_token_id and bos_token_id");
+  }
+  const double alpha =
+      inputs.has("alpha") ? inputs.required("alpha").to(at::kDouble).item<double>() : config_.alpha;
+  clamp_temperature();
+  const at::Tensor rows = picture_rows(pixels, {});
+  momentum_.update(config_.momentum);
+  const Contrast c = contrast(pixels, texts, rows, alpha, {});
+  enqueue(c.image_copy, c.text_copy);
+  const Negatives negatives{choices(inputs, "itm_neg_image_idx", ids.size(0)),
+                            choices(inputs, "itm_neg_text_idx", ids.size(0))};
+  const LossTerm match = itm(texts, rows, negatives, {});
+  const at::Tensor started = with_first(ids, config_.text.bos_id);
+  const at::Tensor labels = started.masked_fill(started.eq(config_.text.pad_id), -100);
+  const double count = objectives::count_labels(labels.narrow(1, 1, labels.size(1) - 1));
+  const LossTerm language = lm(texts, labels, count, rows, {});
+  Outputs out{{"loss_itc", c.itc.loss.sum / c.itc.loss.count},
+              {"loss_itm", match.sum / match.count},
+              {"loss_lm", language.sum / language.count},
+              {"state.temp", blip_->temperature.detach()}};
+  for (const auto& [name, value] : buffers()) out["state." + name] = value.detach();
+  return out;
+}
+
+Outputs BlipModel::reference_outputs(const Outputs& inputs) {
+  switch (kind_) {
+    case Kind::pretrain:
+      return pretrain_reference(inputs);
+    case Kind::captioning:
+      return captioning_reference(inputs);
+    case Kind::answering:
+      return answering_reference(inputs);
+    case Kind::retrieval:
+      return retrieval_reference(inputs);
+    case Kind::contrast:
+      return contrast_reference(inputs);
+    case Kind::reasoning:
+      break;
+  }
+  throw Error(ErrorKind::config, "[verify] this class has no reference outputs");
+}
+
+}  // namespace tandem::models::blip

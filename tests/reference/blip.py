@@ -1,0 +1,418 @@
+#!/usr/bin/env python3
+"""Makes the fixtures blip_*: small random models of transformers' BLIP classes with what they
+compute, and of the original's pre-training with one training step.
+
+Usage: blip.py CHECKOUT [OUT], default fixtures/. CHECKOUT: salesforce/BLIP at 056a169, which runs
+unchanged: what it imports from transformers 4 and what downloads is put in its place here.
+Versions: torch 2.11.0, transformers 5.17.0, timm 1.0.31, safetensors.
+
+Biases are not zero, embeddings small and momentum copies different, so that a wrong eps, activation
+or order of operations shows. Random choices are recorded as inputs.
+"""
+import importlib
+import json
+import pathlib
+import shutil
+import sys
+import types
+
+import torch
+import transformers
+from safetensors.torch import save_file
+from transformers import (BlipConfig, BlipForConditionalGeneration, BlipForImageTextRetrieval,
+                          BlipForQuestionAnswering, BlipModel)
+
+WORDS, CLS, SEP, DEC, ENC = 60, 1, 2, 58, 59
+SCRIPT = "tests/reference/blip.py"
+
+
+def randomize(named, generator):
+    with torch.no_grad():
+        for name, p in named:
+            noise = torch.randn(p.shape, generator=generator)
+            if name == "logit_scale":
+                p.fill_(2.0)
+            elif name == "temp":
+                continue
+            elif "norm" in name.lower():
+                p.copy_(noise * 0.2 + (1 if name.endswith("weight") else 0))
+            elif "embedd" in name or "pos_embed" in name or "cls_token" in name:
+                p.copy_(noise * 0.03)
+            else:
+                p.copy_(noise * (0.2 if name.endswith("bias") else 1.2 / p[0].numel() ** 0.5
+                                 if p.dim() > 1 else 0.2))
+
+
+def save(folder, tensors, model_class, **metadata):
+    metadata = {"class": model_class, "torch": torch.__version__,
+                "transformers": transformers.__version__, "script": SCRIPT, **metadata}
+    save_file({k: v.detach().contiguous().clone() for k, v in tensors.items()},
+              str(folder / "reference.safetensors"), metadata)
+    size = sum(f.stat().st_size for f in folder.iterdir())
+    print(folder.name, size // 1024, "KiB", len(tensors), "tensors")
+    assert size < 700_000
+
+
+def fresh(out, name):
+    folder = out / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def texts(generator, rows, length, padded=True, pad=0):
+    ids = torch.randint(3, DEC, (rows, length), generator=generator)
+    mask = torch.ones(rows, length, dtype=torch.long)
+    ids[:, 0] = CLS
+    for row in range(rows):
+        stop = length - 1 - (2 * row % 5 if padded else 0)
+        ids[row, stop] = SEP
+        ids[row, stop + 1:] = pad
+        mask[row, stop + 1:] = 0
+    return ids, mask
+
+
+# --- transformers ------------------------------------------------------------------------------
+
+def vision(width, layers, heads, hidden, image, patch, act="gelu", eps=1e-6):
+    return dict(hidden_size=width, num_hidden_layers=layers, num_attention_heads=heads,
+                intermediate_size=hidden, image_size=image, patch_size=patch, hidden_act=act,
+                layer_norm_eps=eps)
+
+
+def text(width, layers, heads, hidden, act="gelu", eps=1e-12, smoothing=0.0, **more):
+    return dict(hidden_size=width, num_hidden_layers=layers, num_attention_heads=heads,
+                intermediate_size=hidden, hidden_act=act, layer_norm_eps=eps, vocab_size=WORDS,
+                max_position_embeddings=16, bos_token_id=DEC, sep_token_id=SEP, pad_token_id=0,
+                label_smoothing=smoothing, **more)
+
+
+def caption_inputs(g):
+    ids, mask = texts(g, 3, 9)
+    labels = ids.masked_fill(mask == 0, -100)
+    labels[:, :3] = -100
+    return dict(pixel_values=torch.randn(3, 3, 24, 24, generator=g), input_ids=ids,
+                attention_mask=mask, labels=labels)
+
+
+def plain_caption_inputs(g):
+    # No mask, padding among the labels, positions of our own, a picture of another shape.
+    ids, _ = texts(g, 2, 7)
+    return dict(pixel_values=torch.randn(2, 3, 17, 40, generator=g), input_ids=ids, labels=ids.clone(),
+                interpolate_pos_encoding=True, position_ids=torch.arange(7).flip(0)[None])
+
+
+def small_caption_inputs(g):
+    # A smaller picture without interpolation: the first rows of positions are taken.
+    ids, mask = texts(g, 2, 6)
+    return dict(pixel_values=torch.randn(2, 3, 16, 8, generator=g), input_ids=ids,
+                attention_mask=mask, logits_to_keep=2)
+
+
+def answer_inputs(g):
+    ids, mask = texts(g, 3, 8)
+    answer, answer_mask = texts(g, 3, 5)
+    labels = answer.masked_fill(answer_mask == 0, -100)
+    answer[:, 0] = DEC
+    return dict(pixel_values=torch.randn(3, 3, 16, 16, generator=g), input_ids=ids,
+                attention_mask=mask, decoder_input_ids=answer, decoder_attention_mask=answer_mask,
+                labels=labels)
+
+
+def answer_labels_inputs(g):
+    ids, _ = texts(g, 2, 6, padded=False)
+    labels, _ = texts(g, 2, 5)
+    return dict(pixel_values=torch.randn(2, 3, 16, 16, generator=g), input_ids=ids, labels=labels)
+
+
+def match_inputs(g):
+    ids, mask = texts(g, 3, 8)
+    return dict(pixel_values=torch.randn(3, 3, 16, 16, generator=g), input_ids=ids,
+                attention_mask=mask)
+
+
+def cosine_inputs(g):
+    ids, mask = texts(g, 4, 8)
+    return dict(pixel_values=torch.randn(3, 3, 16, 16, generator=g), input_ids=ids,
+                attention_mask=mask, use_itm_head=False)
+
+
+def contrast_inputs(g):
+    ids, mask = texts(g, 4, 8)
+    return dict(pixel_values=torch.randn(4, 3, 21, 21, generator=g), input_ids=ids,
+                attention_mask=mask, return_loss=True)
+
+
+CASES = {
+    "blip_caption": (BlipForConditionalGeneration, caption_inputs, dict(
+        vision=vision(32, 2, 4, 48, 24, 8), text=text(24, 2, 3, 56, smoothing=0.1))),
+    "blip_caption_plain": (BlipForConditionalGeneration, plain_caption_inputs, dict(
+        vision=vision(24, 1, 2, 48, 24, 8, "quick_gelu", 1e-5),
+        text=text(24, 2, 2, 40, "gelu_new", 1e-5))),
+    "blip_caption_small": (BlipForConditionalGeneration, small_caption_inputs, dict(
+        vision=vision(24, 1, 2, 48, 24, 8, eps=1e-3), text=text(24, 2, 4, 48, "relu"))),
+    "blip_caption_untied": (BlipForConditionalGeneration, caption_inputs, dict(
+        vision=vision(24, 1, 2, 48, 24, 8), tie_word_embeddings=False,
+        text=text(24, 1, 2, 48, smoothing=0.2, tie_word_embeddings=False))),
+    "blip_answer": (BlipForQuestionAnswering, answer_inputs, dict(
+        vision=vision(24, 2, 4, 48, 16, 8), text=text(24, 2, 2, 56, smoothing=0.1))),
+    "blip_answer_labels": (BlipForQuestionAnswering, answer_labels_inputs, dict(
+        vision=vision(16, 1, 2, 48, 16, 8), text=text(16, 2, 4, 40, eps=1e-6))),
+    "blip_match": (BlipForImageTextRetrieval, match_inputs, dict(
+        vision=vision(32, 2, 2, 64, 16, 8, eps=1e-5), text=text(24, 2, 4, 64),
+        image_text_hidden_size=20)),
+    "blip_cosine": (BlipForImageTextRetrieval, cosine_inputs, dict(
+        vision=vision(24, 2, 2, 64, 16, 8), text=text(32, 2, 4, 64),
+        image_text_hidden_size=12)),
+    "blip_contrast": (BlipModel, contrast_inputs, dict(
+        vision=vision(24, 2, 4, 48, 21, 7), text=text(16, 2, 2, 64), projection_dim=18)),
+    "blip_contrast_encoder": (BlipModel, contrast_inputs, dict(
+        vision=vision(24, 1, 4, 48, 21, 7), text=text(24, 2, 2, 64, is_decoder=False),
+        projection_dim=8)),
+}
+
+
+def as_tensor(value):
+    return value if torch.is_tensor(value) else torch.tensor(int(value))
+
+
+def flat(outputs, prefix=""):
+    for name, value in outputs.items():
+        if torch.is_tensor(value):
+            yield prefix + name, value
+        elif isinstance(value, dict):
+            yield from flat(value, name + ".")
+
+
+GENERATED = {
+    "greedy": dict(max_length=12),
+    "greedy_rules": dict(max_length=14, min_length=9, repetition_penalty=1.3),
+    "beams": dict(max_length=12, num_beams=3),
+    "beams_rules": dict(max_length=13, num_beams=4, min_length=6, repetition_penalty=1.5,
+                        length_penalty=2.0),
+    "beams_short": dict(max_length=10, num_beams=2, length_penalty=-1.0),
+}
+
+
+def generated(model, pixels, interpolate):
+    """Captions of transformers, which tests/models/blip_test.cpp compares."""
+    for name, options in GENERATED.items():
+        ids = model.generate(pixels, interpolate_pos_encoding=interpolate, do_sample=False, **options)
+        yield "extra.generated." + name, ids
+
+
+def make_hugging_face(name, model_class, make_inputs, sizes, out):
+    generator = torch.Generator().manual_seed(len(name))
+    sizes = dict(sizes)
+    config = BlipConfig(text_config=sizes.pop("text"), vision_config=sizes.pop("vision"),
+                        attn_implementation="eager", **sizes)
+    model = model_class(config).eval()
+    randomize(model.named_parameters(), generator)
+    if model_class is BlipForConditionalGeneration:
+        with torch.no_grad():  # so that captions end
+            model.text_decoder.cls.predictions.decoder.bias[SEP] += 1.3
+    folder = fresh(out, name)
+    model.save_pretrained(folder)
+    for extra in folder.glob("generation_config.json"):
+        extra.unlink()
+    inputs = make_inputs(generator)
+    outputs = model(**inputs)
+    tensors = {"input." + k: as_tensor(v) for k, v in inputs.items()}
+    tensors.update(("output." + k, v) for k, v in flat(outputs))
+    if outputs.get("loss") is not None:
+        outputs.loss.backward()
+        for key, p in model.named_parameters():
+            tensors["grad." + key] = p.grad if p.grad is not None else torch.zeros_like(p)
+    if model_class is BlipForConditionalGeneration and "small" not in name:
+        tensors.update(generated(model, inputs["pixel_values"], "interpolate_pos_encoding" in inputs))
+    save(folder, tensors, model_class.__name__)
+
+
+# --- The original ------------------------------------------------------------------------------
+
+class Module(torch.nn.Module):
+    """In the place of PreTrainedModel."""
+
+    def __init__(self, config, *_, **__):
+        super().__init__()
+        self.config = config
+
+    @classmethod
+    def from_pretrained(cls, _, config=None, **kw):
+        return cls(config, **kw)
+
+    def init_weights(self):
+        pass
+
+    def resize_token_embeddings(self, _):
+        pass
+
+    @property
+    def dtype(self):
+        return torch.float32
+
+    def get_head_mask(self, _, layers):
+        return [None] * layers
+
+    def invert_attention_mask(self, mask):
+        return (1.0 - mask[:, None, None, :].float()) * -10000.0
+
+
+class Tokenizer:
+    """Gives back the batch it was made with."""
+    enc_token_id, bos_token_id, pad_token_id, sep_token_id = ENC, DEC, 0, SEP
+
+    def __init__(self, ids, mask):
+        self.batch = types.SimpleNamespace(input_ids=ids, attention_mask=mask)
+        self.batch.to = lambda _: self.batch
+
+    def __len__(self):
+        return WORDS
+
+    def __call__(self, *_, **__):
+        return self.batch
+
+
+def load_original(checkout):
+    import transformers.file_utils  # noqa: still there
+    import transformers.modeling_utils as modeling_utils
+    from transformers import pytorch_utils
+    from transformers.models.bert.configuration_bert import BertConfig  # noqa: before the stand-in
+    modeling_utils.PreTrainedModel = Module
+    for name in ("apply_chunking_to_forward", "prune_linear_layer"):
+        setattr(modeling_utils, name, getattr(pytorch_utils, name))
+    modeling_utils.find_pruneable_heads_and_indices = None
+    for name in ("fairscale", "fairscale.nn", "fairscale.nn.checkpoint",
+                 "fairscale.nn.checkpoint.checkpoint_activations", "timm.models.hub"):
+        sys.modules[name] = types.ModuleType(name)
+    sys.modules["fairscale.nn.checkpoint.checkpoint_activations"].checkpoint_wrapper = lambda m: m
+    sys.modules["timm.models.hub"].download_cached_file = None
+    sys.path.insert(0, checkout)
+    torch.hub.load_state_dict_from_url = lambda **_: {"model": {}}
+    if not torch.distributed.is_initialized():
+        store = torch.distributed.HashStore()
+        torch.distributed.init_process_group("gloo", rank=0, world_size=1, store=store)
+    return importlib.import_module("models.blip_pretrain")
+
+
+def tie(model):
+    """What transformers 4 does on loading: the decoder's output matrix is the table of words."""
+    predictions = model.text_decoder.cls.predictions
+    predictions.decoder.weight = model.text_decoder.bert.embeddings.word_embeddings.weight
+
+
+def make_original(module, case, folder, tokenizer):
+    v, t = case["vision"], case["text"]
+    blip = importlib.import_module("models.blip")
+    norm = lambda width: torch.nn.LayerNorm(width, eps=v["layer_norm_eps"])  # noqa: E731
+
+    def create_vit(*_, **__):
+        return blip.VisionTransformer(
+            img_size=v["image_size"], patch_size=v["patch_size"], embed_dim=v["hidden_size"],
+            depth=v["num_hidden_layers"], num_heads=v["num_attention_heads"],
+            mlp_ratio=v["intermediate_size"] / v["hidden_size"], norm_layer=norm), v["hidden_size"]
+
+    module.create_vit = create_vit
+    module.init_tokenizer = lambda: tokenizer
+    bert = dict({k: t[k] for k in ("hidden_size", "num_hidden_layers", "num_attention_heads",
+                                   "intermediate_size", "hidden_act", "layer_norm_eps",
+                                   "vocab_size", "max_position_embeddings", "pad_token_id")},
+                attention_probs_dropout_prob=0.1, hidden_dropout_prob=0.1, add_cross_attention=True)
+    path = folder / "bert_config.json"
+    path.write_text(json.dumps(bert))
+    model = module.BLIP_Pretrain(str(path), v["image_size"], "base", embed_dim=case["embed"],
+                                 queue_size=case["queue"], momentum=case["momentum"])
+    path.unlink()
+    tie(model)
+    return model.eval()
+
+
+def config_json(case):
+    return dict(architectures=["BLIP_Pretrain"], model_type="blip", image_text_hidden_size=case["embed"],
+                queue_size=case["queue"], momentum=case["momentum"], temp=0.07, alpha=0.4,
+                vision_config=case["vision"], text_config=dict(case["text"], enc_token_id=ENC))
+
+
+PRETRAIN = {
+    # The queue's end is reached; every shared tensor stands in the file twice, as in released ones.
+    "blip_pretrain": dict(
+        vision=vision(24, 2, 3, 48, 16, 8), text=text(16, 2, 4, 40, smoothing=0.1), embed=16, queue=8,
+        momentum=0.9, pointer=4, temp=0.07, alpha=0.4, rows=4, length=8, twice=True),
+    # A temperature that is clamped, hard targets only, shared tensors once, ids without padding.
+    "blip_pretrain_clamped": dict(
+        vision=vision(16, 1, 2, 48, 16, 8), text=text(24, 2, 2, 32, eps=1e-5), embed=12, queue=9,
+        momentum=0.995, pointer=0, temp=0.0002, alpha=0.0, rows=3, length=6, twice=False),
+    # The other end of the clamp, soft targets only.
+    "blip_pretrain_soft": dict(
+        vision=vision(16, 2, 4, 32, 24, 8, eps=1e-5), text=text(16, 1, 2, 32), embed=8, queue=6,
+        momentum=0.5, pointer=2, temp=0.7, alpha=0.85, rows=2, length=7, twice=True),
+}
+
+
+def make_pretraining(module, name, case, out):
+    generator = torch.Generator().manual_seed(len(name))
+    torch.manual_seed(len(name))
+    folder = fresh(out, name)
+    ids, mask = texts(generator, case["rows"], case["length"], padded=case["twice"])
+    model = make_original(module, case, folder, Tokenizer(ids, mask))
+    randomize(model.named_parameters(), generator)
+    with torch.no_grad():
+        model.temp.fill_(case["temp"])
+        model.queue_ptr[0] = case["pointer"]
+    first, aliases = {}, {}
+    before = {}
+    for key, value in model.state_dict(keep_vars=True).items():
+        own = first.setdefault(id(value), key)
+        if own != key:
+            aliases[key] = own
+        if case["twice"] or own == key:
+            before[key] = value.detach().clone()
+    save_file(before, str(folder / "model.safetensors"), {"format": "pt"})
+    (folder / "config.json").write_text(json.dumps(config_json(case), indent=2) + "\n")
+
+    draws, multinomial = [], torch.multinomial
+
+    def recorded(*arguments):
+        draws.append(multinomial(*arguments))
+        return draws[-1]
+
+    torch.multinomial = recorded
+    image = torch.randn(case["rows"], 3, case["vision"]["image_size"], case["vision"]["image_size"],
+                        generator=generator)
+    losses = model(image, None, case["alpha"])
+    torch.multinomial = multinomial
+    sum(losses).backward()
+    rows = case["rows"]
+    tensors = {"input.pixel_values": image, "input.input_ids": ids, "input.attention_mask": mask,
+               "input.alpha": torch.tensor(case["alpha"]),
+               "input.itm_neg_image_idx": torch.cat(draws[:rows]),
+               "input.itm_neg_text_idx": torch.cat(draws[rows:])}
+    for key, loss in zip(("itc", "itm", "lm"), losses):
+        tensors["output.loss_" + key] = loss
+    for key, p in model.named_parameters():
+        if p.requires_grad:
+            tensors["grad." + key] = p.grad if p.grad is not None else torch.zeros_like(p)
+    state = model.state_dict()
+    for key in ("image_queue", "text_queue", "queue_ptr", "temp"):
+        tensors["output.state." + key] = state[key]
+    for key in state:
+        if key.split(".")[0].endswith("_m") and not key.endswith("position_ids"):
+            tensors["output.state." + key] = state[key]
+    more = {} if case["twice"] else {"aliases": json.dumps(aliases)}
+    save(folder, tensors, "BLIP_Pretrain", **more)
+
+
+def main():
+    checkout = sys.argv[1]
+    out = pathlib.Path(sys.argv[2] if len(sys.argv) > 2
+                       else pathlib.Path(__file__).parent / "fixtures")
+    torch.set_num_threads(1)
+    for name, (model_class, inputs, sizes) in CASES.items():
+        make_hugging_face(name, model_class, inputs, sizes, out)
+    module = load_original(checkout)
+    for name, case in PRETRAIN.items():
+        make_pretraining(module, name, case, out)
+
+
+if __name__ == "__main__":
+    main()
