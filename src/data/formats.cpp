@@ -8,6 +8,7 @@
 #include "tandem/data/conceptual_captions.h"
 #include "tandem/data/flickr30k.h"
 #include "tandem/data/folder.h"
+#include "tandem/data/pictures.h"
 #include "tandem/data/source.h"
 #include "tandem/data/table.h"
 #include "tandem/data/text_lines.h"
@@ -39,6 +40,7 @@ const std::vector<Format>& formats() {
       format("conceptual_captions", open_conceptual_captions),
       format("flickr30k", open_flickr30k),
       format("folder", open_folder),
+      format("pictures", open_picture_folder),
       format("table", open_table),
       format("text", open_text),
       format("webdataset", open_webdataset),

@@ -47,6 +47,14 @@ class Pictures final : public Source {
 
 }  // namespace
 
+void PicturesSettings::fields(FieldVisitor& v) {
+  v.field("path", path, {.doc = "the folder", .required = true, .path = true, .must_exist = true});
+}
+
+std::unique_ptr<Source> open_picture_folder(const PicturesSettings& settings) {
+  return open_pictures(settings.path);
+}
+
 std::unique_ptr<Source> open_pictures(const std::string& folder) {
   std::vector<std::string> names;
   std::error_code code;

@@ -251,6 +251,25 @@ TEST_CASE("peeking at a sample says what reading does, without drawing it") {
   }
 }
 
+TEST_CASE("a sample of the world may be a picture alone, or texts alone") {
+  WorldSettings both;
+  both.size = 20;
+  WorldSettings pictures = both, texts = both;
+  pictures.only = "pictures";
+  texts.only = "texts";
+  const auto a = open_world(both), b = open_world(pictures), c = open_world(texts);
+  for (std::int64_t i = 0; i < 20; ++i) {
+    const Sample whole = a->read(i), picture = b->read(i), text = c->read(i);
+    CHECK(picture.texts.empty());
+    CHECK(picture.pictures.at(0).pixels.rgb == whole.pictures.at(0).pixels.rgb);
+    CHECK(text.pictures.empty());
+    CHECK(text.texts == whole.texts);
+    CHECK(b->peek(i).texts.empty());
+  }
+  CHECK(b->fingerprint() != a->fingerprint());
+  CHECK(c->fingerprint() != a->fingerprint());
+}
+
 TEST_CASE("scenes have at least min_objects and at most max_objects, each number drawn") {
   for (const auto& [few, many] : {std::pair{1, 2}, {2, 2}, {2, 4}, {6, 6}}) {
     SceneRules rules;

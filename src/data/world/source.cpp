@@ -74,6 +74,7 @@ class World final : public Source {
   Sample read(std::int64_t index) const override {
     const Scene scene = checked_scene(index);
     Sample sample = described(scene, index);
+    if (s_.only == "texts") return sample;
     sample.pictures.push_back({{}, draw(scene, static_cast<int>(s_.side))});
     return sample;
   }
@@ -86,7 +87,8 @@ class World final : public Source {
     return "world:v" + std::to_string(kVersion) + ":" + s_.split + ":" + std::to_string(size_) +
            ":side=" + std::to_string(s_.side) + ":objects=" + std::to_string(s_.min_objects) + "-" +
            std::to_string(s_.max_objects) + ":" + s_.captions + ":wrong=" + wrong +
-           ":variants=" + std::to_string(s_.variants) + ":seed=" + std::to_string(s_.seed);
+           ":variants=" + std::to_string(s_.variants) + ":seed=" + std::to_string(s_.seed) +
+           (s_.only.empty() ? "" : ":only=" + s_.only);
   }
 
  private:
@@ -105,6 +107,7 @@ class World final : public Source {
     sample.picture_id = index;
     if (is_hard()) sample.group = index / kHardVariants;
     if (s_.variants > 1) sample.group = index / s_.variants;
+    if (s_.only == "pictures") return sample;
     if (s_.wrong > 0) {
       const bool wrong = Random(key.fold("wrong")).chance(s_.wrong);
       sample.label = wrong ? 0 : 1;
@@ -179,6 +182,10 @@ void WorldSettings::fields(FieldVisitor& v) {
            .min = 1,
            .max = kMaxVariants});
   v.field("seed", seed, {.doc = "of the scenes and their texts", .min = 0});
+  v.field("only", only,
+          {.doc = "pictures alone, or texts alone; empty: both",
+           .choices = {"", "pictures", "texts"},
+           .unset = 0});
   for (const Problem& problem : problems_of(*this)) v.problem(problem.field, problem.text);
 }
 

@@ -9,7 +9,8 @@
 //
 // Sample.texts: the first is drawn by key of (seed, split, index) and is what evaluation reads; a
 // processor draws among all of them in training. With `wrong` above 0, Sample.label is 1 where the
-// texts are true and 0 where they are wrong, all of them.
+// texts are true and 0 where they are wrong, all of them. With `only` a sample is a picture alone
+// or texts alone.
 
 #include <memory>
 #include <string>
@@ -32,6 +33,7 @@ struct WorldSettings final : Settings {
   double wrong = 0;               // share of wrong captions
   std::int64_t variants = 1;      // samples of one scene that differ in a binding or an attribute
   std::int64_t seed = 0;
+  std::string only{};  // pictures, texts: the other half is left out (and not drawn)
 
   void fields(FieldVisitor& visitor) override;
 };
