@@ -1,6 +1,6 @@
 // bench_tokenize TOKENIZER TEXTS THREADS SECONDS: encodes the lines of a file again and again, the
 // threads taking lines in turn, until SECONDS have passed at the end of a pass. Prints: seconds of
-// the fastest pass, bytes, ids, CPU seconds of a pass. The other side is bench/tokenize.py.
+// the fastest pass, bytes, ids, CPU seconds of a pass. The other side is bench/tokenizers_speed.py.
 
 #include <algorithm>
 #include <atomic>

@@ -1,14 +1,14 @@
 """Tokenizing against the package `tokenizers` (versions: scripts/reference.txt), one thread and two.
 
-tokenize.py BENCH_TOKENIZE [TEXTS [ROUNDS]]: trains a byte-level vocabulary (GPT-2's and Qwen2's
+tokenizers_speed.py BENCH_TOKENIZE [TEXTS [ROUNDS]]: trains a byte-level vocabulary (GPT-2's and Qwen2's
 pattern), CLIP's and a WordPiece one on the lines of a file (or on generated captions), then runs both
-sides in turn, each until about a second has passed, and prints the median and the range of the ratios.
-The package's side is encode_batch_fast, its fastest call. Ids of both sides are counted and must agree.
-On a machine that does other work only the ratio of CPU times means something.
+sides in turn, each until about a second has passed, and prints a line of JSON for each kind: how many
+times faster one thread is, what a second thread gives, and our speed. The package's side is
+encode_batch_fast, its fastest call. Ids of both sides are counted and must agree.
 """
+import json
 import os
 import random
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -60,19 +60,17 @@ def main():
         for name, made in kinds.items():
             path = os.path.join(folder, name + ".json")
             made.save(path)
-            ratios, busy, scaling, speeds = [], [], [], []
+            ratios, scaling, speeds = [], [], []
             for _ in range(rounds):
                 ours = run([tool, path, texts, "1", "1"], 1)
                 other = run([sys.executable, __file__, "--theirs", path, texts, "1"], 1)
                 two = run([tool, path, texts, "2", "1"], 2)
                 assert ours[2] == other[2] == two[2], (name, ours, other, two)
                 ratios.append(float(other[0]) / float(ours[0]))
-                busy.append(float(other[3]) / float(ours[3]))
                 scaling.append(float(ours[0]) / float(two[0]))
                 speeds.append(float(ours[1]) / float(ours[0]) / 1e6)
-            show = [f"{statistics.median(v):.2f} [{min(v):.2f}, {max(v):.2f}]" for v in (ratios, busy, scaling, speeds)]
-            print(f"{name}: {show[0]} times tokenizers on one thread ({show[1]} in CPU time); "
-                  f"two threads {show[2]} times one; {show[3]} MB/s", flush=True)
+            print(json.dumps({"kind": name, "faster": ratios, "scaling": scaling, "mb_per_second": speeds}),
+                  flush=True)
 
 
 if __name__ == "__main__":
