@@ -142,6 +142,87 @@ def startup():
                  shown([b / a for a, b in zip(ours, theirs)])), "<= 0.5 s")]
 
 
+def pictures():
+    """JPEG to what a model sees, one core; parity with PIL first."""
+    program, other = BUILD / "bench/bench_pictures", ROOT / "bench/pictures.py"
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        small, large, dump = (pathlib.Path(folder) / name for name in ("small", "large", "dump"))
+        for made, count, width, height in ((small, 100, 640, 480), (large, 12, 2048, 1536)):
+            made.mkdir()
+            subprocess.run([sys.executable, other, "make", made, str(count), str(width), str(height)], check=True)
+        json_of([program, small, 224, 0.1, "view", dump])
+        off = json_of([sys.executable, other, "crops", small, 224, dump])["largest"]
+        if off > 1:
+            sys.exit("pictures: %d from PIL's pixels; nothing was timed" % off)
+        ratios = {"pil": [], "torchvision": []}
+        for _ in range(8):
+            ours = json_of([program, small, 224, 2, "view"])["per_second"]
+            for side in ratios:
+                theirs = json_of([sys.executable, other, side, small, 224, 2])["per_second"]
+                ratios[side].append(ours / theirs)
+        for side, what, mark in (("pil", "PIL and torchvision", 2.5), ("torchvision", "torchvision's decoder and resize", 1.4)):
+            rows.append(("pictures, JPEG 640 x 480 to a crop of 224, one core: against %s" % what,
+                         "%s times as fast; %d from PIL's pixels; %.0f a second" % (shown(ratios[side]), off, ours),
+                         ">= %.1f" % mark))
+        rows.append(scaled(program, large))
+    return rows
+
+
+def scaled(program, large):
+    import numpy
+    ratios, views = [], {}
+    for _ in range(6):
+        speed = {}
+        for mode in ("full", "scaled"):
+            dump = large.parent / mode
+            speed[mode] = json_of([program, large, 224, 1, mode, dump])["per_second"]
+            views[mode] = numpy.fromfile(dump, numpy.uint8).astype(int)
+        ratios.append(speed["scaled"] / speed["full"])
+    error = numpy.abs(views["scaled"] - views["full"])
+    return ("pictures, JPEG 2,048 x 1,536 to a training crop of 224: `decode: scaled` against full",
+            "%s times as fast; pixels differ by %.2f of 255 in the mean, %d at most" % (
+                shown(ratios), error.mean(), error.max()), "reported")
+
+
+def loader():
+    program, other = BUILD / "bench/bench_loader", ROOT / "bench/pictures.py"
+    with tempfile.TemporaryDirectory() as folder:
+        made, tar = pathlib.Path(folder) / "made", pathlib.Path(folder) / "a.tar"
+        made.mkdir()
+        subprocess.run([sys.executable, other, "make", made, "200", "640", "480"], check=True)
+        subprocess.run([sys.executable, other, "tar", made, tar, "20"], check=True)
+        ratios, rates, best = [], [], {}
+        for _ in range(5):
+            theirs = {}
+            for workers in (0, 1, 2):
+                run = json_of([sys.executable, other, "loader", tar, 224, 64, 8, workers])
+                theirs[workers] = run["pictures"] / run["cpu_seconds"]
+            ours = json_of([program, tar, 224, 64, 8, 2])
+            rates.append(ours["pictures"] / ours["cpu_seconds"])
+            workers = max(theirs, key=theirs.get)
+            best[workers] = best.get(workers, 0) + 1
+            ratios.append(rates[-1] / theirs[workers])
+    return [("loader, JPEG 640 x 480 in a tar to batches of 224: pictures a CPU second against webdataset",
+             "%s times; %.0f a CPU second; their best number of workers: %s" % (
+                 shown(ratios), statistics.median(rates), max(best, key=best.get)), ">= 2.0")]
+
+
+def tokenize():
+    done = subprocess.run([sys.executable, ROOT / "bench/tokenizers_speed.py", BUILD / "bench/bench_tokenize"],
+                          capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(done.stderr[-3000:])
+    rows = []
+    for line in done.stdout.splitlines():
+        run = json.loads(line)
+        rows.append(("tokenize, captions, %s: against `tokenizers`, one thread" % run["kind"],
+                     "%s times as fast; two threads %s times one; %.0f MB/s" % (
+                         shown(run["faster"]), shown(run["scaling"]), statistics.median(run["mb_per_second"])),
+                     ">= 3.0, two threads >= 1.8"))
+    return rows
+
+
 def record(rows):
     text = PAGE.read_text()
     for what, figure, mark in rows:
@@ -152,11 +233,12 @@ def record(rows):
 
 
 def main():
-    names = sys.argv[2:] or ["startup", "itc", "train_small", "train_large"]
+    others = {"itc": itc, "startup": startup, "pictures": pictures, "loader": loader, "tokenize": tokenize}
+    names = sys.argv[2:] or [*others, *SIZES]
     if os.getloadavg()[0] > 0.3:
         print("the machine is not idle (load %.1f): figures will be rough" % os.getloadavg()[0])
     for name in names:
-        rows = train(name) if name in SIZES else {"itc": itc, "startup": startup}[name]()
+        rows = train(name) if name in SIZES else others[name]()
         for row in rows:
             print("%s: %s (wanted: %s)" % row)
         record(rows)

@@ -22,6 +22,7 @@ constexpr std::int64_t longest_config = 16 << 20;
 
 struct EvalArguments {
   std::string model{}, out{};
+  jobs::WeightChoice weights{};
   std::vector<std::string> rest{};  // CONFIG, key=value ..., task=NAME ...
 };
 
@@ -79,7 +80,7 @@ std::int64_t step_of(const fs::path& directory) {
 }
 
 int evaluate(const EvalArguments& arguments, const Place& place) {
-  const jobs::OpenModel model = jobs::open_model(arguments.model);
+  const jobs::OpenModel model = jobs::open_model(arguments.model, arguments.weights);
   models::LossRequest request;
   const config::RunConfig config = config_of(arguments, model, request);
   if (config.threads > 0) at::set_num_threads(static_cast<int>(config.threads));
@@ -110,6 +111,7 @@ void add_eval(CLI::App& app, const Choose& choose, const std::vector<std::string
   verb->add_option("rest", arguments->rest,
                    "CONFIG (its data and eval; without it, that of the run), task=NAME, key=value");
   verb->add_option("--out", arguments->out, "a folder for the metrics and predictions");
+  add_weight_choice(*verb, arguments->weights);
   const auto ranks = add_rank_arguments(*verb);
   verb->callback([=] {
     choose([=] {

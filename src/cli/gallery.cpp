@@ -7,6 +7,7 @@
 #include "tandem/base/error.h"
 #include "tandem/base/files.h"
 #include "tandem/base/log.h"
+#include "tandem/data/inspect.h"
 #include "tandem/data/pictures.h"
 #include "tandem/eval/search.h"
 #include "tandem/jobs/open_model.h"
@@ -24,12 +25,15 @@ struct EmbedArguments {
   bool pictures_only = false;
 };
 
-// A folder of pictures, or a source of a config.
+// A folder of pictures, a source of a config, or whatever else a path says that it is.
 std::shared_ptr<const data::Source> source_of(const EmbedArguments& arguments, bool& texts) {
   std::error_code error;
   if (fs::is_directory(arguments.from, error)) {
     texts = false;
     return data::open_pictures(arguments.from);
+  }
+  if (!arguments.from.ends_with(".yaml") && !arguments.from.ends_with(".yml")) {
+    return data::open_path(arguments.from, "");
   }
   const config::RunConfig config = config::load(arguments.from, {}, tables()).config;
   std::string names;
@@ -101,7 +105,7 @@ void add_embed(CLI::App& app, const Choose& choose, const std::vector<std::strin
   const auto arguments = std::make_shared<EmbedArguments>();
   verb->add_option("MODEL", arguments->model, "a run, a checkpoint or a Hugging Face directory")
       ->required();
-  verb->add_option("SOURCE", arguments->from, "a folder of pictures, or a config with sources")
+  verb->add_option("SOURCE", arguments->from, "a folder of pictures, a config with sources (.yaml), or a source's path: a .tar, coco:A.json")
       ->required();
   verb->add_option("--source", arguments->source, "of the config (default: its first)");
   verb->add_option("--out", arguments->out, "the gallery's folder")->required();

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tandem/config/run_config.h"
+#include "tandem/jobs/model_files.h"
 
 namespace tandem::cli {
 
@@ -23,6 +24,9 @@ void add_report(CLI::App& app, const Choose& choose);
 void add_eval(CLI::App& app, const Choose& choose, const std::vector<std::string>& command);
 void add_embed(CLI::App& app, const Choose& choose, const std::vector<std::string>& command);
 void add_search(CLI::App& app, const Choose& choose);
+
+// --ema and --best, of the verbs that take a run's weights.
+void add_weight_choice(CLI::App& verb, jobs::WeightChoice& choice);
 
 // The families, formats and tasks that a config may name.
 config::Tables tables();

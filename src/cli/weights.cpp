@@ -29,17 +29,21 @@ CLI::App* add_copy(CLI::App& app, const Choose& choose, const std::string& name,
 
 }  // namespace
 
+void add_weight_choice(CLI::App& verb, jobs::WeightChoice& choice) {
+  verb.add_flag("--ema", choice.average, "the averages of the weights");
+  verb.add_flag("--best", choice.best, "of a run: its best checkpoint, not its newest");
+}
+
 void add_weights(CLI::App& app, const Choose& choose) {
   add_copy(app, choose, "import", "HF_DIR",
            "a Hugging Face directory, or weights under the original's names, to one of ours",
            [](const Paths& paths) { jobs::import_model(paths.from, paths.to); });
-  const auto options = std::make_shared<jobs::ExportOptions>();
+  const auto options = std::make_shared<jobs::WeightChoice>();
   CLI::App* copy =
       add_copy(app, choose, "export", "MODEL",
                "a run, a checkpoint or a directory to a Hugging Face directory",
                [=](const Paths& paths) { jobs::export_model(paths.from, paths.to, *options); });
-  copy->add_flag("--ema", options->average, "the averages of the weights");
-  copy->add_flag("--best", options->best, "of a run: its best checkpoint, not its newest");
+  add_weight_choice(*copy, *options);
   CLI::App* verb =
       app.add_subcommand("verify", "compare a model with recorded outputs and gradients");
   const auto paths = std::make_shared<Paths>();

@@ -132,7 +132,7 @@ class Webdataset final : public Source {
     sample.picture_id = static_cast<std::int64_t>(hash64(sample.id) >> 1);
     const InputFile file(shard.path);
     if (file.size() != shard.tar_size || file.modified_ns() != shard.tar_modified_ns) {
-      throw Error(ErrorKind::io, "[webdataset] the tar was changed while it was in use", shard.path,
+      throw Error(ErrorKind::data, "[webdataset] the tar was changed while it was in use", shard.path,
                   "start again: its index is then made anew");
     }
     Bytes picture = row.picture;

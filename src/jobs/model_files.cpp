@@ -118,6 +118,10 @@ fs::path best_directory(const fs::path& run) {
   return newest.parent_path() / ("step-" + digits);
 }
 
+fs::path chosen_directory(const fs::path& path, const WeightChoice& choice) {
+  return choice.best ? best_directory(path) : model_directory(path);
+}
+
 ModelFiles read_model(const fs::path& directory, const std::string& made_by, bool average) {
   const fs::path config = directory / "config.json";
   std::error_code error;
@@ -144,9 +148,9 @@ std::unique_ptr<models::Model> make_model(const ModelFiles& files) {
   return model;
 }
 
-void export_model(const fs::path& model, const fs::path& out, const ExportOptions& options) {
-  const fs::path directory = options.best ? best_directory(model) : model_directory(model);
-  const ModelFiles files = read_model(directory, "", options.average);
+void export_model(const fs::path& model, const fs::path& out, const WeightChoice& choice) {
+  const fs::path directory = chosen_directory(model, choice);
+  const ModelFiles files = read_model(directory, "", choice.average);
   const auto weights = files.family->import_weights(files.weights, *files.settings);
   models::assign_weights(*files.family->make(*files.settings, Key(0)), weights);  // complete?
   make_empty_directory(out);
@@ -164,7 +168,7 @@ void export_model(const fs::path& model, const fs::path& out, const ExportOption
   }
   save_safetensors(out / "model.safetensors", NamedTensors(weights.begin(), weights.end()),
                    {{"format", "pt"}});
-  if (checkpoint::has_adapter(directory) && !options.average) {
+  if (checkpoint::has_adapter(directory) && !choice.average) {
     make_directories(out / "adapter");
     for (const char* name : {checkpoint::adapter_config_file, checkpoint::adapter_tensors_file}) {
       replace_file(out / "adapter" / name, read_file(directory / name, longest_adapter));

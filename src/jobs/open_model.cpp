@@ -32,10 +32,10 @@ std::string hash_of_file(const fs::path& path) {
 
 }  // namespace
 
-OpenModel open_model(const fs::path& path) {
+OpenModel open_model(const fs::path& path, const WeightChoice& choice) {
   OpenModel open;
-  open.directory = model_directory(path);
-  ModelFiles files = read_model(open.directory);
+  open.directory = chosen_directory(path, choice);
+  ModelFiles files = read_model(open.directory, {}, choice.average);
   open.family = files.family;
   open.tokenizer = std::make_shared<const text::Tokenizer>(text::load_tokenizer(open.directory));
   if (files.family->fit_vocabulary) files.family->fit_vocabulary(*files.settings, *open.tokenizer);

@@ -28,8 +28,11 @@ struct Tokenizer::Impl {
   Decoder decoder;
   bool cut_left = false;  // a text that is too long loses its begin
   std::int32_t vocab_size = 0;
+  std::uint32_t number = next_number();  // of this tokenizer in the process, for WordCache
   std::vector<std::pair<std::string, std::string>> files;
 
+  static std::uint32_t next_number();
+  void encode_word(std::string_view word, std::vector<std::int32_t>& ids) const;
   // Ids of a text between added tokens, which is not empty.
   void encode_piece(std::string_view text, bool first, const PreTokenizer::Sink& word,
                     std::vector<std::int32_t>& ids) const;

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <fstream>
 
 #include "tandem/base/error.h"
 #include "text/directory.h"
 #include "text/impl.h"
 #include "text/side_files.h"
+#include "text/word_cache.h"
 
 namespace tandem::text {
 namespace {
@@ -75,6 +77,28 @@ std::shared_ptr<Tokenizer::Impl> parse(std::string_view bytes, const std::string
 
 }  // namespace
 
+std::uint32_t Tokenizer::Impl::next_number() {
+  static std::atomic<std::uint32_t> last{0};
+  return ++last;
+}
+
+void Tokenizer::Impl::encode_word(std::string_view word, std::vector<std::int32_t>& ids) const {
+  if (word.size() > WordCache::kMaxWord) return model->encode(word, ids);
+  bool hit = false;
+  WordCache::Entry& entry = WordCache::here().at(word, number, hit);
+  if (hit) {
+    ids.insert(ids.end(), entry.ids.begin(), entry.ids.begin() + entry.count);
+    return;
+  }
+  const std::size_t before = ids.size();
+  model->encode(word, ids);
+  const std::size_t count = ids.size() - before;
+  if (count > WordCache::kMaxIds) return;
+  std::copy(ids.begin() + static_cast<std::ptrdiff_t>(before), ids.end(), entry.ids.begin());
+  entry.count = static_cast<std::uint32_t>(count);
+  entry.owner = number;
+}
+
 void Tokenizer::Impl::encode_piece(std::string_view text, bool first,
                                    const PreTokenizer::Sink& word,
                                    std::vector<std::int32_t>& ids) const {
@@ -93,7 +117,7 @@ void Tokenizer::Impl::encode(std::string_view text, std::size_t limit,
     text = repaired;
   }
   const PreTokenizer::Sink word = [&](std::string_view piece) {
-    if (ids.size() < limit) model->encode(piece, ids);
+    if (ids.size() < limit) encode_word(piece, ids);
   };
   added.cut_raw(text, [&](std::string_view raw, std::int32_t raw_id) {
     if (ids.size() >= limit) return;

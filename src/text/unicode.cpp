@@ -98,29 +98,21 @@ std::uint32_t compute_sets(char32_t c) {
   return sets;
 }
 
-// Pages of 256 code points, made when one of them is met first.
-using Page = std::array<std::uint16_t, 256>;
-std::array<std::atomic<const Page*>, 0x1100> g_pages{};
+}  // namespace
 
-const Page& make_page(std::size_t number) {
+constinit std::array<std::atomic<const detail::Page*>, 0x1100> detail::pages{};
+
+const detail::Page& detail::make_page(std::size_t number) {
   auto page = std::make_unique<Page>();
   for (std::size_t i = 0; i < page->size(); ++i) {
     (*page)[i] = static_cast<std::uint16_t>(compute_sets(static_cast<char32_t>(number * 256 + i)));
   }
   const Page* expected = nullptr;
   // Two threads may make the same page; the first one is kept, for the life of the process.
-  if (g_pages[number].compare_exchange_strong(expected, page.get(), std::memory_order_acq_rel)) {
+  if (pages[number].compare_exchange_strong(expected, page.get(), std::memory_order_acq_rel)) {
     return *page.release();
   }
   return *expected;
-}
-
-}  // namespace
-
-std::uint32_t sets_of(char32_t c) noexcept {
-  const std::size_t number = c >> 8;
-  const Page* page = g_pages[number].load(std::memory_order_acquire);
-  return (page != nullptr ? *page : make_page(number))[c & 0xFF];
 }
 
 char32_t previous_char(std::string_view text, std::size_t& at) noexcept {

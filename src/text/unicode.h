@@ -7,6 +7,8 @@
 //
 // All functions but `valid_utf8` and `repair_utf8` want valid UTF-8.
 
+#include <array>
+#include <atomic>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -33,8 +35,19 @@ enum CharSet : std::uint32_t {
   kMovesNfkd = 1u << 15,
 };
 
+namespace detail {
+// Pages of 256 code points, made when one of them is met first.
+using Page = std::array<std::uint16_t, 256>;
+extern std::array<std::atomic<const Page*>, 0x1100> pages;
+const Page& make_page(std::size_t number);
+}  // namespace detail
+
 // The sets that hold c.
-std::uint32_t sets_of(char32_t c) noexcept;
+inline std::uint32_t sets_of(char32_t c) noexcept {
+  const std::size_t number = c >> 8;
+  const detail::Page* page = detail::pages[number].load(std::memory_order_acquire);
+  return (page != nullptr ? *page : detail::make_page(number))[c & 0xFF];
+}
 
 // Reads the code point at text[at] and steps over it.
 inline char32_t next_char(std::string_view text, std::size_t& at) noexcept {

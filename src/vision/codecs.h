@@ -11,7 +11,9 @@ using Bytes = std::span<const std::uint8_t>;
 void check_limits(std::int64_t width, std::int64_t height, const std::string& where,
                   const DecodeLimits& limits);
 
-Image decode_jpeg(Bytes bytes, const std::string& where, const DecodeLimits& limits);
+// reduction 2, 4, 8: half, a quarter, an eighth of each side, rounded up, by a smaller transform.
+Image decode_jpeg(Bytes bytes, const std::string& where, const DecodeLimits& limits,
+                  int reduction = 1);
 PictureSize jpeg_size(Bytes bytes, const std::string& where, const DecodeLimits& limits);
 Image decode_png(Bytes bytes, const std::string& where, const DecodeLimits& limits);
 PictureSize png_size(Bytes bytes, const std::string& where, const DecodeLimits& limits);

@@ -64,6 +64,14 @@ Image decode(Bytes bytes, const std::string& where, const DecodeLimits& limits) 
   fail_unknown(bytes, where);
 }
 
+Image decode_reduced(Bytes bytes, int reduction, const std::string& where,
+                     const DecodeLimits& limits) {
+  TANDEM_CHECK(reduction == 1 || reduction == 2 || reduction == 4 || reduction == 8,
+               "[decode] a reduction of 1, 2, 4 or 8");
+  if (sniff(bytes) != Encoding::jpeg) return decode(bytes, where, limits);
+  return decode_jpeg(bytes, where, limits, reduction);
+}
+
 PictureSize picture_size(Bytes bytes, const std::string& where, const DecodeLimits& limits) {
   switch (sniff(bytes)) {
     case Encoding::jpeg:

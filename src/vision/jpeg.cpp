@@ -74,11 +74,13 @@ bool read_header(Jpeg& jpeg, Bytes bytes) {
   return true;
 }
 
-bool start(Jpeg& jpeg) {
+bool start(Jpeg& jpeg, int reduction) {
   if (setjmp(jpeg.escape) != 0) return false;
   const bool four =
       jpeg.info.jpeg_color_space == JCS_CMYK || jpeg.info.jpeg_color_space == JCS_YCCK;
   jpeg.info.out_color_space = four ? JCS_CMYK : JCS_RGB;
+  jpeg.info.scale_num = 1;
+  jpeg.info.scale_denom = static_cast<unsigned>(reduction);
   jpeg_start_decompress(&jpeg.info);
   return true;
 }
@@ -127,10 +129,11 @@ PictureSize jpeg_size(Bytes bytes, const std::string& where, const DecodeLimits&
   return {static_cast<int>(jpeg.info.image_width), static_cast<int>(jpeg.info.image_height)};
 }
 
-Image decode_jpeg(Bytes bytes, const std::string& where, const DecodeLimits& limits) {
+Image decode_jpeg(Bytes bytes, const std::string& where, const DecodeLimits& limits,
+                  int reduction) {
   Jpeg jpeg;
   open(jpeg, bytes, where, limits);
-  if (!start(jpeg)) fail(jpeg, where);
+  if (!start(jpeg, reduction)) fail(jpeg, where);
   Image image = make_image(static_cast<int>(jpeg.info.output_width),
                            static_cast<int>(jpeg.info.output_height));
   const std::size_t width = jpeg.info.output_width;

@@ -1,15 +1,15 @@
 #include "tandem/vision/resize.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 
 #include "tandem/base/error.h"
+#include "vision/weigh.h"
 
 namespace tandem::vision {
 namespace {
-
-constexpr int precision = 22;  // bits behind the point; 8 for the pixel and 2 for the overshoot
 
 // Rows that may belong to a larger picture.
 struct View {
@@ -71,7 +71,7 @@ Taps make_taps(const Axis& axis, Filter filter) {
       sum += exact[k];
     }
     for (std::size_t k = 0; k < count; ++k) {
-      const double value = (sum != 0 ? exact[k] / sum : exact[k]) * (1 << precision);
+      const double value = (sum != 0 ? exact[k] / sum : exact[k]) * (1 << weight_bits);
       taps.weights[i * static_cast<std::size_t>(taps.stride) + k] =
           static_cast<int>(value < 0 ? value - 0.5 : value + 0.5);
     }
@@ -81,42 +81,36 @@ Taps make_taps(const Axis& axis, Filter filter) {
   return taps;
 }
 
-std::uint8_t clip(int sum) {
-  return static_cast<std::uint8_t>(std::clamp(sum >> precision, 0, 255));
-}
-
+// The first pass takes 8 rows at a time, so that the same byte of all of them is one vector.
 void horizontal(const View& in, int y0, int y1, const Taps& taps, Image& out) {
-  for (int y = y0; y < y1; ++y) {
-    const std::uint8_t* row = in.row(y);
-    std::uint8_t* to = out.row(y - y0);
-    for (int x = 0; x < out.width; ++x, to += 3) {
-      const int* w = taps.of(x);
-      const std::uint8_t* from = row + static_cast<std::ptrdiff_t>(taps.first[std::size_t(x)]) * 3;
-      int r = 1 << (precision - 1), g = r, b = r;
-      for (int k = 0; k < taps.count[std::size_t(x)]; ++k, from += 3) {
-        r += from[0] * w[k];
-        g += from[1] * w[k];
-        b += from[2] * w[k];
+  static const Weigh weigh = best_weigh();
+  const auto first = static_cast<std::size_t>(taps.first.front()) * 3;
+  const auto last = static_cast<std::size_t>(taps.first.back() + taps.count.back()) * 3;
+  std::vector<std::uint8_t> block(last * 8);
+  std::array<const std::uint8_t*, 8> rows{};
+  std::array<std::uint8_t, 24> pixel{};  // [3][8]
+  for (int y = y0; y < y1; y += 8) {
+    const int here = std::min(8, y1 - y);
+    for (int r = 0; r < 8; ++r) rows[std::size_t(r)] = in.row(y + std::min(r, here - 1));
+    interleave8(rows.data(), first, last, block.data());
+    for (int x = 0; x < out.width; ++x) {
+      const auto start = static_cast<std::size_t>(taps.first[std::size_t(x)]) * pixel.size();
+      weigh(block.data() + start, pixel.size(), taps.of(x), taps.count[std::size_t(x)],
+            pixel.data(), pixel.size());
+      for (int r = 0; r < here; ++r) {
+        std::uint8_t* to = out.row(y - y0 + r) + std::ptrdiff_t{3} * x;
+        for (int c = 0; c < 3; ++c) to[c] = pixel[std::size_t(c * 8 + r)];
       }
-      to[0] = clip(r);
-      to[1] = clip(g);
-      to[2] = clip(b);
     }
   }
 }
 
 // `in` starts at row `y0` of the picture that the taps speak of.
 void vertical(const View& in, int y0, const Taps& taps, Image& out) {
-  std::vector<int> sums(static_cast<std::size_t>(out.width) * 3);
+  static const Weigh weigh = best_weigh();
   for (int y = 0; y < out.height; ++y) {
-    std::fill(sums.begin(), sums.end(), 1 << (precision - 1));
-    const int* w = taps.of(y);
-    for (int k = 0; k < taps.count[std::size_t(y)]; ++k) {
-      const std::uint8_t* from = in.row(taps.first[std::size_t(y)] + k - y0);
-      for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += from[i] * w[k];
-    }
-    std::uint8_t* to = out.row(y);
-    for (std::size_t i = 0; i < sums.size(); ++i) to[i] = clip(sums[i]);
+    weigh(in.row(taps.first[std::size_t(y)] - y0), in.stride, taps.of(y),
+          taps.count[std::size_t(y)], out.row(y), static_cast<std::size_t>(out.width) * 3);
   }
 }
 

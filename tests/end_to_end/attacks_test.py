@@ -298,9 +298,10 @@ class Pictures(Attack):
         self.wait_for_step("run", 3, process)
         os.truncate(tar, tar.stat().st_size // 3)
         got, error = self.end(process)
-        self.assertEqual(got, 74, error[-2000:])  # nothing is wrong with a sample: start again
+        self.assertEqual(got, 65, error[-2000:])
         self.assertIn("shard.tar", error)
-        self.assertIn("changed while it was in use", error)
+        recorded = lines(self.folder / "run" / "bad_samples.jsonl")
+        self.assertIn("changed while it was in use", recorded[0]["reason"])
         self.assert_nobody_left("run")
 
 

@@ -129,6 +129,12 @@ class Best(common.RunTest):
             tensors(self.folder / "out" / "model.safetensors"),
             tensors(self.folder / "run" / "checkpoints" / ("step-%06d" % best) /
                     "model.safetensors"))
+        for step, choice in ((best, ["--best"]), (20, [])):
+            code, out, error = tandem("eval", *choice, self.folder / "run")
+            self.assertEqual(code, 0, error)
+            shown = {line.split()[0]: line.split()[1] for line in out.splitlines()}
+            for name, value in measured[step].items():
+                self.assertEqual(shown[name], "%.4f" % value)
         self.train("stopped", "--stop-after", 7, *keep, code=75)
         self.train("stopped", *keep)
         self.assertEqual(self.kept("stopped"), self.kept("run"))

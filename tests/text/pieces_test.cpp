@@ -244,3 +244,30 @@ TEST_CASE("a word is a token or unknown") {
   document["model"]["unk_token"] = "none";
   CHECK(place_of_error(document) == "t.json: $.model.unk_token");
 }
+
+TEST_CASE("a megabyte in one word costs pieces and merges no more than its length") {
+  json bpe = unigram();
+  bpe["pre_tokenizer"]["split"] = false;
+  bpe["normalizer"] = {{"type", "Precompiled"},
+                       {"precompiled_charsmap", base64(map_of(std::string("b\0\0ab\0", 6)))}};
+  bpe["model"] = {{"type", "BPE"},
+                  {"unk_token", "<unk>"},
+                  {"merges", json::array({json::array({"a", "b"}), json::array({"ab", "ab"})})},
+                  {"vocab", {{"<unk>", 0}, {"a", 1}, {"b", 2}, {"ab", 3}, {"abab", 4}}}};
+  const std::vector<Tokenizer> kinds{read(unigram()), read(unigram(true)), read(bpe)};
+  for (const std::string piece : {"a", "ab", "a ", "x", "\u0301", "A\u0301", "\U0001F600\u200D"}) {
+    std::string text;
+    while (text.size() < 1u << 20) text += piece;
+    for (const Tokenizer& t : kinds) CHECK(t.encode(text).size() <= text.size() + 1);
+  }
+}
+
+TEST_CASE("words that a thread met before have the same ids, for each tokenizer its own") {
+  const Tokenizer first = read(unigram()), second = read(byte_level({{"a", "b"}}));
+  for (int i = 0; i < 3; ++i) {
+    CHECK(first.encode("ab aab") == Ids{8, 5, 4});
+    CHECK(second.encode("ab") == Ids{257});
+    CHECK(second.encode("abababababababababababab").size() == 12);
+    CHECK(second.encode(std::string("ab\0", 3)) == Ids{257, 188});
+  }
+}

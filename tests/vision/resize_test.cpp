@@ -1,6 +1,8 @@
 #include "tandem/vision/resize.h"
 
 #include "support.h"
+#include "tandem/base/random.h"
+#include "vision/weigh.h"
 
 using namespace tandem;
 using namespace tandem::vision;
@@ -112,4 +114,22 @@ TEST_CASE("sizes and windows that cannot be are errors of ours") {
   CHECK(is_internal([&] { resized_crop(image, {1, 1, 0, 2}, 5, 5, Filter::bicubic); }));
   CHECK(is_internal([&] { resize_part(image, 5, 5, {1, 1, 5, 2}, Filter::bicubic); }));
   CHECK(is_internal([&] { crop(image, {0, 0, 0, 1}); }));
+}
+
+TEST_CASE("resampling's sum is the same with and without the processor's vectors") {
+  Random random(Key(5));
+  std::vector<std::uint8_t> bytes(600);
+  for (std::uint8_t& byte : bytes) byte = static_cast<std::uint8_t>(random.below(256));
+  for (const int taps : {1, 2, 7, 20}) {
+    std::vector<int> weights(static_cast<std::size_t>(taps));
+    for (int& weight : weights) {
+      weight = static_cast<int>(random.between(-(1 << 21), (1 << 23) / taps));  // past both ends
+    }
+    for (const std::size_t count : {1u, 8u, 24u, 29u}) {
+      std::vector<std::uint8_t> plain(count), best(count);
+      weigh_plain(bytes.data(), 29, weights.data(), taps, plain.data(), count);
+      best_weigh()(bytes.data(), 29, weights.data(), taps, best.data(), count);
+      CHECK(plain == best);
+    }
+  }
 }

@@ -2,8 +2,14 @@
 
 #include <array>
 #include <cmath>
+#include <cstddef>
+#include <cstdio>
+#include <cstdlib>
+// jpeglib.h needs size_t and FILE before it.
+#include <jpeglib.h>
 
 #include "support.h"
+#include "tandem/vision/decode.h"
 
 using namespace tandem;
 using namespace tandem::vision;
@@ -16,6 +22,33 @@ ImageSettings settings_of(std::int64_t size, const std::string& interpolation = 
   settings.size = size;
   settings.interpolation = interpolation;
   return settings;
+}
+
+std::vector<std::uint8_t> encode_jpeg(const Image& image, int quality) {
+  jpeg_compress_struct info{};
+  jpeg_error_mgr errors{};
+  info.err = jpeg_std_error(&errors);
+  jpeg_create_compress(&info);
+  unsigned char* bytes = nullptr;
+  unsigned long size = 0;
+  jpeg_mem_dest(&info, &bytes, &size);
+  info.image_width = static_cast<JDIMENSION>(image.width);
+  info.image_height = static_cast<JDIMENSION>(image.height);
+  info.input_components = 3;
+  info.in_color_space = JCS_RGB;
+  jpeg_set_defaults(&info);
+  jpeg_set_quality(&info, quality, TRUE);
+  jpeg_start_compress(&info, TRUE);
+  Image rows = image;
+  while (info.next_scanline < info.image_height) {
+    JSAMPROW row = rows.row(static_cast<int>(info.next_scanline));
+    jpeg_write_scanlines(&info, &row, 1);
+  }
+  jpeg_finish_compress(&info);
+  jpeg_destroy_compress(&info);
+  std::vector<std::uint8_t> encoded(bytes, bytes + size);
+  std::free(bytes);
+  return encoded;
 }
 
 }  // namespace
@@ -154,4 +187,36 @@ TEST_CASE("an empty picture has no view") {
   CHECK(error_of([] { evaluation_view({}, settings_of(8)); }).kind() == ErrorKind::internal);
   CHECK(error_of([] { training_view({}, settings_of(8), {}, Key(1)); }).kind() ==
         ErrorKind::internal);
+}
+
+TEST_CASE("decode: scaled gives the same crop from fewer pixels") {
+  Image image = make_image(512, 384);
+  for (int y = 0; y < image.height; ++y) {
+    for (int x = 0; x < image.width; ++x) {
+      std::uint8_t* pixel = image.row(y) + std::ptrdiff_t{3} * x;
+      pixel[0] = static_cast<std::uint8_t>(x / 2);
+      pixel[1] = static_cast<std::uint8_t>(y / 2);
+      pixel[2] = static_cast<std::uint8_t>((x + y) / 4);
+    }
+  }
+  const std::vector<std::uint8_t> jpeg = encode_jpeg(image, 95);
+  ImageSettings full = settings_of(120), scaled = full;
+  scaled.decode = "scaled";
+  AugmentSettings augment;
+  augment.min_scale = 0.05;  // small crops are not reduced, large ones are
+  augment.flip = 0.5;
+  int reduced = 0;
+  for (std::uint64_t i = 0; i < 40; ++i) {
+    const Key key = Key(7).fold(i);
+    const Image whole = training_view(jpeg, "a.jpg", full, augment, key);
+    const Image fewer = training_view(jpeg, "a.jpg", scaled, augment, key);
+    CHECK(largest_difference(whole, fewer) <= 6);  // another crop differs by far more
+    CHECK(whole == training_view(decode(jpeg), full, augment, key));
+    reduced += whole == fewer ? 0 : 1;
+  }
+  CHECK(reduced > 10);
+  CHECK(reduced < 40);
+  const Image half = decode_reduced(jpeg, 8);
+  CHECK(half.width == 64);
+  CHECK(half.height == 48);
 }

@@ -10,7 +10,7 @@
 // ustar, GNU and pax names. Error(data) with the shard and the byte: a truncated tar (no end mark,
 // a size past the end), a wrong header checksum, a sample whose members do not stand together, a
 // member twice, links, sparse members, names with `..`. A tar that changes while it is in use is
-// Error(io).
+// Error(data) for each of its samples.
 
 #include <memory>
 #include <string>

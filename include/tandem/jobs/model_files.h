@@ -34,6 +34,14 @@ std::filesystem::path best_directory(const std::filesystem::path& run);
 ModelFiles read_model(const std::filesystem::path& directory, const std::string& made_by = {},
                       bool average = false);
 
+// Which of a run's weights.
+struct WeightChoice {
+  bool average = false;  // the averages (`ema`)
+  bool best = false;     // its best checkpoint (checkpoint.keep.best), not its newest
+};
+std::filesystem::path chosen_directory(const std::filesystem::path& path,
+                                       const WeightChoice& choice);
+
 // Makes the model and gives it the weights. Throws Error(data) naming every tensor that does not
 // fit.
 std::unique_ptr<models::Model> make_model(const ModelFiles& files);
@@ -42,12 +50,8 @@ std::unique_ptr<models::Model> make_model(const ModelFiles& files);
 // and types as they were), the tokenizer's files and preprocessor_config.json. `out` is made; it
 // must be absent or empty (Error(config)). Adapters are merged, and stand apart in OUT/adapter in
 // PEFT's layout. Both verbs do the same from either side.
-struct ExportOptions {
-  bool average = false;  // the averages of the weights
-  bool best = false;     // of a run: its best checkpoint (checkpoint.keep.best), not its newest
-};
 void export_model(const std::filesystem::path& model, const std::filesystem::path& out,
-                  const ExportOptions& options = {});
+                  const WeightChoice& choice = {});
 void import_model(const std::filesystem::path& directory, const std::filesystem::path& out);
 
 }  // namespace tandem::jobs

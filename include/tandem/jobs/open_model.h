@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "tandem/jobs/model_files.h"
 #include "tandem/models/model.h"
 
 namespace tandem::jobs {
@@ -21,7 +22,7 @@ struct OpenModel {
 
 // path: a run, a checkpoint or a Hugging Face directory. Throws as model_directory, read_model and
 // load_tokenizer do.
-OpenModel open_model(const std::filesystem::path& path);
+OpenModel open_model(const std::filesystem::path& path, const WeightChoice& choice = {});
 
 // XXH3-128 of what the model's numbers depend on: config.json, preprocessor_config.json, the
 // tokenizer's files and all *.safetensors of the folder but the optimizer's.

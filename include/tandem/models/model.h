@@ -63,6 +63,10 @@ struct Abilities {
   std::function<at::Tensor(const Images&)> embed_image{};  // -> [N, D], L2-normalised
   std::function<at::Tensor(const Tokens&)> embed_text{};   // -> [N, D], L2-normalised
   std::function<at::Tensor(const Batch&)> match{};         // -> [B], probability of a match
+  // -> [B], what retrieval ranks pairs by: the logit of a match (index 1); empty: `match`.
+  std::function<at::Tensor(const Batch&)> match_score{};
+  std::function<at::Tensor(const Batch&)> classify{};  // -> [B, C], logits of answers or labels
+  std::function<at::Tensor(const Batch&)> locate{};    // -> [B, h, w], where each text looks
   // Texts for pictures, as ids with the end mark; prompt: the words that each begins with, of one
   // length, without marks (empty ids: none).
   std::function<std::vector<std::vector<std::int64_t>>(const Images&, const Tokens& prompt,

@@ -36,6 +36,12 @@ Encoding sniff(std::span<const std::uint8_t> bytes) noexcept;
 Image decode(std::span<const std::uint8_t> bytes, const std::string& where = {},
              const DecodeLimits& limits = {});
 
+// A JPEG at 1/2, 1/4 or 1/8 of each side (rounded up), which costs less than all its pixels and
+// differs from a resized whole picture: see docs/data.md. reduction 1: as decode; so are other
+// encodings.
+Image decode_reduced(std::span<const std::uint8_t> bytes, int reduction,
+                     const std::string& where = {}, const DecodeLimits& limits = {});
+
 // EXIF's orientation, 1 to 8; 1 (as it is) where none is stated or what is stated does not parse.
 int orientation(std::span<const std::uint8_t> bytes) noexcept;
 // Turned and mirrored as that number asks for.

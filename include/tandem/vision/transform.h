@@ -21,9 +21,11 @@ struct ImageSettings {
   std::int64_t size = 224;
   std::string interpolation = "bicubic";
   std::string orientation = "exif";  // exif: upright; stored: as the file's rows stand
+  std::string decode = "full";       // scaled: see training_view of an encoded picture
   std::vector<double> mean{0.48145466, 0.4578275, 0.40821073};
   std::vector<double> std{0.26862954, 0.26130258, 0.27577711};
 };
+// All but the size, which a model states elsewhere.
 void fields(FieldVisitor& visitor, ImageSettings& settings);
 
 // Of the view in training. CLIP's paper crops at random and does nothing else; the defaults are
@@ -51,6 +53,12 @@ Image evaluation_view(const Image& image, const ImageSettings& settings);
 // area and ratio, else the largest centred part within the ratios. RandAugment where it is on.
 Image training_view(const Image& image, const ImageSettings& settings,
                     const AugmentSettings& augment, Key key);
+
+// The same of an encoded picture. `decode: scaled` reads a JPEG at 1/2, 1/4 or 1/8 of its sides
+// where the crop, so reduced, still covers `size`: the same crop from fewer pixels, not the same
+// bytes. Throws as decode() does.
+Image training_view(std::span<const std::uint8_t> encoded, const std::string& where,
+                    const ImageSettings& settings, const AugmentSettings& augment, Key key);
 
 // The rectangle that training_view cuts out.
 Rectangle random_crop(int width, int height, const AugmentSettings& augment, Random& random);

@@ -58,13 +58,19 @@ Processor make_processor(const Settings& settings,
                       std::to_string(sample.texts.size()),
                   sample.id);
     }
-    const vision::Image pixels = pixels_of(sample.pictures[0], sample.id, image);
+    const data::Picture& picture = sample.pictures[0];
     const std::uint64_t caption =
         train ? Random(key.fold("caption")).below(sample.texts.size()) : 0;
     Batch batch;
     batch.picture_ids = at::full({1}, sample.picture_id, at::kLong);
-    batch.images = images_of(train ? vision::training_view(pixels, image, config->augment, key)
-                                   : vision::evaluation_view(pixels, image));
+    if (train && !picture.encoded.empty()) {
+      batch.images =
+          images_of(vision::training_view(picture.encoded, sample.id, image, config->augment, key));
+    } else {
+      const vision::Image pixels = pixels_of(picture, sample.id, image);
+      batch.images = images_of(train ? vision::training_view(pixels, image, config->augment, key)
+                                     : vision::evaluation_view(pixels, image));
+    }
     batch.text = tokens_of(*tokenizer, sample.texts[caption], config->text.context_length);
     return batch;
   };
