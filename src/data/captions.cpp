@@ -15,6 +15,8 @@ std::vector<std::string> captions_of(const Source& source, std::int64_t samples)
           static_cast<double>(size) / static_cast<double>(count) * static_cast<double>(i));
       const Sample one = source.peek(std::min(index, size - 1));
       captions.insert(captions.end(), one.texts.begin(), one.texts.end());
+      if (!one.question.empty()) captions.push_back(one.question);
+      for (const Answer& answer : one.answers) captions.push_back(answer.text);
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::data) throw;  // a bad sample is recorded when it is trained on
     }

@@ -1,11 +1,11 @@
 #include "tandem/data/coco.h"
 
 #include <algorithm>
-#include <functional>
 #include <nlohmann/json.hpp>
 #include <unordered_map>
 
 #include "data/file.h"
+#include "data/json_list.h"
 #include "data/listed.h"
 #include "tandem/base/error.h"
 
@@ -15,57 +15,13 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::int64_t max_bytes = std::int64_t{4} << 30;
-constexpr int max_depth = 32;
-
-// Calls `visit(list, number, element)` for each object of the lists at the top ("images",
-// "annotations"; "" for a file that is a list itself) and keeps none of them: such files have
-// hundreds of thousands.
-using Visit =
-    std::function<void(const std::string& list, std::int64_t number, const Json& element)>;
-
-void for_each_element(const std::string& text, const std::string& file, const Visit& visit) {
-  std::string list;
-  std::int64_t number = 0;
-  bool is_list = false;
-  const auto watch = [&](int depth, Json::parse_event_t event, Json& value) {
-    using Event = Json::parse_event_t;
-    const int element = is_list ? 1 : 2;
-    if (event == Event::object_start || event == Event::array_start) {
-      if (depth == 0) is_list = event == Event::array_start;
-      if (depth >= max_depth) {
-        throw Error(ErrorKind::data,
-                    "[coco] expected JSON nested at most " + std::to_string(max_depth) + " deep",
-                    file);
-      }
-      if (depth == element - 1) number = 0;
-    } else if (event == Event::key && depth == 1 && !is_list) {
-      list = value.get<std::string>();
-    } else if (event == Event::object_end && depth == element) {
-      visit(list, number++, value);
-      return false;
-    }
-    return true;
-  };
-  try {
-    if (Json::parse(text, watch).is_structured()) return;
-  } catch (const Json::exception& error) {
-    throw Error(ErrorKind::data, std::string("[coco] no JSON: ") + error.what(), file);
-  }
-  throw Error(ErrorKind::data, "[coco] expected an object or a list", file);
-}
-
-// A member's text; empty when it is no text.
-std::string text_of(const Json& object, const char* key) {
-  const auto member = object.find(key);
-  return member != object.end() && member->is_string() ? member->get<std::string>() : "";
-}
 
 class Reader {
  public:
   explicit Reader(const CocoSettings& settings) : settings_(settings) {}
 
   void element(const std::string& list, std::int64_t number, const Json& element) {
-    const std::string where = settings_.path + ": " + list + "[" + std::to_string(number) + "]";
+    const std::string where = element_place(settings_.path, list, number);
     if (list.empty()) {
       listed(element, where);
     } else if (list == "annotations") {
@@ -201,7 +157,7 @@ void CocoSettings::fields(FieldVisitor& v) {
 
 std::unique_ptr<Source> open_coco(const CocoSettings& settings) {
   Reader reader(settings);
-  for_each_element(read_text(settings.path, max_bytes), settings.path,
+  for_each_element(read_text(settings.path, max_bytes), settings.path, "coco",
                    [&](const std::string& list, std::int64_t number, const Json& element) {
                      reader.element(list, number, element);
                    });

@@ -8,10 +8,14 @@
 #include "tandem/data/conceptual_captions.h"
 #include "tandem/data/flickr30k.h"
 #include "tandem/data/folder.h"
+#include "tandem/data/nlvr2.h"
 #include "tandem/data/pictures.h"
+#include "tandem/data/refcoco.h"
+#include "tandem/data/snli_ve.h"
 #include "tandem/data/source.h"
 #include "tandem/data/table.h"
 #include "tandem/data/text_lines.h"
+#include "tandem/data/vqa.h"
 #include "tandem/data/webdataset.h"
 #include "tandem/data/world/source.h"
 
@@ -40,9 +44,14 @@ const std::vector<Format>& formats() {
       format("conceptual_captions", open_conceptual_captions),
       format("flickr30k", open_flickr30k),
       format("folder", open_folder),
+      format("nlvr2", open_nlvr2),
       format("pictures", open_picture_folder),
+      format("refcoco", open_refcoco),
+      format("snli_ve", open_snli_ve),
       format("table", open_table),
       format("text", open_text),
+      format("visual_genome_qa", open_visual_genome_qa),
+      format("vqa", open_vqa),
       format("webdataset", open_webdataset),
       format("world", world::open_world),
   };

@@ -48,7 +48,7 @@ class Pictures final : public Source {
 }  // namespace
 
 void PicturesSettings::fields(FieldVisitor& v) {
-  v.field("path", path, {.doc = "the folder", .required = true, .path = true, .must_exist = true});
+  v.field("path", path, {.doc = "the folder", .required = true, .path = true});
 }
 
 std::unique_ptr<Source> open_picture_folder(const PicturesSettings& settings) {

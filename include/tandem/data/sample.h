@@ -24,6 +24,21 @@ struct Box {
   double x0 = 0, y0 = 0, x1 = 0, y1 = 0;  // pixels of the picture as it is stored
 };
 
+// An answer that counts as right, and for how much.
+struct Answer {
+  std::string text{};
+  double score = 1;         // 0 to 1: VQAv2's soft scores, or the share of people who gave it
+  std::int64_t label = -1;  // its place in Source::answers(); -1: not in it, or there is none
+  friend bool operator==(const Answer&, const Answer&) = default;
+};
+
+// What a task keeps where:
+//   captions     texts; label 1 true, 0 wrong where that is known, `kind` what was done to it
+//   vqa          question, answers (the best one first, `answer` again), label of the best one
+//   nlvr2        two pictures, left and right; texts[0] the sentence; label 1 true, 0 false
+//   ve           texts[0] the hypothesis; label 0 contradiction, 1 neutral, 2 entailment
+//   grounding    texts[0] the expression, boxes[0] what it means; proposals: what may be chosen,
+//                label the right one of them (-1: by the overlap of their boxes)
 struct Sample {
   std::string id{};             // what a person finds it by: a file's name, a shard and a key
   std::int64_t picture_id = 0;  // equal for samples that show the same picture
@@ -32,8 +47,11 @@ struct Sample {
   std::vector<std::string> texts{};  // captions; an epoch draws one by key
   std::vector<Turn> turns{};
   std::vector<Box> boxes{};
+  std::vector<Box> proposals{};
   std::string question{}, answer{};
+  std::vector<Answer> answers{};
   std::int64_t label = -1;
+  std::string kind{};  // of the question or the sentence: figures are also given for each
 };
 
 }  // namespace tandem::data

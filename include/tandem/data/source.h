@@ -32,6 +32,8 @@ class Source {
   // read.
   virtual Sample peek(std::int64_t index) const { return read(index); }
   static constexpr std::int64_t peek_bytes = 16 << 10;
+  // The closed list that labels of answers are places in; empty where answers are free text.
+  virtual std::vector<std::string> answers() const { return {}; }
   // What was left out when the source was opened, each thing once.
   virtual std::vector<Finding> left_out() const { return {}; }
   // Made from numbers rather than read: there is nothing to check.
@@ -43,8 +45,8 @@ const SettingsTable& source_formats();
 // `settings` as source_formats().make(format) gave it, after the config was read into it.
 std::unique_ptr<Source> open_source(std::string_view format, const Settings& settings);
 
-// The captions of at most `samples` samples, evenly spread over the source; those that cannot be
-// read are left out.
+// All that at most `samples` samples say (captions, questions, answers), evenly spread over the
+// source; those that cannot be read are left out.
 std::vector<std::string> captions_of(const Source& source, std::int64_t samples);
 
 }  // namespace tandem::data

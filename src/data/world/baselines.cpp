@@ -13,6 +13,8 @@
 #include "tandem/data/world/gallery.h"
 #include "tandem/data/world/reading.h"
 #include "tandem/data/world/source.h"
+#include "tandem/data/world/task_reading.h"
+#include "tandem/data/world/tasks.h"
 
 namespace tandem::data::world {
 namespace {
@@ -148,7 +150,81 @@ Scores by_bag(const std::vector<Scene>& scenes, const std::vector<std::string>& 
   return scores;
 }
 
+// What is right, as a text: answers, or labels as numbers.
+std::string truth_of(const Sample& sample) {
+  return sample.answer.empty() ? std::to_string(sample.label) : sample.answer;
+}
+
+const std::string& text_of(const Sample& sample) {
+  return sample.question.empty() ? sample.texts.at(0) : sample.question;
+}
+
+std::string by_looking(Task task, const TaskSample& made) {
+  const std::string& text = text_of(made.sample);
+  const Scene& scene = made.scenes.at(0);
+  if (task == Task::vqa) return answer_question(text, scene).value_or("");
+  if (task == Task::nlvr2) {
+    const auto truth = judge_sentence(text, scene, made.scenes.at(1));
+    return truth ? std::to_string(*truth ? 1 : 0) : "";
+  }
+  const auto number = task == Task::ve ? judge_hypothesis(text, scene) : find_object(text, scene);
+  return number ? std::to_string(*number) : "";
+}
+
+// How often each answer came, and the one that came most; the first of several in their order.
+using Counts = std::map<std::string, std::int64_t>;
+
+std::string most_of(const Counts& counts) {
+  const auto most =
+      std::max_element(counts.begin(), counts.end(),
+                       [](const auto& a, const auto& b) { return a.second < b.second; });
+  return most == counts.end() ? "" : most->first;
+}
+
+void add_task(const SceneRules& rules, Task task, const std::string& name, bool open,
+              std::int64_t samples, std::vector<TaskBaseline>& all) {
+  std::map<std::string, Counts> of_text, of_kind;
+  SceneRules split = rules;
+  split.split = Split::train;
+  split.kind = Kind::objects;
+  for (std::int64_t i = 0; i < samples; ++i) {
+    const Sample sample = task_sample(split, task, i, {open}).sample;
+    ++of_text[text_of(sample)][truth_of(sample)];
+    ++of_kind[sample.kind][truth_of(sample)];
+  }
+  split.split = Split::test;
+  std::map<std::string, TaskBaseline> kinds;
+  for (std::int64_t i = 0; i < samples; ++i) {
+    const TaskSample made = task_sample(split, task, i, {open});
+    const Sample& sample = made.sample;
+    const auto known = of_text.find(text_of(sample));
+    const std::string guess =
+        most_of(known != of_text.end() ? known->second : of_kind[sample.kind]);
+    TaskBaseline& kind = kinds[sample.kind];
+    ++kind.samples;
+    kind.oracle += by_looking(task, made) == truth_of(sample);
+    kind.text_only += guess == truth_of(sample);
+    kind.chance += task == Task::grounding ? 1.0 / static_cast<double>(sample.proposals.size())
+                                           : chance_of(rules, task, sample.kind);
+  }
+  for (auto& [kind, one] : kinds) {
+    const auto count = static_cast<double>(one.samples);
+    all.push_back(
+        {name, kind, one.samples, one.oracle / count, one.text_only / count, one.chance / count});
+  }
+}
+
 }  // namespace
+
+std::vector<TaskBaseline> task_baselines(const SceneRules& rules, std::int64_t samples) {
+  std::vector<TaskBaseline> all;
+  add_task(rules, Task::vqa, "vqa", false, samples, all);
+  add_task(rules, Task::vqa, "vqa open", true, samples, all);
+  add_task(rules, Task::nlvr2, "nlvr2", false, samples, all);
+  add_task(rules, Task::ve, "ve", false, samples, all);
+  add_task(rules, Task::grounding, "grounding", false, samples, all);
+  return all;
+}
 
 RetrievalScores oracle_scores(const SceneRules& rules) { return scores_of(rules, by_reading); }
 

@@ -107,13 +107,6 @@ class Reader {
   Description said_{};
 };
 
-bool satisfies(const Object& object, const Claim& claim) {
-  const auto equal = [](const std::optional<int>& said, int is) { return !said || *said == is; };
-  return equal(claim.shape, object.look.shape) && equal(claim.colour, object.look.colour) &&
-         equal(claim.size, object.look.size) && equal(claim.texture, object.look.texture) &&
-         equal(claim.place, object.place);
-}
-
 // Gives claims [i, end) to objects that are not in `used` (a bit each).
 bool assign(const Description& said, const Scene& scene, std::size_t i, unsigned used) {
   if (i == said.claims.size()) return true;
@@ -125,6 +118,13 @@ bool assign(const Description& said, const Scene& scene, std::size_t i, unsigned
 }
 
 }  // namespace
+
+bool satisfies(const Object& object, const Claim& claim) {
+  const auto equal = [](const std::optional<int>& said, int is) { return !said || *said == is; };
+  return equal(claim.shape, object.look.shape) && equal(claim.colour, object.look.colour) &&
+         equal(claim.size, object.look.size) && equal(claim.texture, object.look.texture) &&
+         equal(claim.place, object.place);
+}
 
 std::optional<Description> read_caption(std::string_view text) {
   return Reader(words_of(text)).read();

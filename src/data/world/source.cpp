@@ -1,12 +1,14 @@
 #include "tandem/data/world/source.h"
 
 #include <cstdio>
+#include <optional>
 
 #include "tandem/base/error.h"
 #include "tandem/data/world/caption.h"
 #include "tandem/data/world/draw.h"
 #include "tandem/data/world/gallery.h"
 #include "tandem/data/world/reading.h"
+#include "tandem/data/world/tasks.h"
 
 namespace tandem::data::world {
 namespace {
@@ -18,9 +20,33 @@ struct Problem {
   std::string field{}, text{};
 };
 
+// The tasks that are more than captions.
+std::optional<Task> task_of(const WorldSettings& s) {
+  if (s.task == "vqa") return Task::vqa;
+  if (s.task == "nlvr2") return Task::nlvr2;
+  if (s.task == "ve") return Task::ve;
+  if (s.task == "grounding") return Task::grounding;
+  return {};
+}
+
+void add_task_problems(const WorldSettings& s, std::vector<Problem>& problems) {
+  const auto needs = [&](bool holds, const char* field, const std::string& text) {
+    if (!holds) problems.push_back({field, text + " with task " + s.task});
+  };
+  needs(s.answers == "closed" || s.task == "vqa", "answers", "expected closed");
+  needs(s.wrong == 0 || s.task == "caption", "wrong", "expected 0");
+  if (!s.only.empty()) needs(s.task == "caption", "only", "expected it left out");
+  if (!task_of(s)) return;
+  needs(s.max_objects >= 2, "max_objects", "expected at least 2");
+  needs(s.variants == 1, "variants", "expected 1");
+  needs(s.captions == "full", "captions", "expected it left out");
+  needs(s.split != "hard", "split", "expected train or test");
+}
+
 // What the fields' own rules cannot say.
 std::vector<Problem> problems_of(const WorldSettings& s) {
   std::vector<Problem> problems;
+  add_task_problems(s, problems);
   if (!is_side(static_cast<int>(s.side))) problems.push_back({"side", "expected 64, 96 or 224"});
   if (s.split == "hard") {
     if (s.captions != "full")
@@ -60,7 +86,8 @@ std::vector<std::string> texts_of(const Scene& scene, const std::string& kind, K
 
 class World final : public Source {
  public:
-  explicit World(const WorldSettings& settings) : s_(settings), size_(settings.size) {
+  explicit World(const WorldSettings& settings)
+      : s_(settings), task_(task_of(settings)), size_(settings.size) {
     rules_.seed = static_cast<std::uint64_t>(s_.seed);
     rules_.split = s_.split == "train" ? Split::train : Split::test;
     rules_.max_objects = static_cast<int>(s_.max_objects);
@@ -72,14 +99,22 @@ class World final : public Source {
   bool is_drawn() const override { return true; }
 
   Sample read(std::int64_t index) const override {
+    if (task_) return task_sample_of(index, true);
     const Scene scene = checked_scene(index);
     Sample sample = described(scene, index);
-    if (s_.only == "texts") return sample;
+    if (s_.only == "texts" || s_.task == "text") return sample;
     sample.pictures.push_back({{}, draw(scene, static_cast<int>(s_.side))});
     return sample;
   }
 
-  Sample peek(std::int64_t index) const override { return described(checked_scene(index), index); }
+  Sample peek(std::int64_t index) const override {
+    return task_ ? task_sample_of(index, false) : described(checked_scene(index), index);
+  }
+
+  std::vector<std::string> answers() const override {
+    return task_ == Task::vqa && s_.answers == "closed" ? closed_answers()
+                                                        : std::vector<std::string>{};
+  }
 
   std::string fingerprint() const override {
     char wrong[32];
@@ -88,7 +123,9 @@ class World final : public Source {
            ":side=" + std::to_string(s_.side) + ":objects=" + std::to_string(s_.min_objects) + "-" +
            std::to_string(s_.max_objects) + ":" + s_.captions + ":wrong=" + wrong +
            ":variants=" + std::to_string(s_.variants) + ":seed=" + std::to_string(s_.seed) +
-           (s_.only.empty() ? "" : ":only=" + s_.only);
+           (s_.only.empty() ? "" : ":only=" + s_.only) +
+           (s_.task == "caption" ? "" : ":task=" + s_.task) +
+           (s_.answers == "closed" ? "" : ":answers=" + s_.answers);
   }
 
  private:
@@ -97,6 +134,19 @@ class World final : public Source {
   Scene checked_scene(std::int64_t index) const {
     TANDEM_CHECK(index >= 0 && index < size_, "[world] an index out of range");
     return scene_of(index);
+  }
+
+  Sample task_sample_of(std::int64_t index, bool with_pictures) const {
+    TANDEM_CHECK(index >= 0 && index < size_, "[world] an index out of range");
+    const int side = static_cast<int>(s_.side);
+    TaskSample made = task_sample(rules_, *task_, index, {s_.answers == "open", side});
+    made.sample.id = id_of(index);
+    made.sample.picture_id = index;
+    if (with_pictures) {
+      for (const Scene& scene : made.scenes)
+        made.sample.pictures.push_back({{}, draw(scene, side)});
+    }
+    return std::move(made.sample);
   }
 
   // All of a sample but its picture.
@@ -111,7 +161,9 @@ class World final : public Source {
     if (s_.wrong > 0) {
       const bool wrong = Random(key.fold("wrong")).chance(s_.wrong);
       sample.label = wrong ? 0 : 1;
-      sample.texts = wrong ? wrong_texts(scene, key) : texts_of(scene, s_.captions, key);
+      const bool other = Random(key.fold("wrong kind")).below(2) == 0;
+      sample.kind = !wrong ? "true" : other ? "another scene" : "one change";
+      sample.texts = wrong ? wrong_texts(scene, key, other) : texts_of(scene, s_.captions, key);
     } else {
       sample.texts = texts_of(scene, s_.captions, key);
     }
@@ -129,13 +181,12 @@ class World final : public Source {
   std::string id_of(std::int64_t index) const {
     std::string number = std::to_string(index);
     if (number.size() < 6) number.insert(0, 6 - number.size(), '0');
-    return "world/" + s_.split + "/" + number;
+    return (s_.task == "caption" ? "world/" : "world/" + s_.task + "/") + s_.split + "/" + number;
   }
 
   // Half of them speak of another scene, half of this one with an attribute changed. All texts of a
   // sample are wrong: a short one may be true of both scenes, then other draws are tried.
-  std::vector<std::string> wrong_texts(const Scene& scene, Key key) const {
-    const bool other = Random(key.fold("wrong kind")).below(2) == 0;
+  std::vector<std::string> wrong_texts(const Scene& scene, Key key, bool other) const {
     Random random(key.fold("another scene"));
     std::vector<std::string> texts;
     for (std::uint64_t attempt = 0;; ++attempt) {
@@ -152,6 +203,7 @@ class World final : public Source {
   }
 
   WorldSettings s_;
+  std::optional<Task> task_;
   SceneRules rules_{};
   std::int64_t size_ = 0;
 };
@@ -159,6 +211,13 @@ class World final : public Source {
 }  // namespace
 
 void WorldSettings::fields(FieldVisitor& v) {
+  v.field("task", task,
+          {.doc = "what a sample is: a picture with captions, a question, two pictures and a "
+                  "sentence, a hypothesis, an expression with its box, or captions alone",
+           .choices = {"caption", "vqa", "nlvr2", "ve", "grounding", "text"}});
+  v.field("answers", answers,
+          {.doc = "of vqa: closed, one of 29 answers, or open, free text",
+           .choices = {"closed", "open"}});
   v.field(
       "split", split,
       {.doc = "train: no held-out pair of shape and colour; test: at least one; hard: the gallery",

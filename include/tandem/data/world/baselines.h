@@ -3,6 +3,8 @@
 // of attributes that sees which occur but not what is bound to what. Reported beside every model.
 
 #include <cstdint>
+#include <string>
+#include <vector>
 
 #include "tandem/data/world/scene.h"
 
@@ -30,5 +32,20 @@ struct WorldBaselines {
   RetrievalScores oracle{}, bag_of_attributes{};
 };
 WorldBaselines world_baselines(const SceneRules& rules = {});
+
+// The same of a task beside captions, for each kind of question or sentence.
+struct TaskBaseline {
+  std::string task{}, kind{};  // "vqa", "count"
+  std::int64_t samples = 0;    // of the test split
+  double oracle = 0;           // reads the text and looks at the scene
+  // Sees no picture: says what was right most often for the same text in training, or, for a text
+  // that was not there, for the kind.
+  double text_only = 0;
+  double chance = 0;  // 0: there is no such number
+};
+
+// Fitted on the first `samples` of the training split, measured on as many of the test split. Of
+// `rules` only seed and numbers of objects count.
+std::vector<TaskBaseline> task_baselines(const SceneRules& rules, std::int64_t samples = 20'000);
 
 }  // namespace tandem::data::world

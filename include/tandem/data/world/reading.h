@@ -15,6 +15,9 @@ struct Claim {
   std::optional<int> shape{}, colour{}, size{}, texture{}, place{};
 };
 
+// What is said is so of the object.
+bool satisfies(const Object& object, const Claim& claim);
+
 // A text that names the background is complete: it names every object, and "striped" where it
 // holds.
 struct Description {

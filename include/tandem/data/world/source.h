@@ -1,6 +1,7 @@
 #pragma once
-// The built-in world as a source of captioned pictures: `format: world`. A sample is a pure
-// function of the settings and its index, drawn when it is read; the files it needs are none.
+// The built-in world as a source: `format: world`, pictures with captions or what `task` says. A
+// sample is a pure function of the settings and its index, drawn when it is read; the files it
+// needs are none.
 //
 // Splits: `train` shows no held-out pair of shape and colour, `test` at least one in every picture,
 // `hard` is the gallery of gallery.h (500 pictures, Sample.group says which are told apart).
@@ -9,8 +10,10 @@
 //
 // Sample.texts: the first is drawn by key of (seed, split, index) and is what evaluation reads; a
 // processor draws among all of them in training. With `wrong` above 0, Sample.label is 1 where the
-// texts are true and 0 where they are wrong, all of them. With `only` a sample is a picture alone
-// or texts alone.
+// texts are true and 0 where they are wrong, all of them; Sample.kind is then "true", "another
+// scene" or "one change". With `only` a sample is a picture alone or texts alone.
+//
+// The tasks vqa, nlvr2, ve and grounding are those of tasks.h; `text` is the captions alone.
 
 #include <memory>
 #include <string>
@@ -24,9 +27,11 @@
 namespace tandem::data::world {
 
 struct WorldSettings final : Settings {
-  std::string split = "train";  // train, test, hard
-  std::int64_t size = 100'000;  // samples; of `hard` always 500
-  std::int64_t side = 64;       // pixels: 64, 96 or 224
+  std::string task = "caption";    // caption, vqa, nlvr2, ve, grounding, text
+  std::string answers = "closed";  // of vqa: closed, open
+  std::string split = "train";     // train, test, hard
+  std::int64_t size = 100'000;     // samples; of `hard` always 500
+  std::int64_t side = 64;          // pixels: 64, 96 or 224
   std::int64_t max_objects = kMaxObjects;
   std::int64_t min_objects = 1;
   std::string captions = "full";  // full, short, mixed

@@ -1,0 +1,53 @@
+#pragma once
+// The world's tasks beside captions. Text alone tells nothing: question or sentence and the right
+// answer are drawn first and independently of each other, then a scene is made in which it is the
+// answer. So the answers to one and the same question are spread evenly over all that may be right
+// (in training over those that name no held-out pair, in tests over all), and whoever does not look
+// is right as often as `chance_of` says.
+//
+// In training no text names and no picture shows a held-out pair; of tests every picture shows at
+// least one. max_objects from 2.
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tandem/base/random.h"
+#include "tandem/data/sample.h"
+#include "tandem/data/world/scene.h"
+
+namespace tandem::data::world {
+
+struct TaskSample {
+  std::vector<Scene> scenes{};  // a picture each
+  Sample sample{};              // all but its id and its pictures; see data/sample.h
+};
+
+enum class Task { vqa, nlvr2, ve, grounding };
+
+struct TaskOptions {
+  bool open = false;  // vqa: answers are free text, not of closed_answers()
+  int side = 64;      // grounding: boxes are in pixels of such a picture
+};
+
+// Pure in (rules.seed, rules.split, task, options, index).
+TaskSample task_sample(const SceneRules& rules, Task task, std::int64_t index,
+                       const TaskOptions& options = {});
+
+// vqa, closed. Kinds: "yes/no" (is there a red ring? is the ring striped?), "color", "shape",
+// "count" (0 to 3), "place".
+// vqa, open. Kinds: "object" (what is at the top left? large striped red ring), "shapes" (which
+// shapes are in the picture? circle and ring).
+// nlvr2. Kinds: "both", "one", "sides", "more".
+// ve. Kinds: "color", "shape", "place", "look". A hypothesis speaks of one object: entailed when
+// the picture shows it so, contradicted when it shows it otherwise, neutral when it shows none.
+// grounding. Kind: "look" (the large red ring); no place is named, which would tell where without
+// a look.
+const std::vector<std::string>& closed_answers();
+
+// What whoever sees no picture reaches on tests: 1 / number of answers that are as likely. 0 where
+// there is no such number (open answers, grounding: 1 / number of objects).
+double chance_of(const SceneRules& rules, Task task, std::string_view kind);
+
+}  // namespace tandem::data::world

@@ -1,0 +1,18 @@
+#pragma once
+// The writers of tasks.h, one a task; private to the world.
+
+#include "making.h"
+#include "tandem/data/world/tasks.h"
+
+namespace tandem::data::world {
+
+TaskSample closed_question(const SceneRules& rules, Key key, std::int64_t index);
+TaskSample open_question(const SceneRules& rules, Key key, std::int64_t index);
+TaskSample sentence_of_two(const SceneRules& rules, Key key, std::int64_t index);
+TaskSample hypothesis(const SceneRules& rules, Key key, std::int64_t index);
+TaskSample expression(const SceneRules& rules, Key key, std::int64_t index, int side);
+
+// Counts that questions and sentences are about: 0 to this.
+int most_counted(const SceneRules& rules);
+
+}  // namespace tandem::data::world
