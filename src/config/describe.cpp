@@ -75,6 +75,7 @@ void describe_sources(FieldVisitor& v, std::vector<SourceConfig>& sources, const
 bool is_plain(const EvalTask& task) {
   const EvalTask plain;
   return task.source.empty() && task.size == plain.size && task.captions == plain.captions &&
+         task.rerank == plain.rerank && task.rerank_score == plain.rerank_score &&
          task.classes.empty() && task.templates.empty() && task.classes_file.empty() &&
          task.templates_file.empty();
 }
@@ -84,6 +85,15 @@ void describe_task(FieldVisitor& v, EvalTask& task) {
   v.field(
       "captions", task.captions,
       {.doc = "retrieval: of a picture, the first ones (5 in COCO's protocol); 0: all", .min = 0});
+  v.field("rerank", task.rerank,
+          {.doc = "retrieval: the first so many by cosine are ranked anew by how well picture and "
+                  "text match (hard: all of a group); 0: none are. A model that cannot embed ranks "
+                  "every pair so",
+           .min = 0,
+           .aliases = {"k_test"}});
+  v.field("rerank_score", task.rerank_score,
+          {.doc = "what they are ranked by: the score of the match, or its sum with the cosine",
+           .choices = {"match", "match+cosine"}});
   v.field("classes", task.classes,
           {.doc = "zero_shot: names; a sample's class is its label, or the name that its text is",
            .aliases = {"classnames"}});

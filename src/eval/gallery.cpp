@@ -152,6 +152,7 @@ void embed_step(const Input& input, const GalleryOptions& options, const models:
     for (Batch& text : found.texts) texts.push_back(std::move(text));
     mine.entries.push_back(std::move(found.entry));
   }
+  if (!options.embed) return;
   if (options.images) {
     const at::Tensor rows =
         can.embed_image(*to(host, input.device).images).to(at::kCPU, at::kFloat);
@@ -206,8 +207,11 @@ at::Tensor indices(const std::vector<std::int64_t>& values) {
 
 models::Abilities abilities_for(const Input& input, const GalleryOptions& options) {
   models::Abilities can = input.model->abilities();
-  if ((options.images && (!can.embed_image || !input.processor->image)) ||
-      (options.texts && (!can.embed_text || !input.processor->text))) {
+  const auto lacks = [&](const auto& embed, const auto& prepare) {
+    return (options.embed && !embed) || !prepare;
+  };
+  if ((options.images && lacks(can.embed_image, input.processor->image)) ||
+      (options.texts && lacks(can.embed_text, input.processor->text))) {
     throw Error(ErrorKind::config,
                 "[eval] expected a model that embeds pictures and texts; got one that cannot");
   }
@@ -258,17 +262,23 @@ Gallery assemble(const Input& input, const GalleryOptions& options, const Mine& 
     texts.insert(texts.end(), text_rows[i].begin(), text_rows[i].end());
     owners.insert(owners.end(), text_rows[i].size(), static_cast<std::int64_t>(i));
   }
+  if (options.texts) gallery.owner = indices(owners);
+  if (!options.embed) return gallery;
   if (options.images) {
     gallery.image = gathered(input, mine.images).index_select(0, indices(image_rows));
   }
   if (options.texts) {
     gallery.text = gathered(input, mine.texts).index_select(0, indices(texts));
-    gallery.owner = indices(owners);
   }
   return gallery;
 }
 
 }  // namespace
+
+bool can_embed(const Input& input) {
+  const models::Abilities can = input.model->abilities();
+  return can.embed_image && can.embed_text;
+}
 
 Gallery embed_gallery(const Input& input, const GalleryOptions& options) {
   const models::Abilities can = abilities_for(input, options);

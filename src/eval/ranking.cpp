@@ -50,17 +50,18 @@ int rank_of_query(const dist::Mesh& mesh, std::int64_t query) {
   return static_cast<int>(query / block % mesh.size());
 }
 
-Ranking rank(const dist::Mesh& mesh, const Side& queries, const Side& rows, std::int64_t top) {
-  TANDEM_CHECK(rows.rows.size(0) > 0, "[eval] nothing to rank");
-  const std::int64_t count = queries.rows.size(0);
+Ranking rank_by(const dist::Mesh& mesh, const ScoreBlock& score, const at::Tensor& query_owner,
+                const at::Tensor& row_owner, std::int64_t top) {
+  TANDEM_CHECK(row_owner.size(0) > 0, "[eval] nothing to rank");
+  const std::int64_t count = query_owner.size(0);
   Ranking ranking{.places = at::zeros({count}, at::kLong)};
   ranking.top.resize(static_cast<std::size_t>(count));
   for (std::int64_t first = 0; first < count; first += block) {
     if (rank_of_query(mesh, first) != mesh.rank()) continue;
     const std::int64_t last = std::min(first + block, count);
-    const at::Tensor scores = queries.rows.slice(0, first, last).matmul(rows.rows.t());
+    const at::Tensor scores = score(first, last);
     const at::Tensor right =
-        queries.owner.slice(0, first, last).unsqueeze(1).eq(rows.owner.unsqueeze(0));
+        query_owner.slice(0, first, last).unsqueeze(1).eq(row_owner.unsqueeze(0));
     ranking.places.slice(0, first, last).copy_(first_right_place(scores, right));
     for (std::int64_t i = first; i < last && top > 0; ++i) {
       ranking.top[static_cast<std::size_t>(i)] = best(scores[i - first], top);
@@ -68,6 +69,13 @@ Ranking rank(const dist::Mesh& mesh, const Side& queries, const Side& rows, std:
   }
   dist::all_reduce_sum(mesh, ranking.places);
   return ranking;
+}
+
+Ranking rank(const dist::Mesh& mesh, const Side& queries, const Side& rows, std::int64_t top) {
+  const auto cosine = [&](std::int64_t first, std::int64_t last) {
+    return queries.rows.slice(0, first, last).matmul(rows.rows.t());
+  };
+  return rank_by(mesh, cosine, queries.owner, rows.owner, top);
 }
 
 }  // namespace tandem::eval

@@ -4,10 +4,12 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/where.h>
+#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <limits>
 
+#include "eval/match.h"
 #include "eval/predictions.h"
 #include "tandem/base/error.h"
 #include "tandem/eval/gallery.h"
@@ -78,15 +80,55 @@ void predict(const Input& input, const std::string& way, const std::vector<Row>&
   }
 }
 
+// Whether the model's embeddings are used. Throws Error(config) for a model that cannot do what is
+// asked for.
+bool embeds(const Input& input) {
+  const bool embed = can_embed(input), match = can_match(input);
+  if (input.rerank > 0 && !(embed && match)) {
+    throw Error(
+        ErrorKind::config,
+        std::string("[eval] expected a model that embeds and matches pictures and texts, to "
+                    "rank anew; got one that cannot ") +
+            (embed ? "match" : "embed"),
+        "eval.tasks", "rerank: 0");
+  }
+  return embed || !match;  // neither: embed_gallery says so
+}
+
+BothWays ranked(const Input& input, const Gallery& gallery) {
+  const std::int64_t top = input.predictions != nullptr ? kept_hits : 0;
+  if (!gallery.image.defined()) return rank_by_match(input, gallery, top);
+  if (input.rerank > 0) return rerank(input, gallery, top);
+  const Side pictures{gallery.image, at::arange(gallery.image.size(0), at::kLong)};
+  const Side texts{gallery.text, gallery.owner};
+  return {rank(*input.mesh, pictures, texts, top), rank(*input.mesh, texts, pictures, top)};
+}
+
+// Scores of the pictures [N] with the texts [N]; those of other groups (`same` is false) need not
+// be there.
+at::Tensor scores_within(const Input& input, const Gallery& gallery, const at::Tensor& same) {
+  at::Tensor cosine;
+  if (gallery.image.defined()) {
+    cosine = gallery.image.matmul(gallery.text.t());
+    if (input.rerank == 0) return cosine;
+  }
+  std::vector<Pair> pairs;
+  const at::Tensor where = same.nonzero();  // [pairs, 2], by picture
+  const auto* numbers = where.const_data_ptr<std::int64_t>();
+  for (std::int64_t i = 0; i < where.size(0); ++i) {
+    pairs.push_back({numbers[2 * i], numbers[2 * i + 1]});
+  }
+  at::Tensor scores = at::zeros(same.sizes(), at::kFloat);
+  scores.masked_scatter_(same, match_pairs(input, gallery, pairs));
+  return cosine.defined() && input.add_cosine ? scores.add(cosine) : scores;
+}
+
 }  // namespace
 
 Metrics retrieval(const Input& input) {
-  const Gallery gallery = embed_gallery(input, {.captions = input.captions});
-  const Side pictures{gallery.image, at::arange(gallery.image.size(0), at::kLong)};
-  const Side texts{gallery.text, gallery.owner};
-  const std::int64_t top = input.predictions != nullptr ? kept_hits : 0;
-  const Ranking to_text = rank(*input.mesh, pictures, texts, top);
-  const Ranking to_image = rank(*input.mesh, texts, pictures, top);
+  const Gallery gallery =
+      embed_gallery(input, {.captions = input.captions, .embed = embeds(input)});
+  const auto [to_text, to_image] = ranked(input, gallery);
   if (input.predictions != nullptr) {
     const std::vector<Row> image_rows = picture_rows(gallery), caption_rows = text_rows(gallery);
     predict(input, "image_to_text", image_rows, caption_rows, to_text);
@@ -102,7 +144,8 @@ Metrics retrieval(const Input& input) {
 }
 
 Metrics hard_retrieval(const Input& input) {
-  const Gallery gallery = embed_gallery(input, {.captions = 1, .merge = false});
+  const Gallery gallery =
+      embed_gallery(input, {.captions = 1, .merge = false, .embed = embeds(input)});
   const auto count = static_cast<std::int64_t>(gallery.entries.size());
   at::Tensor groups = at::empty({count}, at::kLong);
   auto* values = groups.mutable_data_ptr<std::int64_t>();
@@ -116,7 +159,7 @@ Metrics hard_retrieval(const Input& input) {
   }
   const at::Tensor same = groups.unsqueeze(1).eq(groups.unsqueeze(0));  // [N, N]
   const double low = -std::numeric_limits<double>::infinity();
-  const at::Tensor all = gallery.image.matmul(gallery.text.t());
+  const at::Tensor all = scores_within(input, gallery, same);
   const at::Tensor scores = at::where(same, all, at::full({}, low, all.options()));
   const at::Tensor numbers = at::arange(count, at::kLong);
   const at::Tensor right = numbers.unsqueeze(1).eq(numbers.unsqueeze(0));

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "eval/grounding.h"
+#include "eval/labels.h"
 #include "eval/loss.h"
 #include "eval/retrieval.h"
 #include "eval/zero_shot.h"
@@ -19,6 +21,11 @@ const std::vector<Task>& tasks() {
       {"loss", "the losses of the stage, on batches of eval.batch samples in their order", loss},
       {"zero_shot", "pictures among classes that are described by templates: share of right ones",
        zero_shot},
+      {"vqa", "questions with a list of answers: the mean score of the answers given", vqa},
+      {"nlvr2", "sentences about two pictures, true or false: share of right ones", nlvr2},
+      {"ve", "sentences that a picture entails, contradicts or neither: share of right ones",
+       entailment},
+      {"grounding", "where in a picture a text is: share of right places", grounding},
   };
   return table;
 }

@@ -101,6 +101,8 @@ std::vector<Measurement> measure(const MeasureInput& from,
                       .mesh = &from.mesh,
                       .device = from.device};
     input.captions = one.captions;
+    input.rerank = one.rerank;
+    input.add_cosine = one.rerank_score == "match+cosine";
     input.classes = lines_of(one.classes, one.classes_file);
     input.templates = lines_of(one.templates, one.templates_file);
     if (input.templates.empty()) input.templates = {"a photo of a {}."};

@@ -125,6 +125,8 @@ struct EvalTask {
   std::string source{};                             // of data.sources; empty: the first
   std::int64_t size = 500;                          // samples of it, from the start
   std::int64_t captions = 5;                        // retrieval: of a picture; 0: all
+  std::int64_t rerank = 0;                          // retrieval, hard: so many by matching; 0: none
+  std::string rerank_score = "match";               // match, match+cosine
   std::vector<std::string> classes{}, templates{};  // zero_shot; and their files, a line each
   std::string classes_file{}, templates_file{};
 };

@@ -36,7 +36,10 @@ struct GalleryOptions {
   // Samples that show the same picture (Sample::picture_id) are one entry: the first, with the
   // texts of all.
   bool merge = true;
+  bool embed = true;  // false: the entries and `owner` alone, of samples that can be read
 };
+
+bool can_embed(const Input& input);
 
 // The first input.size samples; those that cannot be read or lack what is wanted are left out with
 // a warning. Throws Error(config) for a model that cannot embed, Error(data) when none is left.

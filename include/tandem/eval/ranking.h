@@ -9,6 +9,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "tandem/dist/mesh.h"
@@ -39,6 +40,11 @@ struct Side {
   at::Tensor owner;  // [N] int64
 };
 Ranking rank(const dist::Mesh& mesh, const Side& queries, const Side& rows, std::int64_t top);
+
+// The same by any scores: of the queries [first, last) with all rows, [last - first, N].
+using ScoreBlock = std::function<at::Tensor(std::int64_t first, std::int64_t last)>;
+Ranking rank_by(const dist::Mesh& mesh, const ScoreBlock& score, const at::Tensor& query_owner,
+                const at::Tensor& row_owner, std::int64_t top);
 
 // The rank that a query's hits lie on.
 int rank_of_query(const dist::Mesh& mesh, std::int64_t query);

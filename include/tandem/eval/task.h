@@ -49,7 +49,11 @@ struct Input {
   models::LossRequest request{};  // of the losses that `loss` measures
   // Called by all ranks between batches; it may throw to end the evaluation. Empty: nothing.
   std::function<void()> between{};
-  std::int64_t captions = 5;             // retrieval: of a picture, the first ones; 0: all
+  std::int64_t captions = 5;  // retrieval: of a picture, the first ones; 0: all
+  // retrieval: of each query, so many of the best by cosine are ranked anew by matching; 0: none.
+  // hard: above 0 all of a group are.
+  std::int64_t rerank = 0;
+  bool add_cosine = false;               // to the score of the match
   std::vector<std::string> classes{};    // zero_shot
   std::vector<std::string> templates{};  // zero_shot: texts with {}
   Predictions* predictions = nullptr;    // null: not wanted
