@@ -44,9 +44,9 @@ bool equal_with(const std::string& name, const std::function<void(nlohmann::json
 }  // namespace
 
 TEST_CASE("ViLT's outputs, losses and gradients equal those of transformers and of the original") {
-  for (const char* name : {"vilt_model", "vilt_square", "vilt_masked_lm", "vilt_vqa", "vilt_nlvr2",
-                           "vilt_limit", "vilt_tokens", "vilt_embeddings", "vilt_pretraining",
-                           "vilt_pretraining_200"}) {
+  for (const char* name :
+       {"vilt_model", "vilt_square", "vilt_masked_lm", "vilt_vqa", "vilt_nlvr2", "vilt_limit",
+        "vilt_tokens", "vilt_embeddings", "vilt_pretraining", "vilt_pretraining_200"}) {
     CAPTURE(name);
     const VerifyReport report = verify(fixture(name), fixture(name) / "reference.safetensors");
     INFO(report.text());
@@ -78,9 +78,8 @@ TEST_CASE("rows of a picture are compared in any order, and each of them is") {
       hidden[0][row] += 1;
     });
   };
-  const at::Tensor hidden =
-      load_safetensors(fixture("vilt_model") / "reference.safetensors")
-          .tensors.at("output.last_hidden_state");
+  const at::Tensor hidden = load_safetensors(fixture("vilt_model") / "reference.safetensors")
+                                .tensors.at("output.last_hidden_state");
   CHECK_FALSE(change(hidden.size(1) - 1));
   CHECK_FALSE(change(0));
 }
