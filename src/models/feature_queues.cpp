@@ -3,6 +3,7 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/argsort.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
@@ -14,7 +15,7 @@
 
 namespace tandem::models {
 
-FeatureQueues::FeatureQueues(std::int64_t width, std::int64_t size, Key init) {
+FeatureQueues::FeatureQueues(std::int64_t width, std::int64_t size, bool keep_pictures, Key init) {
   const auto queue = [&](const char* name) {
     const at::Tensor random = at::zeros({width, size});
     nn::fill_normal(random, 1, init, name);
@@ -22,26 +23,30 @@ FeatureQueues::FeatureQueues(std::int64_t width, std::int64_t size, Key init) {
   };
   image = queue("image_queue");
   text = queue("text_queue");
+  if (keep_pictures) pictures = at::full({1, size}, -100, at::kLong);
   next = at::zeros({1}, at::kLong);
 }
 
 void FeatureQueues::begin() {
   new_image_.clear();
   new_text_.clear();
+  new_pictures_.clear();
   positions_.clear();
 }
 
 void FeatureQueues::add(const at::Tensor& image_rows, const at::Tensor& text_rows,
-                        const std::vector<std::int64_t>& positions) {
+                        const at::Tensor& picture_ids, const std::vector<std::int64_t>& positions) {
   new_image_.push_back(image_rows.detach());
   new_text_.push_back(text_rows.detach());
+  if (pictures.defined()) new_pictures_.push_back(picture_ids);
   positions_.insert(positions_.end(), positions.begin(), positions.end());
 }
 
 void FeatureQueues::advance(const dist::Mesh* mesh) {
   if (new_image_.empty()) return;
   const at::NoGradGuard no_grad;
-  at::Tensor image_rows = at::cat(new_image_), text_rows = at::cat(new_text_);
+  at::Tensor image_rows = at::cat(new_image_), text_rows = at::cat(new_text_), ids;
+  if (pictures.defined()) ids = at::cat(new_pictures_);
   if (mesh != nullptr && static_cast<std::int64_t>(positions_.size()) == image_rows.size(0)) {
     const auto gathered = [&](const at::Tensor& rows) {
       return at::cat(dist::all_gather_uneven(*mesh, rows));
@@ -51,17 +56,21 @@ void FeatureQueues::advance(const dist::Mesh* mesh) {
     const at::Tensor index = order.to(image_rows.device());
     image_rows = gathered(image_rows).index_select(0, index);
     text_rows = gathered(text_rows).index_select(0, index);
+    if (ids.defined()) ids = gathered(ids).index_select(0, index);
   }
   begin();
-  write(image_rows, text_rows);
+  write(image_rows, text_rows, ids);
 }
 
-void FeatureQueues::write(const at::Tensor& image_rows, const at::Tensor& text_rows) {
+void FeatureQueues::write(const at::Tensor& image_rows, const at::Tensor& text_rows,
+                          const at::Tensor& picture_ids) {
   const std::int64_t size = image.size(1), count = image_rows.size(0);
   const std::int64_t kept = std::min(count, size);
   auto* const column = next.mutable_data_ptr<std::int64_t>();
-  nn::enqueue(image, image_rows.narrow(0, count - kept, kept), *column);
-  nn::enqueue(text, text_rows.narrow(0, count - kept, kept), *column);
+  const auto last = [&](const at::Tensor& rows) { return rows.narrow(0, count - kept, kept); };
+  nn::enqueue(image, last(image_rows), *column);
+  nn::enqueue(text, last(text_rows), *column);
+  if (pictures.defined()) nn::enqueue(pictures, last(picture_ids).view({kept, 1}), *column);
   *column = (*column + kept) % size;
 }
 

@@ -15,23 +15,27 @@ namespace tandem::models {
 
 struct FeatureQueues {
   at::Tensor image, text;  // [E, Q], columns L2-normalised
+  at::Tensor pictures;     // int64 [1, Q], the columns' pictures; undefined: not kept
   at::Tensor next;         // int64 [1] on the CPU: the column that is written next
 
   FeatureQueues() = default;
-  FeatureQueues(std::int64_t width, std::int64_t size, Key init);  // random unit columns
+  // Random unit columns, of no picture (-100).
+  FeatureQueues(std::int64_t width, std::int64_t size, bool keep_pictures, Key init);
 
   // At the beginning of a step: what a step that broke off gave is forgotten.
   void begin();
-  // Of one micro-batch: rows [B, E] of the copies; positions: of its samples, or empty.
-  void add(const at::Tensor& image_rows, const at::Tensor& text_rows,
+  // Of one micro-batch: rows [B, E] of the copies; positions: of its samples, or empty;
+  // picture_ids: int64 [B], where they are kept.
+  void add(const at::Tensor& image_rows, const at::Tensor& text_rows, const at::Tensor& picture_ids,
            const std::vector<std::int64_t>& positions);
   // After the step; every rank calls it. Without a mesh the rows keep their order.
   void advance(const dist::Mesh* mesh);
   // At once, around the end; of more rows than fit the last ones.
-  void write(const at::Tensor& image_rows, const at::Tensor& text_rows);
+  void write(const at::Tensor& image_rows, const at::Tensor& text_rows,
+             const at::Tensor& picture_ids = {});
 
  private:
-  std::vector<at::Tensor> new_image_, new_text_;
+  std::vector<at::Tensor> new_image_, new_text_, new_pictures_;
   std::vector<std::int64_t> positions_;
 };
 

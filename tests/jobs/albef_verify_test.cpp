@@ -1,4 +1,4 @@
-// Fixtures: tests/reference/albef.py (salesforce/ALBEF, torch 2.11.0).
+// Fixtures: tests/reference/albef.py, albef_tasks.py (salesforce/ALBEF, torch 2.11.0).
 
 #include <ATen/TensorOperators.h>
 
@@ -34,8 +34,10 @@ std::map<std::string, at::Tensor> below(const TensorFile& file, const std::strin
 }  // namespace
 
 TEST_CASE("ALBEF: losses, gradients and states equal those that the original recorded") {
-  for (const char* name : {"albef_half", "albef_cold", "albef_hot", "albef_all_fuse",
-                           "albef_none_fuses", "albef_steps"}) {
+  for (const char* name :
+       {"albef_half", "albef_cold", "albef_hot", "albef_all_fuse", "albef_none_fuses",
+        "albef_steps", "albef_retrieval", "albef_retrieval_plain", "albef_entailment",
+        "albef_entailment_plain", "albef_reasoning", "albef_answering", "albef_answering_plain"}) {
     CAPTURE(name);
     const VerifyReport report = verify(fixture(name), fixture(name) / "reference.safetensors");
     INFO(report.text());

@@ -10,6 +10,7 @@
 #include <ATen/ops/randint.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/where.h>
+#include <ATen/ops/zeros.h>
 
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -21,6 +22,7 @@
 
 #include "models/albef/batch.h"
 #include "models/albef/model.h"
+#include "models/albef/tasks.h"
 #include "models/albef/weights.h"
 #include "tandem/base/error.h"
 #include "tandem/models/weights.h"
@@ -300,6 +302,62 @@ TEST_CASE("ALBEF: tied tensors of a file become one, copies are made where it ha
   CHECK(out.at("visual_encoder.pos_embed").sizes() == at::IntArrayRef({1, 5, 16}));
   CHECK(at::equal(out.at("text_encoder_m" + words.substr(12)), out.at(words)));
   CHECK_NOTHROW(assign_weights(model, out));
+}
+
+TEST_CASE("ALBEF: in retrieval a picture's texts share the target and are no negatives") {
+  albef::Config config = tiny();
+  config.kind = "retrieval";
+  config.text.dropout = config.text.attention_dropout = 0;
+  albef::AlbefModel model(config, Key(1));
+  CHECK(model.losses_known() == std::vector<std::string>{"itc", "itm"});
+  const LossRequest both{{{"itc", 1.0}, {"itm", 1.0}}};
+  model.train(true);
+  Batch batch = make_batch(3);
+  batch.picture_ids = at::arange(3);
+  const double apart = model.losses(batch, both, {}).at("itc").sum.item<double>();
+  batch.picture_ids = at::zeros({3}, at::kLong);  // no negative is left, and nothing breaks
+  const LossTerms same = model.losses(batch, both, {});
+  CHECK(std::abs(same.at("itc").sum.item<double>() - apart) > 1e-3);
+  CHECK(same.at("itm").sum.isfinite().item<bool>());
+  model.after_step({});
+  // A step that begins forgets what the one before it gave.
+  const at::Tensor seen = copied(model.buffers()).at("idx_queue");
+  CHECK(seen.sizes() == at::IntArrayRef({1, 6}));
+  CHECK(seen.eq(0).sum().item<std::int64_t>() == 3);
+  CHECK(seen.eq(-100).sum().item<std::int64_t>() == 3);
+  // A warm temperature stays as it is.
+  at::Tensor temperature = model.parameters().front().second;
+  const at::NoGradGuard no_grad;
+  temperature.fill_(0.9);
+  model.losses(batch, both, {});
+  CHECK(temperature.item<double>() == Approx(0.9));
+}
+
+TEST_CASE("ALBEF: two pictures are read through the same keys and values") {
+  albef::Config config = tiny();
+  config.kind = "reasoning";
+  config.text.layers = 3;  // one of the text, two of fusion, which stand twice
+  albef::TaskModel model(config, Key(1));
+  std::set<std::string> names;
+  for (const auto& [name, t] : model.parameters()) names.insert(name);
+  const std::string layer = "text_encoder.encoder.layer.";
+  CHECK(names.contains(layer + "3.crossattention.self.key.weight"));
+  CHECK(names.contains(layer + "4.crossattention.self.query.weight"));
+  CHECK_FALSE(names.contains(layer + "4.crossattention.self.key.weight"));
+  CHECK_FALSE(names.contains(layer + "5.attention.self.key.weight"));
+  model.train(false);
+  const Batch batch = make_batch(2);
+  const auto logits = [&](const at::Tensor& first, const at::Tensor& second) {
+    return model
+        .reference_outputs({{"pixel_values", at::cat({first, second}).to(at::kFloat) / 255},
+                            {"input_ids", batch.text->ids},
+                            {"attention_mask", batch.text->mask}})
+        .at("logits");
+  };
+  const at::Tensor a = batch.images->pixels, b = 255 - a;
+  CHECK(logits(a, b).sizes() == at::IntArrayRef({2, 2}));
+  CHECK_FALSE(at::allclose(logits(a, b), logits(a, a), 1e-7, 1e-9));
+  CHECK_FALSE(at::allclose(logits(a, b), logits(b, b), 1e-7, 1e-9));
 }
 
 TEST_CASE("ALBEF: captions are cleaned as the original cleans them") {

@@ -1,11 +1,24 @@
 #include "models/albef/config.h"
 
+#include <array>
+
 #include "tandem/base/error.h"
 
 namespace tandem::models::albef {
 namespace {
 
 constexpr double widest = 65536, deepest = 1024;
+
+// (name in YAML, class in files), in the order of Kind.
+const std::array<std::pair<std::string, std::string>, 5>& kinds() {
+  static const std::array<std::pair<std::string, std::string>, 5> table{
+      {{"pretrain", "ALBEF"},
+       {"retrieval", "model_retrieval.ALBEF"},
+       {"entailment", "model_ve.ALBEF"},
+       {"reasoning", "model_nlvr.ALBEF"},
+       {"answering", "model_vqa.ALBEF"}}};
+  return table;
+}
 
 void vision_fields(FieldVisitor& v, VisionConfig& c) {
   v.field("image_size", c.image_size, {.doc = "pixels of a side", .min = 1, .max = 4096});
@@ -98,6 +111,31 @@ void heads_problem(Problems& found, const std::string& name, std::int64_t width,
 
 }  // namespace
 
+const std::string& class_of(Kind kind) { return kinds()[static_cast<std::size_t>(kind)].second; }
+
+Kind Config::the_kind() const {
+  for (std::size_t i = 0; i < kinds().size(); ++i) {
+    if (kinds()[i].first == kind) return static_cast<Kind>(i);
+  }
+  throw Error(ErrorKind::config, "[models] expected a kind of the model; got " + kind,
+              "model.kind");
+}
+
+bool Config::copies() const { return distill || kind == "pretrain" || kind == "retrieval"; }
+
+nn::BertShape Config::text_shape() const {
+  nn::BertShape s = text.shape(vision.width);
+  if (the_kind() == Kind::reasoning) s.layers += s.layers - text.fusion_layer;
+  return s;
+}
+
+nn::BertShape Config::decoder_shape() const {
+  nn::BertShape s = text.shape(vision.width);
+  s.layers = decoder_layers;
+  s.cross_from = 0;
+  return s;
+}
+
 nn::VitShape VisionConfig::shape() const {
   nn::VitShape s;
   s.block = {width, heads, 4 * width, 1e-6, nn::erf_gelu};
@@ -141,6 +179,10 @@ Problems problems(const Config& c) {
     found.emplace_back("text.context_length",
                        "expected at most positions, " + std::to_string(c.text.positions));
   }
+  if (c.kind == "answering" && c.text.width != c.vision.width) {
+    found.emplace_back("text.width",
+                       "expected vision.width: the decoder reads the question's rows");
+  }
   for (const auto& [name, id] : {std::pair{"cls_id", c.text.cls_id}, {"pad_id", c.text.pad_id}}) {
     if (c.text.vocab_size > 0 && id >= c.text.vocab_size) {
       found.emplace_back(std::string("text.") + name, "expected an id below vocab_size");
@@ -150,6 +192,10 @@ Problems problems(const Config& c) {
 }
 
 void Config::fields(FieldVisitor& v) {
+  v.field(
+      "kind", kind,
+      {.doc = "which of the original's models is trained", .choices = {"pretrain", "retrieval"}});
+  v.field("distill", distill, {.doc = "retrieval: targets are partly the copies' answers"});
   v.field("embed_dim", embed_dim, {.doc = "numbers of the common space", .min = 1, .max = widest});
   objective_fields(v, *this);
   v.block("vision", {.doc = "the image encoder (a vision transformer)"},
@@ -173,6 +219,14 @@ const Config& config_of(const Settings& settings) {
   const auto* config = dynamic_cast<const Config*>(&settings);
   TANDEM_CHECK(config != nullptr, "[models] settings of another family");
   return *config;
+}
+
+void fit_weights(Settings& settings, const std::map<std::string, at::Tensor>& weights) {
+  auto& config = dynamic_cast<Config&>(settings);
+  const std::string prefix = "text_decoder.bert.encoder.layer.";
+  std::int64_t layers = 0;
+  while (weights.contains(prefix + std::to_string(layers) + ".output.dense.weight")) ++layers;
+  if (layers > 0) config.decoder_layers = layers;
 }
 
 void fit_vocabulary(Settings& settings, const text::Tokenizer& tokenizer) {

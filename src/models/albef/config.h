@@ -3,7 +3,10 @@
 // salesforce/ALBEF:configs/{Pretrain.yaml,config_bert.json}, models/model_pretrain.py. The names in
 // YAML are the paper's words, those of config.json the original code's.
 
+#include <ATen/core/Tensor.h>
+
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -45,7 +48,20 @@ struct TextConfig {
   nn::BertShape shape(std::int64_t encoder_width) const;
 };
 
+// Which of the original's models, each the class ALBEF of its module.
+enum class Kind {
+  pretrain,    // model_pretrain: class ALBEF
+  retrieval,   // model_retrieval.ALBEF: contrast and matching, positives by the picture's number
+  entailment,  // model_ve.ALBEF: three classes of a pair
+  reasoning,   // model_nlvr.ALBEF: two classes of a text with two pictures
+  answering,   // model_vqa.ALBEF: a decoder that reads the fused question
+};
+const std::string& class_of(Kind kind);
+
 struct Config final : Settings {
+  std::string kind = "pretrain";
+  bool distill = true;              // fine-tuning: targets partly the copies' answers
+  std::int64_t decoder_layers = 6;  // of answering
   VisionConfig vision;
   TextConfig text;
   std::int64_t embed_dim = 256;  // of the contrast
@@ -56,6 +72,11 @@ struct Config final : Settings {
   vision::ImageSettings image;     // its size is vision.image_size
   vision::AugmentSettings augment;
 
+  Kind the_kind() const;
+  bool copies() const;  // are there momentum copies?
+  // The text's shape in this kind: reasoning has its fusion layers twice, one for each picture.
+  nn::BertShape text_shape() const;
+  nn::BertShape decoder_shape() const;
   void fields(FieldVisitor& visitor) override;
   vision::ImageSettings image_settings() const;
 };
@@ -69,6 +90,9 @@ std::string to_config_json(const Settings& settings);
 // preprocessor_config.json, both ways: the original has no such file, other tools read it.
 std::vector<std::pair<std::string, std::string>> processor_files(const Settings& settings);
 void read_processor_file(Settings& settings, const std::string& json);
+
+// The decoder's layers, which config.json does not say, from the names of the weights.
+void fit_weights(Settings& settings, const std::map<std::string, at::Tensor>& weights);
 
 void fit_vocabulary(Settings& settings, const text::Tokenizer& tokenizer);
 

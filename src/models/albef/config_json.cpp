@@ -78,6 +78,13 @@ std::unique_ptr<Settings> from_config_json(const std::string& text) {
   const json root = parse_config(text, "config.json");
   auto config = std::make_unique<Config>();
   const ConfigNode top{&root, ""};
+  const std::string made_by = architecture_of(root);
+  for (const char* kind : {"retrieval", "entailment", "reasoning", "answering"}) {
+    Config named;
+    named.kind = kind;
+    if (class_of(named.the_kind()) == made_by) config->kind = kind;
+  }
+  config->distill = top.flag("distill", true);
   VisionConfig& v = config->vision;
   v.image_size = top.whole("image_res", 256, 1, 4096);
   v.patch_size = top.whole("patch_size", 16, 1, 4096);
@@ -105,7 +112,8 @@ std::unique_ptr<Settings> from_config_json(const std::string& text) {
 
 std::string to_config_json(const Settings& settings) {
   const Config& c = config_of(settings);
-  const json root = {{"architectures", {"ALBEF"}},
+  const json root = {{"architectures", {class_of(c.the_kind())}},
+                     {"distill", c.distill},
                      {"image_res", c.vision.image_size},
                      {"patch_size", c.vision.patch_size},
                      {"vision_width", c.vision.width},

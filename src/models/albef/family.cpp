@@ -1,6 +1,7 @@
 #include "models/albef/batch.h"
 #include "models/albef/config.h"
 #include "models/albef/model.h"
+#include "models/albef/tasks.h"
 #include "models/albef/weights.h"
 #include "models/families.h"
 
@@ -9,7 +10,11 @@ namespace tandem::models {
 Family albef_family() {
   Family family;
   family.name = "albef";
-  family.architectures = {"ALBEF"};
+  for (const albef::Kind kind :
+       {albef::Kind::pretrain, albef::Kind::retrieval, albef::Kind::entailment,
+        albef::Kind::reasoning, albef::Kind::answering}) {
+    family.architectures.push_back(albef::class_of(kind));
+  }
   family.vocabulary = "wordpiece";
   family.settings = [] { return std::make_unique<albef::Config>(); };
   family.from_config_json = albef::from_config_json;
@@ -17,9 +22,15 @@ Family albef_family() {
   family.processor_files = albef::processor_files;
   family.read_processor_file = albef::read_processor_file;
   family.make = [](const Settings& settings, Key init) -> std::unique_ptr<Model> {
-    return std::make_unique<albef::AlbefModel>(albef::config_of(settings), init);
+    const albef::Config& config = albef::config_of(settings);
+    const albef::Kind kind = config.the_kind();
+    if (kind == albef::Kind::pretrain || kind == albef::Kind::retrieval) {
+      return std::make_unique<albef::AlbefModel>(config, init);
+    }
+    return std::make_unique<albef::TaskModel>(config, init);
   };
   family.processor = albef::make_processor;
+  family.fit_weights = albef::fit_weights;
   family.fit_vocabulary = albef::fit_vocabulary;
   family.import_weights = albef::import_weights;
   return family;

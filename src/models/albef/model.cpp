@@ -1,6 +1,8 @@
 #include "models/albef/model.h"
 
 #include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/ones_like.h>
 #include <ATen/ops/softmax.h>
 
 #include "tandem/base/error.h"
@@ -16,10 +18,13 @@ at::Tensor normalised(const at::Tensor& x) {
 
 }  // namespace
 
-Texts::Texts(at::Tensor ids, const at::Tensor& given) : ids(std::move(ids)) {
-  if (!given.defined()) return;
-  const at::Tensor hidden = 1 - given.to(at::kFloat);
-  mask = {(hidden * -10000.0).unsqueeze(1).unsqueeze(1), false};
+Texts::Texts(at::Tensor ids, const at::Tensor& given, bool causal) : ids(std::move(ids)) {
+  if (!given.defined() && !causal) return;
+  const at::Tensor tokens = given.defined() ? given : at::ones_like(this->ids);
+  at::Tensor visible = tokens.to(at::kFloat).unsqueeze(1).unsqueeze(1);  // [B, 1, 1, T]
+  const std::int64_t length = this->ids.size(1);
+  if (causal) visible = visible * at::ones({length, length}, visible.options()).tril();
+  mask = {(1 - visible) * -10000.0, false};
 }
 
 // --- Parts: figure 1 -------------------------------------------------------------------------
@@ -27,9 +32,20 @@ Texts::Texts(at::Tensor ids, const at::Tensor& given) : ids(std::move(ids)) {
 Encoders::Encoders(const Config& c, const std::string& suffix) : fusion_layer(c.text.fusion_layer) {
   vision = register_module("visual_encoder" + suffix,
                            std::make_shared<nn::Vit>(c.vision.shape(), nn::timm_vit_names()));
+  const Kind kind = c.the_kind();
   const std::string text = "text_encoder" + suffix;
-  const nn::BertShape shape = c.text.shape(c.vision.width);
-  bert = nn::register_module_at(*this, text + ".bert", std::make_shared<nn::BertModel>(shape));
+  const nn::BertShape shape = c.text_shape();
+  bert = nn::register_module_at(*this, text + (kind == Kind::pretrain ? ".bert" : ""),
+                                std::make_shared<nn::BertModel>(shape));
+  if (kind != Kind::pretrain && kind != Kind::retrieval) return;
+  if (kind == Kind::pretrain) make_head(text, shape);
+  vision_proj = register_module("vision_proj" + suffix,
+                                std::make_shared<nn::Linear>(c.vision.width, c.embed_dim));
+  text_proj = register_module("text_proj" + suffix,
+                              std::make_shared<nn::Linear>(c.text.width, c.embed_dim));
+}
+
+void Encoders::make_head(const std::string& text, const nn::BertShape& shape) {
   head = nn::register_module_at(*this, text + ".cls.predictions",
                                 std::make_shared<nn::PredictionHead>(
                                     shape.width, shape.vocab_size, shape.eps, shape.activation,
@@ -54,6 +70,18 @@ at::Tensor Encoders::fuse(const at::Tensor& text, const nn::Mask& mask, const at
   return bert->encoder->forward(text, mask, image, nn::no_mask(), context, fusion_layer);
 }
 
+at::Tensor Encoders::fuse(const at::Tensor& text, const nn::Mask& mask,
+                          const std::vector<at::Tensor>& images,
+                          const nn::BlockContext& context) const {
+  at::Tensor x = text;
+  const auto layers = static_cast<std::int64_t>(bert->encoder->layers.size());
+  for (std::int64_t i = fusion_layer; i < layers; ++i) {
+    const auto turn = static_cast<std::size_t>(i - fusion_layer) % images.size();
+    x = bert->encoder->forward(x, mask, images[turn], nn::no_mask(), context, i, i + 1);
+  }
+  return x;
+}
+
 at::Tensor Encoders::image_feature(const at::Tensor& rows) const {
   return normalised(vision_proj->forward(rows.select(1, 0)));
 }
@@ -67,7 +95,7 @@ Albef::Albef(const Config& c) : Encoders(c, "") {
   itm_head = register_module("itm_head", std::make_shared<nn::Linear>(c.text.width, 2));
 }
 
-AlbefModel::AlbefModel(const Config& config, Key init) : config_(config) {
+AlbefModel::AlbefModel(const Config& config, Key init) : config_(config), kind_(config.the_kind()) {
   if (config.text.vocab_size < 1) {
     throw Error(ErrorKind::config, "[models] expected model.text.vocab_size", "",
                 "give the model a tokenizer, or set it");
@@ -82,10 +110,10 @@ AlbefModel::AlbefModel(const Config& config, Key init) : config_(config) {
   momentum_.pair(*albef_->vision, *copies_->vision);
   momentum_.pair(*albef_->vision_proj, *copies_->vision_proj);
   momentum_.pair(*albef_->bert, *copies_->bert);
-  momentum_.pair(*albef_->head, *copies_->head);
+  if (albef_->head) momentum_.pair(*albef_->head, *copies_->head);
   momentum_.pair(*albef_->text_proj, *copies_->text_proj);
   momentum_.copy();
-  queues_ = FeatureQueues(config.embed_dim, config.queue, init);
+  queues_ = FeatureQueues(config.embed_dim, config.queue, kind_ == Kind::retrieval, init);
 }
 
 // --- The model as others see it --------------------------------------------------------------
@@ -101,6 +129,7 @@ NamedTensors AlbefModel::buffers() const {
   for (const auto& item : copies_->named_parameters()) all.emplace_back(item.key(), item.value());
   all.emplace_back("image_queue", queues_.image);
   all.emplace_back("text_queue", queues_.text);
+  if (queues_.pictures.defined()) all.emplace_back("idx_queue", queues_.pictures);
   all.emplace_back("queue_ptr", queues_.next);
   return all;
 }
@@ -110,6 +139,7 @@ void AlbefModel::to(const at::Device& device) {
   copies_->to(device);
   queues_.image = queues_.image.to(device);
   queues_.text = queues_.text.to(device);
+  if (queues_.pictures.defined()) queues_.pictures = queues_.pictures.to(device);
 }
 
 void AlbefModel::train(bool on) {

@@ -28,9 +28,10 @@ namespace tandem::models::albef {
 // Texts as the encoders see them. The mask is additive, 0 and -10000 as in the original.
 struct Texts {
   at::Tensor ids;  // int64 [B, T]
-  nn::Mask mask;   // [B, 1, 1, T]
+  nn::Mask mask;   // [B, 1, 1 or T, T]
 
-  Texts(at::Tensor ids, const at::Tensor& mask);  // mask int64 [B, T] or undefined: all are tokens
+  // mask: int64 [B, T] or undefined (all are tokens).
+  Texts(at::Tensor ids, const at::Tensor& mask, bool causal = false);
 };
 
 // What has a momentum copy: the encoders, their projections and the head that names tokens. The
@@ -42,6 +43,7 @@ struct Encoders : torch::nn::Module {
   std::shared_ptr<nn::Linear> vision_proj, text_proj;
   std::int64_t fusion_layer;
 
+  // Projections and the head of tokens are null in the kinds that have none.
   Encoders(const Config& config, const std::string& suffix);
 
   at::Tensor encode_image(const at::Tensor& pixels, const nn::BlockContext& context) const;
@@ -50,9 +52,15 @@ struct Encoders : torch::nn::Module {
   // Multimodal layers on the unimodal ones' rows: [B, T, D] and [B, S, Dv] -> [B, T, D].
   at::Tensor fuse(const at::Tensor& text, const nn::Mask& mask, const at::Tensor& image,
                   const nn::BlockContext& context) const;
+  // The same where each text has several pictures: a layer looks at one of them, in turn.
+  at::Tensor fuse(const at::Tensor& text, const nn::Mask& mask,
+                  const std::vector<at::Tensor>& images, const nn::BlockContext& context) const;
   // Of [CLS], L2-normalised: [B, S or T, .] -> [B, E].
   at::Tensor image_feature(const at::Tensor& rows) const;
   at::Tensor text_feature(const at::Tensor& rows) const;
+
+ private:
+  void make_head(const std::string& text, const nn::BertShape& shape);
 };
 
 struct Albef : Encoders {
@@ -70,6 +78,7 @@ struct Negatives {
 // As the original initialises it; every tensor from the key and its own name.
 void initialize(Albef& model, const Config& config, Key init);
 
+// Pre-training and retrieval.
 class AlbefModel final : public Model {
  public:
   AlbefModel(const Config& config, Key init);
@@ -79,7 +88,7 @@ class AlbefModel final : public Model {
   torch::nn::Module* module() const override { return albef_.get(); }
   void to(const at::Device& device) override;
   void train(bool on) override;
-  std::vector<std::string> losses_known() const override { return {"itc", "itm", "mlm"}; }
+  std::vector<std::string> losses_known() const override;
   std::map<std::string, ChanceLevel> chance_levels(std::int64_t batch) const override;
   std::map<std::string, double> counts(const Batch& batch, const LossRequest&) const override;
   LossTerms losses(const Batch& batch, const LossRequest& request,
@@ -103,8 +112,9 @@ class AlbefModel final : public Model {
     at::Tensor image_copy, text_copy;  // [B, E]: what the queues will get
   };
   Contrast contrast(const Pass& pass, const Texts& texts, const at::Tensor& temperature,
-                    double alpha, const StepContext& context) const;
-  Negatives draw_negatives(const objectives::MomentumItc& itc, Key key) const;
+                    const at::Tensor& picture_ids, double alpha, const StepContext& context) const;
+  Negatives draw_negatives(const objectives::MomentumItc& itc, const at::Tensor& picture_ids,
+                           Key key) const;
   LossTerm itm(const Pass& pass, const Texts& texts, const Negatives& negatives,
                const StepContext& context) const;
   // labels int64 [B, T], -100 where nothing is hidden; count: of the others.
@@ -116,6 +126,7 @@ class AlbefModel final : public Model {
   double alpha_at(std::int64_t step) const;
 
   Config config_;
+  Kind kind_;
   nn::PixelStatistics statistics_;
   std::shared_ptr<Albef> albef_;
   std::shared_ptr<Encoders> copies_;

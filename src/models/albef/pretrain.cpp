@@ -60,9 +60,14 @@ at::Tensor AlbefModel::copy_of_image(const at::Tensor& pixels, const StepContext
 
 // Features before fusion against those of the copies and of the queues.
 AlbefModel::Contrast AlbefModel::contrast(const Pass& pass, const Texts& texts,
-                                          const at::Tensor& temperature, double alpha,
+                                          const at::Tensor& temperature,
+                                          const at::Tensor& picture_ids, double alpha,
                                           const StepContext& context) const {
   Contrast out;
+  at::Tensor same;  // [B, B + Q]: retrieval shares the target among a picture's texts
+  if (kind_ == Kind::retrieval) {
+    same = picture_ids.unsqueeze(1).eq(at::cat({picture_ids.unsqueeze(0), queues_.pictures}, 1));
+  }
   {
     const at::NoGradGuard no_grad;
     out.image_copy = copies_->image_feature(pass.image_copy);
@@ -77,18 +82,22 @@ AlbefModel::Contrast AlbefModel::contrast(const Pass& pass, const Texts& texts,
                                       .text_queue = queues_.text,
                                       .temperature = temperature,
                                       .alpha = alpha,
-                                      .same = {}});
+                                      .same = same});
   return out;
 }
 
-// The more alike, the likelier, by the softmax over the batch; never the pair itself.
-Negatives AlbefModel::draw_negatives(const objectives::MomentumItc& itc, Key key) const {
+// The more alike, the likelier, by the softmax over the batch; never the pair itself, in retrieval
+// no other text of its picture either.
+Negatives AlbefModel::draw_negatives(const objectives::MomentumItc& itc,
+                                     const at::Tensor& picture_ids, Key key) const {
   const at::NoGradGuard no_grad;
   const std::int64_t size = itc.image_to_text.size(0);
   const at::Tensor own = at::arange(size, itc.image_to_text.options().dtype(at::kLong));
+  const at::Tensor& ids = kind_ == Kind::retrieval ? picture_ids : own;
+  const at::Tensor same = ids.unsqueeze(1).eq(ids.unsqueeze(0));
   const auto draw = [&](const at::Tensor& similarities, const char* purpose) {
-    at::Tensor weights = at::softmax(similarities.detach().narrow(1, 0, size), 1);
-    return objectives::draw_columns(weights.fill_diagonal_(0), own, key.fold(purpose));
+    const at::Tensor weights = at::softmax(similarities.detach().narrow(1, 0, size), 1);
+    return objectives::draw_columns(weights.masked_fill(same, 0), own, key.fold(purpose));
   };
   return {draw(itc.text_to_image, "negative image"), draw(itc.image_to_text, "negative text")};
 }
@@ -142,8 +151,10 @@ LossTerm AlbefModel::mlm(const Pass& pass, const Texts& hidden, const at::Tensor
 // --- The training step -----------------------------------------------------------------------
 
 // Where the parameter may not be changed (outside training, frozen) its bounds hold all the same.
+// Retrieval has none.
 at::Tensor AlbefModel::bounded_temperature() const {
   const at::Tensor& temperature = albef_->temperature;
+  if (kind_ == Kind::retrieval) return temperature;
   const bool is_bounded = training_ && temperature.requires_grad();
   return is_bounded ? temperature : temperature.clamp(coldest, hottest);
 }
@@ -151,15 +162,22 @@ at::Tensor AlbefModel::bounded_temperature() const {
 void AlbefModel::begin_step() {
   const at::NoGradGuard no_grad;
   at::Tensor temperature = albef_->temperature;
-  if (temperature.requires_grad()) temperature.clamp_(coldest, hottest);  // the parameter itself
+  const bool is_bounded = kind_ == Kind::pretrain && temperature.requires_grad();
+  if (is_bounded) temperature.clamp_(coldest, hottest);  // the parameter itself
   momentum_.update(config_.momentum);
   queues_.begin();
 }
 
 double AlbefModel::alpha_at(std::int64_t step) const {
+  if (kind_ == Kind::retrieval && !config_.distill) return 0;
   if (!training_ || config_.alpha_ramp <= 0) return config_.alpha;
   return config_.alpha *
          std::min(1.0, static_cast<double>(step) / static_cast<double>(config_.alpha_ramp));
+}
+
+std::vector<std::string> AlbefModel::losses_known() const {
+  if (kind_ == Kind::retrieval) return {"itc", "itm"};
+  return {"itc", "itm", "mlm"};
 }
 
 std::map<std::string, ChanceLevel> AlbefModel::chance_levels(std::int64_t batch) const {
@@ -190,11 +208,13 @@ LossTerms AlbefModel::losses(const Batch& batch, const LossRequest& request,
   LossTerms terms;
   if (contrasts) {
     pass.text = albef_->encode_text(texts, blocks_of(context, "text"));
-    const Contrast c = contrast(pass, texts, bounded_temperature(), alpha, context);
+    const Contrast c =
+        contrast(pass, texts, bounded_temperature(), batch.picture_ids, alpha, context);
     terms["itc"] = c.itc.loss;
-    if (training_) queues_.add(c.image_copy, c.text_copy, batch.positions);
+    if (training_) queues_.add(c.image_copy, c.text_copy, batch.picture_ids, batch.positions);
     if (asks(request, "itm")) {
-      terms["itm"] = itm(pass, texts, draw_negatives(c.itc, context.key), context);
+      terms["itm"] =
+          itm(pass, texts, draw_negatives(c.itc, batch.picture_ids, context.key), context);
     }
   }
   if (asks(request, "mlm")) {

@@ -10,11 +10,20 @@
 namespace tandem::models::albef {
 namespace {
 
-const std::set<std::string>& known() {
-  static const std::set<std::string> names{
-      "pixel_values",     "input_ids",     "attention_mask", "itm_neg_image_idx",
-      "itm_neg_text_idx", "mlm_input_ids", "mlm_labels",     "alpha"};
+std::set<std::string> known(Kind kind) {
+  std::set<std::string> names{"pixel_values",      "input_ids",        "attention_mask",
+                              "itm_neg_image_idx", "itm_neg_text_idx", "alpha"};
+  if (kind == Kind::pretrain) names.insert({"mlm_input_ids", "mlm_labels"});
+  if (kind == Kind::retrieval) names.insert("idx");
   return names;
+}
+
+at::Tensor pictures_of(const ReferenceInputs& inputs, std::int64_t batch) {
+  const at::Tensor& given = inputs.required("idx");
+  if (given.numel() != batch || at::isFloatingType(given.scalar_type())) {
+    refuse_reference("expected input.idx to be numbers of pictures [B]");
+  }
+  return given.to(at::kLong).view({-1});
 }
 
 // Which sample of the batch, int64 [B].
@@ -62,7 +71,7 @@ at::Tensor pixels_of(const ReferenceInputs& inputs, std::int64_t batch, const Co
 
 std::map<std::string, at::Tensor> AlbefModel::reference_outputs(
     const std::map<std::string, at::Tensor>& recorded) {
-  const ReferenceInputs inputs(recorded, known());
+  const ReferenceInputs inputs(recorded, known(kind_));
   const at::Tensor ids = tokens(inputs, "input_ids", config_);
   const at::Tensor mask = inputs.optional("attention_mask");
   if (mask.defined() && mask.sizes() != ids.sizes()) {
@@ -72,9 +81,13 @@ std::map<std::string, at::Tensor> AlbefModel::reference_outputs(
   const at::Tensor pixels = pixels_of(inputs, batch, config_);
   const Negatives negatives{choice(inputs, "itm_neg_image_idx", batch),
                             choice(inputs, "itm_neg_text_idx", batch)};
-  const Texts texts(ids, mask), hidden(tokens(inputs, "mlm_input_ids", config_), mask);
-  const at::Tensor labels = tokens(inputs, "mlm_labels", config_, /*labels=*/true);
-  const double alpha = number(inputs, "alpha", config_.alpha);
+  const bool learns_words = kind_ == Kind::pretrain;
+  const Texts texts(ids, mask),
+      hidden(learns_words ? tokens(inputs, "mlm_input_ids", config_) : ids, mask);
+  const at::Tensor labels = learns_words ? tokens(inputs, "mlm_labels", config_, true) : ids;
+  const at::Tensor pictures = learns_words ? at::Tensor() : pictures_of(inputs, batch);
+  const bool distills = learns_words || config_.distill;
+  const double alpha = distills ? number(inputs, "alpha", config_.alpha) : 0;
 
   begin_step();
   const StepContext context;
@@ -82,17 +95,19 @@ std::map<std::string, at::Tensor> AlbefModel::reference_outputs(
   pass.image = albef_->encode_image(pixels, {});
   pass.image_copy = copy_of_image(pixels, context);
   pass.text = albef_->encode_text(texts, {});
-  const Contrast c = contrast(pass, texts, albef_->temperature, alpha, context);
+  const Contrast c = contrast(pass, texts, albef_->temperature, pictures, alpha, context);
   const auto mean = [](const LossTerm& term) { return term.sum / term.count; };
-  const double count = objectives::count_labels(labels);
   std::map<std::string, at::Tensor> outputs{
-      {"loss_itc", mean(c.itc.loss)},
-      {"loss_itm", mean(itm(pass, texts, negatives, context))},
-      {"loss_mlm", mean(mlm(pass, hidden, labels, count, alpha, context))}};
+      {"loss_itc", mean(c.itc.loss)}, {"loss_itm", mean(itm(pass, texts, negatives, context))}};
+  if (learns_words) {
+    const double count = objectives::count_labels(labels);
+    outputs["loss_mlm"] = mean(mlm(pass, hidden, labels, count, alpha, context));
+  }
 
-  queues_.write(c.image_copy, c.text_copy);
+  queues_.write(c.image_copy, c.text_copy, pictures);
   outputs["state.temp"] = albef_->temperature.detach().clone();
   for (const auto& [name, value] : buffers()) outputs["state." + name] = value.detach().clone();
+  if (!learns_words) return outputs;
   // Tied tensors stand in the original's state under both names.
   const std::string head = "state.text_encoder_m.cls.predictions.";
   outputs[head + "decoder.weight"] =

@@ -71,15 +71,32 @@ void merge(Weights& weights, const std::string& name, const std::string& first) 
 }
 
 void drop_tied(Weights& weights) {
-  for (const std::string text : {"text_encoder", "text_encoder_m"}) {
+  for (const std::string text :
+       {"text_encoder", "text_encoder_m", "text_decoder", "text_decoder_m"}) {
     const std::string head = text + ".cls.predictions.";
     merge(weights, head + "decoder.weight", text + ".bert.embeddings.word_embeddings.weight");
     merge(weights, head + "decoder.bias", head + "bias");
   }
 }
 
+// Two layers behind each other have one set of keys and values.
+void drop_shared_pictures(Weights& weights, const Config& config) {
+  const nn::BertShape shape = config.text_shape();
+  for (const std::string text : {"text_encoder", "text_encoder_m"}) {
+    for (std::int64_t i = config.text.fusion_layer; i + 1 < shape.layers; i += 2) {
+      const auto self = [&](std::int64_t layer) {
+        return text + ".encoder.layer." + std::to_string(layer) + ".crossattention.self.";
+      };
+      for (const char* part : {"key.weight", "key.bias", "value.weight", "value.bias"}) {
+        merge(weights, self(i + 1) + part, self(i) + part);
+      }
+    }
+  }
+}
+
 void add_copies(Weights& weights) {
-  for (const std::string part : {"visual_encoder", "vision_proj", "text_encoder", "text_proj"}) {
+  for (const std::string part :
+       {"visual_encoder", "vision_proj", "text_encoder", "text_proj", "text_decoder", "cls_head"}) {
     Weights added;
     bool there = false;
     for (const auto& [name, value] : weights) {
@@ -100,16 +117,35 @@ void resize_positions(Weights& weights, const Config& config) {
   }
 }
 
+// What follows the text encoder's name in pre-training only: the level "bert", and the head.
+Weights without_pretraining(const Weights& weights) {
+  Weights out;
+  for (const auto& [name, value] : weights) {
+    std::string to = name;
+    bool keep = true;
+    for (const std::string text : {"text_encoder.", "text_encoder_m."}) {
+      if (starts_with(name, text + "bert.")) to = text + name.substr(text.size() + 5);
+      keep = keep && !starts_with(name, text + "cls.");
+    }
+    if (keep) out[to] = value;
+  }
+  return out;
+}
+
 }  // namespace
 
 Weights import_weights(Weights weights, const Settings& settings) {
+  const Config& config = config_of(settings);
   weights = without_module_prefix(std::move(weights));
   for (auto it = weights.begin(); it != weights.end();) {
     it = ends_with(it->first, "position_ids") ? weights.erase(it) : std::next(it);
   }
+  const Kind kind = config.the_kind();
+  if (kind != Kind::pretrain) weights = without_pretraining(weights);
   drop_tied(weights);
-  add_copies(weights);
-  resize_positions(weights, config_of(settings));
+  if (kind == Kind::reasoning) drop_shared_pictures(weights, config);
+  if (config.copies()) add_copies(weights);
+  resize_positions(weights, config);
   return weights;
 }
 
