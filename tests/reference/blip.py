@@ -402,6 +402,48 @@ def make_pretraining(module, name, case, out):
     save(folder, tensors, "BLIP_Pretrain", **more)
 
 
+# Eight layers: those from the seventh on join both pictures by a matrix.
+NLVR = dict(vision=vision(16, 1, 2, 32, 16, 8), text=text(8, 8, 2, 12), rows=3, length=7)
+
+
+def make_nlvr(case, out):
+    name = "blip_nlvr"
+    generator = torch.Generator().manual_seed(len(name))
+    folder = fresh(out, name)
+    ids, mask = texts(generator, case["rows"], case["length"])
+    module = importlib.import_module("models.blip_nlvr")
+    blip = importlib.import_module("models.blip")
+    v, t = case["vision"], case["text"]
+    tokens = ids.clone()  # the original overwrites its first one
+    module.init_tokenizer = lambda: Tokenizer(tokens, mask)
+    module.create_vit = lambda *_, **__: (blip.VisionTransformer(
+        img_size=v["image_size"], patch_size=v["patch_size"], embed_dim=v["hidden_size"],
+        depth=v["num_hidden_layers"], num_heads=v["num_attention_heads"],
+        mlp_ratio=v["intermediate_size"] / v["hidden_size"]), v["hidden_size"])
+    path = folder / "bert_config.json"
+    path.write_text(json.dumps(dict({k: t[k] for k in (
+        "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
+        "hidden_act", "layer_norm_eps", "vocab_size", "max_position_embeddings", "pad_token_id")},
+        add_cross_attention=True)))
+    model = module.BLIP_NLVR(str(path), v["image_size"], "base").eval()
+    path.unlink()
+    randomize(model.named_parameters(), generator)
+    save_file({k: v.clone() for k, v in model.state_dict().items()},
+              str(folder / "model.safetensors"), {"format": "pt"})
+    (folder / "config.json").write_text(json.dumps(dict(
+        architectures=["BLIP_NLVR"], model_type="blip", vision_config=v,
+        text_config=dict(t, enc_token_id=ENC)), indent=2) + "\n")
+    labels = torch.tensor([1, 0, 1])
+    image = torch.randn(2 * case["rows"], 3, 16, 16, generator=generator)
+    loss = model(image, None, labels)
+    loss.backward()
+    tensors = {"input.pixel_values": image, "input.input_ids": ids, "input.attention_mask": mask,
+               "input.labels": labels, "output.loss": loss,
+               "output.logits": model(image, None, labels, train=False)}
+    tensors.update(("grad." + k, p.grad) for k, p in model.named_parameters())
+    save(folder, tensors, "BLIP_NLVR")
+
+
 def main():
     checkout = sys.argv[1]
     out = pathlib.Path(sys.argv[2] if len(sys.argv) > 2
@@ -412,6 +454,7 @@ def main():
     module = load_original(checkout)
     for name, case in PRETRAIN.items():
         make_pretraining(module, name, case, out)
+    make_nlvr(NLVR, out)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,12 @@ namespace tandem::models {
 Family blip_family() {
   Family family;
   family.name = "blip";
-  family.architectures = {"BLIP_Pretrain", "BlipForConditionalGeneration",
-                          "BlipForQuestionAnswering", "BlipForImageTextRetrieval", "BlipModel"};
+  family.architectures = {"BLIP_Pretrain",
+                          "BlipForConditionalGeneration",
+                          "BlipForQuestionAnswering",
+                          "BlipForImageTextRetrieval",
+                          "BlipModel",
+                          "BLIP_NLVR"};
   family.vocabulary = "wordpiece";
   family.settings = [] { return std::make_unique<blip::Config>(); };
   family.from_config_json = blip::from_config_json;

@@ -45,7 +45,7 @@ Blip::Blip(const Config& c) {
   const Kind kind = c.the_kind();
   vision = register_module(is_original(kind) ? "visual_encoder" : "vision_model",
                            std::make_shared<nn::Vit>(c.vision.shape(), names_of_vision(kind)));
-  const bool encodes = kind != Kind::captioning;
+  const bool encodes = kind != Kind::captioning && kind != Kind::reasoning;
   if (encodes) {
     encoder = register_module(kind == Kind::contrast ? "text_model" : "text_encoder",
                               std::make_shared<nn::BertModel>(c.text.shape(c.vision.width)));
@@ -58,6 +58,12 @@ Blip::Blip(const Config& c) {
     vision_proj = linear("vision_proj", c.vision.width, c.embed_dim);
     text_proj = linear("text_proj", c.text.width, c.embed_dim);
     itm_head = linear("itm_head", c.text.width, 2);
+  }
+  if (kind == Kind::reasoning) {
+    twin = register_module("text_encoder",
+                           std::make_shared<TwinEncoder>(c.text.shape(c.vision.width)));
+    cls0 = linear("cls_head.0", c.text.width, c.text.width);
+    cls2 = linear("cls_head.2", c.text.width, 2);
   }
   if (kind == Kind::contrast) {
     pooler = linear("text_model.pooler.dense", c.text.width, c.text.width);

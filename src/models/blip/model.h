@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "models/blip/config.h"
+#include "models/blip/nlvr.h"
 #include "tandem/base/random.h"
 #include "tandem/models/model.h"
 #include "tandem/nn/bert.h"
@@ -31,9 +32,11 @@ struct Blip : torch::nn::Module {
   std::shared_ptr<nn::BertModel> decoder;       // in pre-training it shares all but self-attention
   std::shared_ptr<nn::PredictionHead> lm_head;  // of the decoder
   std::shared_ptr<nn::Linear> vision_proj, text_proj, itm_head;
-  std::shared_ptr<nn::Linear> pooler;  // BlipModel
-  at::Tensor temperature;              // pre-training: similarities are divided by it
-  at::Tensor logit_scale;              // BlipModel
+  std::shared_ptr<nn::Linear> pooler;      // BlipModel
+  std::shared_ptr<TwinEncoder> twin;       // BLIP_NLVR, in the encoder's place, with ...
+  std::shared_ptr<nn::Linear> cls0, cls2;  // ... cls_head: two layers, ReLU between them
+  at::Tensor temperature;                  // pre-training: similarities are divided by it
+  at::Tensor logit_scale;                  // BlipModel
 
   explicit Blip(const Config& config);
 
@@ -128,6 +131,7 @@ class BlipModel final : public Model {
   Outputs answering_reference(const Outputs& inputs) const;
   Outputs retrieval_reference(const Outputs& inputs) const;
   Outputs contrast_reference(const Outputs& inputs) const;
+  Outputs reasoning_reference(const Outputs& inputs) const;
 
   // Of the micro-batches since the step began, until after_step takes them.
   struct Pending {

@@ -229,6 +229,31 @@ Outputs BlipModel::contrast_reference(const Outputs& recorded) const {
   return out;
 }
 
+// pixel_values: the first pictures of all sentences, then the second ones. The sentence begins with
+// [ENC].
+Outputs BlipModel::reasoning_reference(const Outputs& recorded) const {
+  const ReferenceInputs inputs(recorded, {"pixel_values", "input_ids", "attention_mask", "labels"});
+  const at::Tensor ids = inputs.ids("input_ids", config_.text.vocab_size);
+  const at::Tensor mask = mask_of(inputs, "attention_mask", ids);
+  const std::int64_t size = ids.size(0);
+  const at::Tensor rows = picture_rows(inputs.pixels(), {});
+  if (rows.size(0) != 2 * size || config_.text.enc_id < 0) {
+    refuse_reference("expected two pictures a sentence, and text_config.enc_token_id");
+  }
+  const at::Tensor fused =
+      blip_->twin->forward(with_first(ids, config_.text.enc_id), padding(mask),
+                           rows.narrow(0, 0, size), rows.narrow(0, size, size), {});
+  const at::Tensor hidden = blip_->cls0->forward(fused.select(1, 0)).relu();
+  const at::Tensor logits = blip_->cls2->forward(hidden);
+  Outputs out{{"logits", logits}};
+  if (inputs.has("labels")) {
+    const at::Tensor labels = inputs.required("labels").reshape({-1}).to(at::kLong);
+    if (labels.size(0) != size) refuse_reference("expected input.labels to be [B]");
+    out["loss"] = at::cross_entropy_loss(logits, labels);
+  }
+  return out;
+}
+
 // One step of pre-training in evaluation mode: the copies move, the losses are computed, the queues
 // take what the copies gave.
 Outputs BlipModel::pretrain_reference(const Outputs& recorded) {
@@ -278,9 +303,9 @@ Outputs BlipModel::reference_outputs(const Outputs& inputs) {
     case Kind::contrast:
       return contrast_reference(inputs);
     case Kind::reasoning:
-      break;
+      return reasoning_reference(inputs);
   }
-  throw Error(ErrorKind::config, "[verify] this class has no reference outputs");
+  throw Error(ErrorKind::internal, "[verify] no such class");
 }
 
 }  // namespace tandem::models::blip
