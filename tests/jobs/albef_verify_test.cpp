@@ -65,3 +65,23 @@ TEST_CASE("ALBEF: three steps give the original's losses, copies and queues, aro
   }
   CHECK(compared > 100);
 }
+
+TEST_CASE("ALBEF: words are located as the original's Grad-CAM does") {
+  for (const char* name : {"albef_half", "albef_hot", "albef_all_fuse", "albef_steps"}) {
+    CAPTURE(name);
+    const TensorFile file = load_safetensors(fixture(name) / "reference.safetensors");
+    const auto model = make_model(read_model(fixture(name), "ALBEF"));
+    model->train(false);
+    Batch batch;
+    batch.images = Images{};
+    batch.images->pixels = file.tensors.at("input.pixel_values");
+    batch.text =
+        Tokens{file.tensors.at("input.input_ids"), file.tensors.at("input.attention_mask")};
+    const at::Tensor recorded = file.tensors.at("extra.grad_cam");
+    const at::Tensor map = model->abilities().locate(batch);
+    REQUIRE(map.sizes() == recorded.sizes());
+    const double largest = recorded.abs().max().item<double>();
+    CHECK(largest > 0);
+    CHECK((map - recorded).abs().max().item<double>() <= 1e-4 * largest);
+  }
+}

@@ -360,6 +360,27 @@ TEST_CASE("ALBEF: two pictures are read through the same keys and values") {
   CHECK_FALSE(at::allclose(logits(a, b), logits(b, b), 1e-7, 1e-9));
 }
 
+TEST_CASE("ALBEF: a text's words are located on the grid of patches, padding left out") {
+  albef::AlbefModel model(tiny(), Key(1));
+  model.train(false);
+  const auto can = model.abilities();
+  const Batch batch = make_batch(3);
+  const at::Tensor map = can.locate(batch);
+  CHECK(map.sizes() == at::IntArrayRef({3, 2, 2}));
+  CHECK(map.min().item<double>() >= 0);
+  CHECK(map.max().item<double>() > 0);
+  CHECK_FALSE(map.requires_grad());
+  for (const auto& [name, t] : model.parameters()) CHECK_FALSE(t.grad().defined());
+  Batch longer = batch;  // the mean is over all positions, also of padding
+  longer.text->ids = at::constant_pad_nd(batch.text->ids, {0, 2}, 9);
+  longer.text->mask = at::constant_pad_nd(batch.text->mask, {0, 2}, 0);
+  CHECK(at::allclose(can.locate(longer) * 8, map * 6, 1e-3, 1e-7));
+  CHECK(can.match_score(batch).sizes() == can.match(batch).sizes());
+  albef::Config apart = tiny();
+  apart.text.fusion_layer = 2;
+  CHECK_FALSE(albef::AlbefModel(apart, Key(1)).abilities().locate);
+}
+
 TEST_CASE("ALBEF: captions are cleaned as the original cleans them") {
   CHECK(albef::clean_caption(" A man's  red-blue\tbike, at 7:30 (w/ <PERSON>)!\n", 30) ==
         "a mans red blue bike at 730 w person");

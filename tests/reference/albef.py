@@ -87,7 +87,7 @@ CASES = {
                              queue=6, pointer=3, temp=0.1, alpha=0.4, momentum=0.7, batch=3,
                              act="gelu_new"),
     # Three steps on: the queue goes round, the copies follow parameters that stand still.
-    "albef_steps": dict(vision=(8, 1, 2), text=(8, 2, 2, 16, 1), image=8, patch=4, embed=6,
+    "albef_steps": dict(vision=(8, 1, 2), text=(8, 5, 2, 16, 1), image=8, patch=4, embed=6,
                         queue=6, pointer=3, temp=0.07, alpha=0.4, momentum=0.8, batch=3, more=2),
 }
 VOCABULARY, POSITIONS = 40, 11
@@ -207,6 +207,25 @@ def step(model, image, text, alpha):
     return inputs, {"loss_itc": itc, "loss_itm": itm, "loss_mlm": mlm}
 
 
+def grad_cam(model, image, text):
+    """Grounding.py's map for the third layer that fuses, with the mask of each text."""
+    bert = model.text_encoder.bert
+    layers = bert.encoder.layer
+    chosen = layers[min(bert.config.fusion_layer + 2, len(layers) - 1)].crossattention.self
+    chosen.save_attention = True
+    rows = model.visual_encoder(image)
+    fused = bert(text.input_ids, attention_mask=text.attention_mask, encoder_hidden_states=rows,
+                 encoder_attention_mask=torch.ones(rows.shape[:-1]), return_dict=True)
+    model.zero_grad()
+    model.itm_head(fused.last_hidden_state[:, 0])[:, 1].sum().backward()
+    chosen.save_attention = False
+    mask = text.attention_mask[:, None, :, None]
+    cam = chosen.get_attention_map().detach()[..., 1:] * mask
+    slope = chosen.get_attn_gradients().detach()[..., 1:].clamp(min=0) * mask
+    side = int(cam.shape[-1] ** 0.5)
+    return (cam * slope).mean(1).mean(1).view(-1, side, side)
+
+
 def aliases_of(model):
     first, aliases = {}, {}
     for name, p in model.named_parameters(remove_duplicate=False):
@@ -255,6 +274,8 @@ def make(original, name, case, out):
         if "_m." not in key or name in ("albef_half", "albef_steps") or "bias" in key:
             tensors["output.state." + key] = value
     tensors = {k: v.detach().clone() for k, v in tensors.items()}
+    if config["bert_config"]["fusion_layer"] < config["bert_config"]["num_hidden_layers"]:
+        tensors["extra.grad_cam"] = grad_cam(model, image, text)
     for more in range(case.get("more", 0)):
         image, text = make_inputs(config, case, generator)
         inputs, losses = step(model, image, text, case["alpha"])

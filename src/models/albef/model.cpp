@@ -50,10 +50,6 @@ void Encoders::make_head(const std::string& text, const nn::BertShape& shape) {
                                 std::make_shared<nn::PredictionHead>(
                                     shape.width, shape.vocab_size, shape.eps, shape.activation,
                                     "bias", bert->embeddings->word_embeddings->weight));
-  vision_proj = register_module("vision_proj" + suffix,
-                                std::make_shared<nn::Linear>(c.vision.width, c.embed_dim));
-  text_proj = register_module("text_proj" + suffix,
-                              std::make_shared<nn::Linear>(c.text.width, c.embed_dim));
 }
 
 at::Tensor Encoders::encode_image(const at::Tensor& pixels, const nn::BlockContext& context) const {
@@ -148,6 +144,15 @@ void AlbefModel::train(bool on) {
   copies_->train(on);  // the released code leaves their dropout on, too
 }
 
+at::Tensor AlbefModel::match_logits(const Batch& batch) const {
+  const at::NoGradGuard no_grad;
+  const Texts texts(batch.text.value().ids, batch.text->mask);
+  const at::Tensor pixels = nn::normalize_pixels(batch.images.value().pixels, statistics_);
+  const at::Tensor fused = albef_->fuse(albef_->encode_text(texts, {}), texts.mask,
+                                        albef_->encode_image(pixels, {}), {});
+  return albef_->itm_head->forward(fused.select(1, 0));
+}
+
 Abilities AlbefModel::abilities() {
   Abilities can;
   can.embed_image = [this](const Images& images) {
@@ -160,14 +165,14 @@ Abilities AlbefModel::abilities() {
     return albef_->text_feature(albef_->encode_text(Texts(tokens.ids, tokens.mask), {}));
   };
   can.match = [this](const Batch& batch) {
-    const at::NoGradGuard no_grad;
-    const Texts texts(batch.text.value().ids, batch.text->mask);
-    const at::Tensor pixels = nn::normalize_pixels(batch.images.value().pixels, statistics_);
-    const at::Tensor fused = albef_->fuse(albef_->encode_text(texts, {}), texts.mask,
-                                          albef_->encode_image(pixels, {}), {});
-    const at::Tensor logits = albef_->itm_head->forward(fused.select(1, 0));
-    return at::softmax(logits.to(at::kFloat), 1).select(1, 1);
+    return at::softmax(match_logits(batch).to(at::kFloat), 1).select(1, 1);
   };
+  can.match_score = [this](const Batch& batch) {
+    return match_logits(batch).to(at::kFloat).select(1, 1);
+  };
+  if (config_.text.fusion_layer < config_.text.layers) {
+    can.locate = [this](const Batch& batch) { return locate(batch); };
+  }
   return can;
 }
 

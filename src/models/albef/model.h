@@ -106,6 +106,9 @@ class AlbefModel final : public Model {
     at::Tensor text;        // [B, T, D], of the unimodal layers
   };
 
+  at::Tensor match_logits(const Batch& batch) const;  // [B, 2]: no match, match
+  at::Tensor locate(const Batch& batch) const;        // grounding.cpp: [B, h, w]
+
   // pretrain.cpp: sections 3.2 and 3.3, each loss a function of its choices.
   struct Contrast {
     objectives::MomentumItc itc;
