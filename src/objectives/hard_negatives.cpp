@@ -17,10 +17,12 @@ namespace {
 constexpr double below_one = 1 - 1.0 / (std::int64_t{1} << 50);
 }
 
-at::Tensor draw_columns(const at::Tensor& weights, const at::Tensor& own, Key key) {
+at::Tensor draw_columns(const at::Tensor& weights, const at::Tensor& own, Key key,
+                        std::int64_t first) {
   const at::NoGradGuard no_grad;
   const std::int64_t rows = weights.size(0), columns = weights.size(1);
   Random random(key);
+  for (std::int64_t i = 0; i < first; ++i) random.uniform();
   at::Tensor host = at::empty({rows, 1}, at::kDouble);
   for (std::int64_t i = 0; i < rows; ++i) host.mutable_data_ptr<double>()[i] = random.uniform();
   const at::Tensor at_random = host.to(weights.device(), /*non_blocking=*/true);

@@ -10,7 +10,9 @@ namespace tandem::objectives {
 
 // One column of each row, drawn with probability in proportion to weights [B, N] (>= 0); a row of
 // zeros is drawn evenly over all columns but `own` (its own sample), int64 [B]. -> int64 [B]
-at::Tensor draw_columns(const at::Tensor& weights, const at::Tensor& own, Key key);
+// first: rows in front of these that others draw for under the same key (those of ranks before).
+at::Tensor draw_columns(const at::Tensor& weights, const at::Tensor& own, Key key,
+                        std::int64_t first = 0);
 
 // For each of `size` samples another one, evenly: int64 [size] on the CPU. size >= 2.
 at::Tensor draw_others(std::int64_t size, Key key);

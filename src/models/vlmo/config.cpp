@@ -107,6 +107,11 @@ void Config::fields(FieldVisitor& v) {
     inner.field("whole_words", masking.whole_words,
                 {.doc = "all pieces of a word, or each on its own"});
   });
+  v.field(
+      "negatives", negatives,
+      {.doc = "where matching draws its hard negatives: from the micro-batches of all ranks, or "
+              "from the own one",
+       .choices = {"global", "group"}});
   v.field("codes", codes, {.doc = "visual codes of patches", .min = 2, .max = 1 << 20});
   v.block("patch_masking", {.doc = "which patches are hidden"},
           [&](FieldVisitor& inner) { vision::fields(inner, patch_masking); });

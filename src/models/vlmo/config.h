@@ -41,7 +41,8 @@ struct Config final : Settings {
   double logit_scale_init = 2.6592600369327783;  // ln(1 / 0.07)
   Parts parts{};
   text::MaskingRule masking{.whole_words = true};
-  std::int64_t codes = 8192;  // of PatchCodes
+  std::string negatives = "global";  // of matching: of the micro-batches of all ranks, or the own
+  std::int64_t codes = 8192;         // of PatchCodes
   vision::BlockMaskingRule patch_masking{};
   vision::ImageSettings image{.mean = {0.5, 0.5, 0.5}, .std = {0.5, 0.5, 0.5}};
   vision::AugmentSettings augment{.min_scale = 0.5};

@@ -66,34 +66,33 @@ at::Tensor scales(const Vlmo& net) {
   return at::stack({net.logit_scale, net.logit_vl_scale});
 }
 
-Negatives draw_negatives(const Vlmo& net, const Contrast& features, Key key) {
+Negatives draw_negatives(const Vlmo& net, const Candidates& among, std::int64_t size, Key key) {
   const at::NoGradGuard no_grad;
-  const std::int64_t width = net.itc_text->weight.size(0), batch = features.text.size(0);
-  const at::Tensor image = features.image.slice(1, 0, width),
-                   text = features.text.slice(1, 0, width);
-  const at::Tensor logits = at::matmul(image, text.t()) * net.logit_scale.exp();  // [B, B]
-  const auto weights = [&](const at::Tensor& rows) {
-    at::Tensor shares = at::softmax(rows.to(at::kFloat), 1);
-    shares.fill_diagonal_(0);
-    return shares;
+  const std::int64_t width = net.itc_text->weight.size(0), first = among.first;
+  const at::Tensor image = among.features.image.slice(1, 0, width);  // [N, D]
+  const at::Tensor text = among.features.text.slice(1, 0, width);
+  const at::Tensor own = at::arange(first, first + size, image.options().dtype(at::kLong));
+  // A column of each of the rank's rows against all rows of the other kind, never its own.
+  const auto drawn = [&](const at::Tensor& rows, const at::Tensor& columns, const char* purpose) {
+    const at::Tensor logits =
+        at::matmul(rows.narrow(0, first, size), columns.t()) * net.logit_scale.exp();  // [B, N]
+    at::Tensor shares = at::softmax(logits.to(at::kFloat), 1);
+    shares.scatter_(1, own.unsqueeze(1), 0);
+    return objectives::draw_columns(shares, own, key.fold(purpose), first);
   };
-  const at::Tensor own = at::arange(batch, logits.options().dtype(at::kLong));
-  return {objectives::draw_columns(weights(logits.t()), own, key.fold("hard picture")),
-          objectives::draw_columns(weights(logits), own, key.fold("hard text"))};
+  return {drawn(text, image, "hard picture"), drawn(image, text, "hard text")};
 }
 
 LossTerm matching(const Vlmo& net, const at::Tensor& pixels, const Tokens& text,
-                  const Negatives& negatives, std::int64_t split, const nn::BlockContext& context) {
+                  const at::Tensor& hard_pixels, const Tokens& hard_text, std::int64_t split,
+                  const nn::BlockContext& context) {
   const nn::BlockContext own = pass_of(context, "itm");
   const at::Tensor words = net.text_rows(text.ids, own);  // [B, T, D]
-  const at::Tensor patches = net.image_rows(pixels);      // [B, 1 + P, D]
-  const auto picked = [](const at::Tensor& x, const at::Tensor& rows) {
-    return x.index_select(0, rows);
-  };
+  const at::Tensor hard_words = net.text_rows(hard_text.ids, pass_of(own, "hard"));
+  const at::Tensor patches = net.image_rows(pixels), hard_patches = net.image_rows(hard_pixels);
   const at::Tensor rows =
-      net.pair(at::cat({words, words, picked(words, negatives.text)}),
-               at::cat({patches, picked(patches, negatives.image), patches}),
-               at::cat({text.mask, text.mask, picked(text.mask, negatives.text)}), split, own);
+      net.pair(at::cat({words, words, hard_words}), at::cat({patches, hard_patches, patches}),
+               at::cat({text.mask, text.mask, hard_text.mask}), split, own);
   const at::Tensor logits = net.itm_score->forward(pooled(net, rows));  // [3 B, 2]
   const std::int64_t batch = text.ids.size(0);
   at::Tensor labels = at::zeros({3 * batch}, text.ids.options());

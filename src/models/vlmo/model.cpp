@@ -1,7 +1,9 @@
 #include "models/vlmo/model.h"
 
-#include <ATen/ops/ones_like.h>
+#include <ATen/ops/constant_pad_nd.h>
+#include <ATen/ops/full.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "tandem/base/error.h"
@@ -158,9 +160,54 @@ void VlmoModel::contrastive(const Batch& batch, const LossRequest& request,
                                          mesh_of(context), options_of(request));
   }
   if (asks(request, "itm")) {
-    const Negatives negatives = draw_negatives(*net_, features, context.key.fold("itm negatives"));
-    terms["itm"] = matching(*net_, pixels, text, negatives, text.ids.size(1), blocks);
+    terms["itm"] = match_loss(batch, {features.image.detach(), features.text.detach()}, context);
   }
+}
+
+namespace {
+
+// The tokens at a length that all ranks have.
+Tokens padded(const Tokens& text, std::int64_t length, std::int64_t pad_id) {
+  const std::int64_t missing = length - text.ids.size(1);
+  return {at::constant_pad_nd(text.ids, {0, missing}, pad_id),
+          at::constant_pad_nd(text.mask, {0, missing}, 0)};
+}
+
+// The samples of all ranks, in global order; key: becomes rank 0's, so that all draw under one.
+Candidates gathered(const Candidates& own, const dist::Mesh& mesh, Key& key) {
+  const auto all = [&](const at::Tensor& rows) {
+    return dist::all_gather(mesh, rows.contiguous()).flatten(0, 1);
+  };
+  const at::Tensor bits = at::full({1}, static_cast<std::int64_t>(key.bits()), at::kLong);
+  key = Key(static_cast<std::uint64_t>(dist::all_gather(mesh, bits)[0].item<std::int64_t>()));
+  return {{all(own.features.image), all(own.features.text)},
+          all(own.pixels),
+          {all(own.text.ids), all(own.text.mask)},
+          mesh.rank() * own.pixels.size(0)};
+}
+
+}  // namespace
+
+LossTerm VlmoModel::match_loss(const Batch& batch, const Contrast& features,
+                               const StepContext& context) const {
+  const dist::Mesh& mesh = mesh_of(context);
+  const std::int64_t size = batch.images->pixels.size(0);
+  Candidates among{features, batch.images->pixels, *batch.text, 0};
+  Key key = Key(context.key.fold("itm negatives").bits());
+  if (mesh.size() > 1 && config_.negatives == "global") {
+    among.text =
+        padded(among.text, config_.context_length, std::max<std::int64_t>(config_.pad_id, 0));
+    among = gathered(among, mesh, key);
+  }
+  const Negatives drawn = draw_negatives(*net_, among, size, key);
+  const auto own = [&](const at::Tensor& rows) { return rows.narrow(0, among.first, size); };
+  const Tokens text{own(among.text.ids), own(among.text.mask)};
+  const Tokens hard{among.text.ids.index_select(0, drawn.text),
+                    among.text.mask.index_select(0, drawn.text)};
+  const at::Tensor hard_pixels = among.pixels.index_select(0, drawn.image);
+  return matching(*net_, pixels_of(*batch.images), text,
+                  nn::normalize_pixels(hard_pixels, statistics_), hard, text.ids.size(1),
+                  blocks_of(context));
 }
 
 Features VlmoModel::features(const Batch& batch, const LossRequest& request,

@@ -35,9 +35,16 @@ void initialize(Vlmo& net, const Config& config, Key init);
 struct Contrast {
   at::Tensor image, text;
 };
+// Among whom hard negatives are drawn: this rank's samples (rows [first, first + B)) and others'.
+struct Candidates {
+  Contrast features;  // without gradient
+  at::Tensor pixels;  // [N, 3, S, S], as in the batch
+  Tokens text;        // ids and mask [N, T]
+  std::int64_t first = 0;
+};
 // Which negatives stand in: sample image[b]'s picture for text b, text[b]'s text for picture b.
 struct Negatives {
-  at::Tensor image, text;  // int64 [B]
+  at::Tensor image, text;  // int64 [B], rows of the candidates
 };
 
 // --- Section 2.3, as functions of a batch (losses.cpp) ----------------------------------------
@@ -46,12 +53,13 @@ struct Negatives {
 Contrast contrast(const Vlmo& net, const at::Tensor& pixels, const Tokens& text,
                   const nn::BlockContext& context);
 at::Tensor scales(const Vlmo& net);  // [1] or [2]
-// One negative picture and one negative text for each pair, in proportion to the softmax of path
-// 1's similarities over the others.
-Negatives draw_negatives(const Vlmo& net, const Contrast& features, Key key);
+// One negative picture and one negative text for each of the rank's `size` pairs, in proportion to
+// the softmax of path 1's similarities over the others.
+Negatives draw_negatives(const Vlmo& net, const Candidates& among, std::int64_t size, Key key);
 // Matching over 3 B pairs: true ones, (text, hard picture), (hard text, picture).
 LossTerm matching(const Vlmo& net, const at::Tensor& pixels, const Tokens& text,
-                  const Negatives& negatives, std::int64_t split, const nn::BlockContext& context);
+                  const at::Tensor& hard_pixels, const Tokens& hard_text, std::int64_t split,
+                  const nn::BlockContext& context);
 // Hidden tokens: text.labels is -100 where a token is not hidden. Without the code's factor 0.25.
 LossTerm masked_language(const Vlmo& net, const at::Tensor& pixels, const Tokens& text,
                          std::int64_t split, double count, const nn::BlockContext& context);
@@ -90,6 +98,8 @@ class VlmoModel final : public Model {
   at::Tensor pixels_of(const Images& images) const;
   void contrastive(const Batch& batch, const LossRequest& request, const StepContext& context,
                    LossTerms& terms) const;
+  LossTerm match_loss(const Batch& batch, const Contrast& features,
+                      const StepContext& context) const;
   void prepare_codes(const at::Tensor& pixels, const StepContext& context);
 
   Config config_;

@@ -107,7 +107,10 @@ std::map<std::string, at::Tensor> VlmoModel::reference_outputs(const Inputs& inp
         mean(objectives::itc(found.image, found.text, scales(*net_), dist::Mesh()));
   }
   if (pictures && in.text.ids.defined() && in.negatives.image.defined() && config_.parts.itm) {
-    outputs["loss_itm"] = mean(matching(*net_, in.pixels, in.text, in.negatives, split, {}));
+    const Tokens hard{in.text.ids.index_select(0, in.negatives.text),
+                      in.text.mask.index_select(0, in.negatives.text)};
+    const at::Tensor hard_pixels = in.pixels.index_select(0, in.negatives.image);
+    outputs["loss_itm"] = mean(matching(*net_, in.pixels, in.text, hard_pixels, hard, split, {}));
   }
   if (in.masked.ids.defined() && config_.parts.mlm) {
     const double count = objectives::count_labels(in.masked.labels);
