@@ -5,6 +5,12 @@
 
 namespace tandem::data {
 
+std::vector<std::string> texts_of(const Sample& sample) {
+  std::vector<std::string> texts = sample.texts;
+  if (!sample.question.empty()) texts.push_back(sample.question);
+  return texts;
+}
+
 std::vector<std::string> captions_of(const Source& source, std::int64_t samples) {
   std::vector<std::string> captions;
   const std::int64_t size = source.size(), count = std::min(size, samples);
@@ -14,8 +20,7 @@ std::vector<std::string> captions_of(const Source& source, std::int64_t samples)
       const auto index = static_cast<std::int64_t>(
           static_cast<double>(size) / static_cast<double>(count) * static_cast<double>(i));
       const Sample one = source.peek(std::min(index, size - 1));
-      captions.insert(captions.end(), one.texts.begin(), one.texts.end());
-      if (!one.question.empty()) captions.push_back(one.question);
+      for (std::string& text : texts_of(one)) captions.push_back(std::move(text));
       for (const Answer& answer : one.answers) captions.push_back(answer.text);
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::data) throw;  // a bad sample is recorded when it is trained on

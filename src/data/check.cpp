@@ -74,7 +74,7 @@ CheckReport check_source(const Source& source, const std::function<void(const Fi
     try {
       const Sample sample = checked_sample(source, i);
       report.pictures += static_cast<std::int64_t>(sample.pictures.size());
-      report.texts += static_cast<std::int64_t>(sample.texts.size());
+      report.texts += static_cast<std::int64_t>(texts_of(sample).size());
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::data) throw;
       ++report.bad;

@@ -71,9 +71,10 @@ void count_sample(const Source& source, std::int64_t index, const InspectOptions
     counts.heights.push_back(facts.height);
     found.same_pictures += !counts.pictures.insert(hash).second;
   }
-  found.without_text += sample.texts.empty();
-  counts.texts_each.push_back(static_cast<std::int64_t>(sample.texts.size()));
-  for (const std::string& text : sample.texts) count_text(text, options, found, counts);
+  const std::vector<std::string> texts = texts_of(sample);
+  found.without_text += texts.empty();
+  counts.texts_each.push_back(static_cast<std::int64_t>(texts.size()));
+  for (const std::string& text : texts) count_text(text, options, found, counts);
 }
 
 ShownSample shown_sample(const Source& source, std::int64_t index, const InspectOptions& options) {
@@ -82,7 +83,8 @@ ShownSample shown_sample(const Source& source, std::int64_t index, const Inspect
   try {
     const Sample sample = source.read(index);
     shown.id = sample.id;
-    shown.texts = sample.texts;
+    shown.texts = texts_of(sample);
+    for (const Answer& answer : sample.answers) shown.texts.push_back("- " + answer.text);
     if (sample.pictures.empty()) return shown;
     const Picture& picture = sample.pictures[0];
     const PictureFacts facts = facts_of(picture, sample.id);

@@ -9,8 +9,12 @@
 #include "tandem/data/flickr30k.h"
 #include "tandem/data/folder.h"
 #include "tandem/data/inspect.h"
+#include "tandem/data/nlvr2.h"
+#include "tandem/data/refcoco.h"
+#include "tandem/data/snli_ve.h"
 #include "tandem/data/table.h"
 #include "tandem/data/text_lines.h"
+#include "tandem/data/vqa.h"
 #include "tandem/data/webdataset.h"
 #include "tandem/data/world/source.h"
 
@@ -66,6 +70,14 @@ std::unique_ptr<Source> open_path(const std::string& given, const std::string& p
   if (format == "flickr30k") return open_flickr30k(with_path<Flickr30kSettings>(path, pictures));
   if (format == "conceptual_captions") {
     return open_conceptual_captions(with_path<ConceptualCaptionsSettings>(path, pictures));
+  }
+  if (format == "nlvr2") return open_nlvr2(with_path<Nlvr2Settings>(path, pictures));
+  if (format == "snli_ve") return open_snli_ve(with_path<SnliVeSettings>(path, pictures));
+  if (format == "refcoco") return open_refcoco(with_path<RefcocoSettings>(path, pictures));
+  if (format == "visual_genome_qa") {
+    auto settings = with_path<VisualGenomeQaSettings>(path, pictures);
+    settings.answers = "open";
+    return open_visual_genome_qa(settings);
   }
   if (format == "folder") {
     FolderSettings settings;

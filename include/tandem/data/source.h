@@ -45,6 +45,9 @@ const SettingsTable& source_formats();
 // `settings` as source_formats().make(format) gave it, after the config was read into it.
 std::unique_ptr<Source> open_source(std::string_view format, const Settings& settings);
 
+// Its captions, or its sentence, or its question.
+std::vector<std::string> texts_of(const Sample& sample);
+
 // All that at most `samples` samples say (captions, questions, answers), evenly spread over the
 // source; those that cannot be read are left out.
 std::vector<std::string> captions_of(const Source& source, std::int64_t samples);
