@@ -10,8 +10,9 @@ using namespace tandem::test;
 TEST_CASE("every format has settings of its own under its name") {
   const SettingsTable& table = source_formats();
   CHECK(table.names == std::vector<std::string>{"coco", "conceptual_captions", "flickr30k",
-                                                "folder", "pictures", "table", "text", "webdataset",
-                                                "world"});
+                                                "folder", "nlvr2", "pictures", "refcoco", "snli_ve",
+                                                "table", "text", "visual_genome_qa", "vqa",
+                                                "webdataset", "world"});
   for (const std::string& name : table.names) CHECK(table.make(name) != nullptr);
   CHECK(table.make("nothing") == nullptr);
 }
@@ -20,7 +21,7 @@ TEST_CASE("an unknown format is refused with those that there are") {
   const auto settings = source_formats().make("world");
   const Error error = error_of([&] { open_source("floder", *settings); });
   CHECK(error.kind() == ErrorKind::config);
-  CHECK(contains(error.message(), "folder, pictures, table, text, webdataset, world"));
+  CHECK(contains(error.message(), "folder, nlvr2, pictures, refcoco, snli_ve, table, text"));
   CHECK(contains(error.message(), "floder"));
 }
 
