@@ -6,7 +6,7 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 
-#include "support/temporary.h"
+#include "../support/temporary.h"
 #include "tandem/jobs/verify.h"
 #include "tandem/tensor/safetensors.h"
 

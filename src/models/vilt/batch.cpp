@@ -73,18 +73,23 @@ Tokens hidden_words(const std::vector<std::int32_t>& ids, const Preparation& p, 
   return tokens;
 }
 
+// A question, or one of the captions: any in training, the first in evaluation.
+const std::string& text_of(const data::Sample& sample, Key key, bool train) {
+  if (!sample.question.empty()) return sample.question;
+  return sample.texts[train ? Random(key.fold("caption")).below(sample.texts.size()) : 0];
+}
+
 Batch prepare(const Preparation& p, const data::Sample& sample, Key key, bool train) {
-  if (sample.pictures.empty() || sample.texts.empty()) {
+  if (sample.pictures.empty() || (sample.texts.empty() && sample.question.empty())) {
     throw Error(ErrorKind::data,
-                "[prepare] expected a picture and a caption; got " +
+                "[prepare] expected a picture and a caption or a question; got " +
                     std::to_string(sample.pictures.size()) + " and " +
                     std::to_string(sample.texts.size()),
                 sample.id);
   }
   vision::Image image = pixels_of(sample.pictures[0], sample.id, p.config.image);
   if (train) image = training_view(std::move(image), p.config.augment, key);
-  const std::uint64_t caption = train ? Random(key.fold("caption")).below(sample.texts.size()) : 0;
-  const auto ids = p.tokenizer->encode_with_marks(sample.texts[caption],
+  const auto ids = p.tokenizer->encode_with_marks(text_of(sample, key, train),
                                                   static_cast<int>(p.config.text.context_length));
   Batch batch;
   batch.picture_ids = at::full({1}, sample.picture_id, at::kLong);

@@ -214,19 +214,33 @@ std::map<std::string, double> ViltModel::counts(const Batch& batch,
   return counts;
 }
 
-at::Tensor ViltModel::matching_logits(const Tokens& text, const Images& images) const {
-  const PairOutput seen =
-      heads_->vilt->forward({.text = text, .images = images, .pack = can_pack(text, images)}, {});
-  return heads_->itm_score->forward(heads_->vilt->pool(seen));
+at::Tensor ViltModel::pooled(const Batch& batch) const {
+  const Tokens& text = batch.text.value();
+  const Images& images = batch.images.value();
+  return heads_->vilt->pool(
+      heads_->vilt->forward({.text = text, .images = images, .pack = can_pack(text, images)}, {}));
 }
 
 Abilities ViltModel::abilities() {
   Abilities can;
-  if (heads_->itm_score) {
-    can.match = [this](const Batch& batch) {
+  if (heads_->rank_output) {
+    can.match_score = [this](const Batch& batch) {
       const at::NoGradGuard no_grad;
-      const at::Tensor logits = matching_logits(batch.text.value(), batch.images.value());
-      return at::softmax(logits.to(at::kFloat), 1).select(1, 1);
+      return heads_->rank_output->forward(pooled(batch)).to(at::kFloat).squeeze(1);
+    };
+    can.match = [score = can.match_score](const Batch& batch) { return score(batch).sigmoid(); };
+  } else if (heads_->itm_score) {
+    const auto logits = [this](const Batch& batch) {
+      const at::NoGradGuard no_grad;
+      return heads_->itm_score->forward(pooled(batch)).to(at::kFloat);  // [B, 2]
+    };
+    can.match_score = [logits](const Batch& batch) { return logits(batch).select(1, 1); };
+    can.match = [logits](const Batch& batch) { return at::softmax(logits(batch), 1).select(1, 1); };
+  }
+  if (config_.has("vqa")) {
+    can.classify = [this](const Batch& batch) {
+      const at::NoGradGuard no_grad;
+      return heads_->classifier->forward(pooled(batch)).to(at::kFloat);
     };
   }
   return can;

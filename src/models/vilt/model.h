@@ -72,7 +72,7 @@ class ViltModel final : public Model {
   // "itm", and "wpa" where asked for, from one pass.
   LossTerms matching(const Tokens& text, const MatchingPairs& pairs, bool with_wpa, bool pack,
                      const nn::BlockContext& context) const;
-  at::Tensor matching_logits(const Tokens& text, const Images& images) const;  // [B, 2]
+  at::Tensor pooled(const Batch& batch) const;  // [B, D]
   std::map<std::string, at::Tensor> reference_step(const std::map<std::string, at::Tensor>&) const;
   std::map<std::string, at::Tensor> reference_head(const PairOutput& output,
                                                    const at::Tensor& labels) const;
