@@ -74,6 +74,16 @@ void print_scores(const char* name, const data::world::RetrievalScores& s) {
       name, s.text_at_1, s.picture_at_1, s.hard_text, s.hard_picture);
 }
 
+void print_tasks(const data::world::SceneRules& rules) {
+  for (const data::world::TaskBaseline& one : data::world::task_baselines(rules)) {
+    std::printf(
+        "{\"task\": \"%s\", \"kind\": \"%s\", \"samples\": %lld, \"oracle\": %.4f, "
+        "\"text_only\": %.4f, \"chance\": %.4f}\n",
+        one.task.c_str(), one.kind.c_str(), static_cast<long long>(one.samples), one.oracle,
+        one.text_only, one.chance);
+  }
+}
+
 // What the figures of a model on the world stand between.
 void add_baselines(CLI::App& data, const Choose& choose) {
   CLI::App* verb = data.add_subcommand(
@@ -82,8 +92,16 @@ void add_baselines(CLI::App& data, const Choose& choose) {
   verb->add_option("--max-objects", rules->max_objects, "as in the source's settings")
       ->check(CLI::Range(2, data::world::kMaxObjects));
   verb->add_option("--seed", rules->seed, "as in the source's settings");
+  const auto tasks = std::make_shared<bool>(false);
+  verb->add_flag("--tasks", *tasks,
+                 "instead: questions, sentences, hypotheses and expressions, by an oracle and by "
+                 "text alone");
   verb->callback([=] {
     choose([=] {
+      if (*tasks) {
+        print_tasks(*rules);
+        return 0;
+      }
       const data::world::WorldBaselines baselines = data::world::world_baselines(*rules);
       print_scores("oracle", baselines.oracle);
       print_scores("bag of attributes", baselines.bag_of_attributes);
