@@ -400,7 +400,7 @@ TEST_CASE("a tar that changes while it is in use is named") {
   const auto source = open_webdataset(settings_of(path));
   dir.write("a.tar", shard(0, 3));
   const Error error = error_of([&] { source->read(0); });
-  CHECK(error.kind() == ErrorKind::io);
+  CHECK(error.kind() == ErrorKind::data);
   CHECK(contains(error.message(), "changed"));
 }
 
