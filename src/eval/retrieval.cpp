@@ -113,7 +113,7 @@ at::Tensor scores_within(const Input& input, const Gallery& gallery, const at::T
     if (input.rerank == 0) return cosine;
   }
   std::vector<Pair> pairs;
-  const at::Tensor where = same.nonzero();  // [pairs, 2], by picture
+  const at::Tensor where = same.nonzero().contiguous();  // [pairs, 2], by picture
   const auto* numbers = where.const_data_ptr<std::int64_t>();
   for (std::int64_t i = 0; i < where.size(0); ++i) {
     pairs.push_back({numbers[2 * i], numbers[2 * i + 1]});

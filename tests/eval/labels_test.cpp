@@ -217,10 +217,10 @@ TEST_CASE("labels out of range and models without a head are refused") {
 TEST_CASE("maps point into boxes, and choose among proposals") {
   Told told;
   told.model.columns = 2;
-  // Pictures are 2 x 2.
-  const data::Box left{0, 0, 1, 2}, right{1, 0, 2, 2};
+  const data::Box left{0, 0, 4, 8}, right{4, 0, 8, 8};
   const auto add = [&](Row map, const data::Box& box, std::vector<data::Box> proposals) {
     data::Sample& sample = told.add(std::move(map), -1);
+    sample.pictures[0].pixels = vision::make_image(8, 8);
     sample.boxes = {box};
     sample.proposals = std::move(proposals);
   };

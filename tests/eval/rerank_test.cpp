@@ -130,7 +130,7 @@ TEST_CASE("a match that is no number stands last, and equal ones count against t
   MatchModel silent(
       [](std::int64_t, std::int64_t) { return std::numeric_limits<double>::quiet_NaN(); });
   Input input = input_of(setting, silent, shifted());
-  input.rerank = 1;
+  input.rerank = 3;
   CHECK(value_of(retrieval(input), "image_to_text.r1") == 0);
   MatchModel indifferent([](std::int64_t, std::int64_t) { return 1.0; });
   input.model = &indifferent;
