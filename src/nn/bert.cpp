@@ -110,7 +110,9 @@ at::Tensor BertEncoder::forward(at::Tensor x, const Mask& mask, const at::Tensor
       return layer->forward(in[0], mask, in.size() > 1 ? in[1] : at::Tensor(), image_mask);
     };
     std::vector<at::Tensor> inputs{x};
-    if (image.defined()) inputs.push_back(image);
+    // A view for each layer: its keys' and values' gradients meet there first, as they do where the
+    // layer is recomputed, so that the sum over the layers has the same bits.
+    if (image.defined()) inputs.push_back(image.view_as(image));
     x = run_block(*layers[i], block, inputs, of_block(context, i));
   }
   return x;

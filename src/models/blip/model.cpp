@@ -213,9 +213,11 @@ Abilities BlipModel::abilities() {
     };
     can.match = [this](const Batch& batch) {
       const at::NoGradGuard no_grad;
-      const Texts texts{batch.text.value().ids, batch.text->mask};
-      const at::Tensor rows = picture_rows(batch.images.value().pixels, {});
-      return at::softmax(matching(texts, rows, {}).to(at::kFloat), 1).select(1, 1);
+      return at::softmax(match_logits(batch).to(at::kFloat), 1).select(1, 1);
+    };
+    can.match_score = [this](const Batch& batch) {
+      const at::NoGradGuard no_grad;
+      return match_logits(batch).to(at::kFloat).select(1, 1);
     };
   }
   if (blip_->lm_head) {
@@ -224,6 +226,11 @@ Abilities BlipModel::abilities() {
     };
   }
   return can;
+}
+
+at::Tensor BlipModel::match_logits(const Batch& batch) const {
+  const Texts texts{batch.text.value().ids, batch.text->mask};
+  return matching(texts, picture_rows(batch.images.value().pixels, {}), {});
 }
 
 // The decoder sees [DEC], the prompt and what it wrote so far. Without a cache: captions are short.

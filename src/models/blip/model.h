@@ -105,6 +105,7 @@ class BlipModel final : public Model {
   at::Tensor decode(const Texts& texts, const at::Tensor& rows,
                     const nn::BlockContext& context) const;
 
+  at::Tensor match_logits(const Batch& batch) const;  // [B, 2]
   std::vector<std::vector<std::int64_t>> captions(const Images& images, const Tokens& prompt,
                                                   const GenerateOptions& options) const;
 

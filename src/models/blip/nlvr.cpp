@@ -84,7 +84,8 @@ at::Tensor TwinEncoder::forward(const at::Tensor& ids, const nn::Mask& mask,
     const auto block = [layer = layers[i], mask](const std::vector<at::Tensor>& in) {
       return layer->forward(in[0], mask, in[1], in[2]);
     };
-    x = nn::run_block(*layers[i], block, {x, first, second}, nn::of_block(context, i));
+    x = nn::run_block(*layers[i], block, {x, first.view_as(first), second.view_as(second)},
+                      nn::of_block(context, i));
   }
   return x;
 }
