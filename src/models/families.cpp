@@ -10,11 +10,7 @@ namespace tandem::models {
 
 const std::vector<Family>& families() {
   static const std::vector<Family> table{
-      albef_family(),
-      blip_family(),
-      clip_family(),
-      vilt_family(),
-      vlmo_family(),
+      albef_family(), blip_family(), clip_family(), vilt_family(), vlmo_family(),
   };
   return table;
 }

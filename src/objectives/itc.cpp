@@ -10,7 +10,6 @@
 
 #include "tandem/objectives/itc.h"
 
-#include <ATen/autocast_mode.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
@@ -26,26 +25,11 @@
 #include <string>
 #include <vector>
 
+#include "objectives/autocast_off.h"
 #include "tandem/base/error.h"
 
 namespace tandem::objectives {
 namespace {
-
-// The loss is fp32 arithmetic whatever the model runs in.
-class AutocastOff {
- public:
-  explicit AutocastOff(at::DeviceType device)
-      : device_(device), before_(at::autocast::is_autocast_enabled(device)) {
-    at::autocast::set_autocast_enabled(device, false);
-  }
-  ~AutocastOff() { at::autocast::set_autocast_enabled(device_, before_); }
-  AutocastOff(const AutocastOff&) = delete;
-  AutocastOff& operator=(const AutocastOff&) = delete;
-
- private:
-  at::DeviceType device_;
-  bool before_;
-};
 
 std::string shape_of(const at::Tensor& t) {
   std::string text;

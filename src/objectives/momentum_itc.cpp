@@ -1,7 +1,6 @@
 #include "tandem/objectives/momentum_itc.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/autocast_mode.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/log_softmax.h>
@@ -11,26 +10,11 @@
 
 #include <string>
 
+#include "objectives/autocast_off.h"
 #include "tandem/base/error.h"
 
 namespace tandem::objectives {
 namespace {
-
-// The loss is fp32 arithmetic whatever the model runs in.
-class AutocastOff {
- public:
-  explicit AutocastOff(at::DeviceType device)
-      : device_(device), before_(at::autocast::is_autocast_enabled(device)) {
-    at::autocast::set_autocast_enabled(device, false);
-  }
-  ~AutocastOff() { at::autocast::set_autocast_enabled(device_, before_); }
-  AutocastOff(const AutocastOff&) = delete;
-  AutocastOff& operator=(const AutocastOff&) = delete;
-
- private:
-  at::DeviceType device_;
-  bool before_;
-};
 
 void check(const MomentumItcInput& in) {
   const auto features = [&](const at::Tensor& t) {

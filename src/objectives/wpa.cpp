@@ -1,7 +1,6 @@
 #include "tandem/objectives/wpa.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/autocast_mode.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/bmm.h>
@@ -9,24 +8,10 @@
 #include <ATen/ops/logical_and.h>
 #include <ATen/ops/logical_not.h>
 
+#include "objectives/autocast_off.h"
+
 namespace tandem::objectives {
 namespace {
-
-// Products in half precision would lose the plan.
-class WithoutAutocast {
- public:
-  explicit WithoutAutocast(at::DeviceType device)
-      : device_(device), was_(at::autocast::is_autocast_enabled(device)) {
-    at::autocast::set_autocast_enabled(device_, false);
-  }
-  ~WithoutAutocast() { at::autocast::set_autocast_enabled(device_, was_); }
-  WithoutAutocast(const WithoutAutocast&) = delete;
-  WithoutAutocast& operator=(const WithoutAutocast&) = delete;
-
- private:
-  at::DeviceType device_;
-  bool was_;
-};
 
 at::Tensor wide(const at::Tensor& x) {
   return x.scalar_type() == at::kDouble ? x : x.to(at::kFloat);
@@ -45,7 +30,7 @@ at::Tensor hidden_pairs(const at::Tensor& text_mask, const at::Tensor& picture_m
 
 at::Tensor transport_cost(const at::Tensor& text, const at::Tensor& text_mask,
                           const at::Tensor& picture, const at::Tensor& picture_mask) {
-  const WithoutAutocast off(text.device().type());
+  const AutocastOff off(text.device().type());
   const at::Tensor cost = 1 - at::bmm(unit(text), unit(picture).transpose(1, 2));
   return cost.masked_fill(hidden_pairs(text_mask, picture_mask), 0);
 }
@@ -53,7 +38,7 @@ at::Tensor transport_cost(const at::Tensor& text, const at::Tensor& text_mask,
 at::Tensor transport_plan(const at::Tensor& cost, const at::Tensor& text_mask,
                           const at::Tensor& picture_mask, const TransportOptions& options) {
   const at::NoGradGuard no_grad;
-  const WithoutAutocast off(cost.device().type());
+  const AutocastOff off(cost.device().type());
   const at::Tensor c = cost.detach();  // [B, M, N]
   const at::Tensor hidden = hidden_pairs(text_mask, picture_mask);
   const auto count = [&](const at::Tensor& mask) {

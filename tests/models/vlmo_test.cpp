@@ -237,7 +237,7 @@ TEST_CASE("without relative positions a text gets a table, with them it does not
   CHECK_FALSE(net->transformer->blocks[0]->gamma_1.defined());
 }
 
-TEST_CASE("initial values follow the original code and the key") {
+TEST_CASE("initial values of all parts follow the original code and the key") {
   vlmo::Config config = tiny();
   config.width = 64;
   config.parts.mim = true;

@@ -1,58 +1,16 @@
 #include "models/albef/batch.h"
 
-#include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
-#include <ATen/ops/ones_like.h>
 
 #include <algorithm>
 #include <cstdint>
-#include <span>
 #include <string_view>
 #include <vector>
 
-#include "tandem/base/error.h"
-#include "tandem/text/masking.h"
-#include "tandem/vision/resize.h"
+#include "models/processing.h"
 
 namespace tandem::models::albef {
 namespace {
-
-vision::Image pixels_of(const data::Picture& picture, const std::string& where,
-                        const vision::ImageSettings& settings) {
-  if (!picture.encoded.empty()) return vision::decode(picture.encoded, where, settings);
-  if (picture.pixels.empty()) {
-    throw Error(ErrorKind::data, "[prepare] expected a picture; got an empty one", where);
-  }
-  return picture.pixels;
-}
-
-// The whole picture, squeezed into a square as the original does.
-vision::Image square(const vision::Image& image, const vision::ImageSettings& settings) {
-  const auto side = static_cast<int>(settings.size);
-  return vision::resize(image, side, side, vision::filter_of(settings));
-}
-
-Images images_of(const vision::Image& view) {
-  const at::Tensor pixels = at::empty({1, 3, view.height, view.width}, at::kByte);
-  vision::write_chw(view, std::span(pixels.mutable_data_ptr<std::uint8_t>(), view.rgb.size()));
-  Images images;
-  images.pixels = pixels;
-  return images;
-}
-
-template <class Ids>
-at::Tensor row_of(const Ids& ids) {
-  const at::Tensor row = at::empty({1, static_cast<std::int64_t>(ids.size())}, at::kLong);
-  std::copy(ids.begin(), ids.end(), row.mutable_data_ptr<std::int64_t>());
-  return row;
-}
-
-Tokens tokens_of(const std::vector<std::int32_t>& ids) {
-  Tokens tokens;
-  tokens.ids = row_of(ids);
-  tokens.mask = at::ones_like(tokens.ids);
-  return tokens;
-}
 
 // [CLS] and the words' tokens, without [SEP].
 std::vector<std::int32_t> ids_of(const text::Tokenizer& tokenizer, const TextConfig& config,
@@ -63,15 +21,6 @@ std::vector<std::int32_t> ids_of(const text::Tokenizer& tokenizer, const TextCon
   const auto most = static_cast<std::size_t>(config.context_length);
   if (ids.size() > most) ids.resize(most);
   return ids;
-}
-
-void check(const data::Sample& sample) {
-  if (!sample.pictures.empty() && !sample.texts.empty()) return;
-  throw Error(ErrorKind::data,
-              "[prepare] expected a picture and a caption; got " +
-                  std::to_string(sample.pictures.size()) + " and " +
-                  std::to_string(sample.texts.size()),
-              sample.id);
 }
 
 }  // namespace
@@ -100,10 +49,7 @@ std::string clean_caption(const std::string& caption, std::int64_t words) {
 
 Processor make_processor(const Settings& settings,
                          std::shared_ptr<const text::Tokenizer> tokenizer) {
-  if (tokenizer == nullptr || tokenizer->empty()) {
-    throw Error(ErrorKind::config, "[models] expected a tokenizer; there is none", "",
-                "set model.tokenizer or model.vocabulary");
-  }
+  expect_tokenizer(tokenizer);
   const auto config = std::make_shared<const Config>(config_of(settings));
   const auto vocabulary =
       std::make_shared<const text::MaskingVocabulary>(text::masking_vocabulary(*tokenizer));
@@ -111,24 +57,20 @@ Processor make_processor(const Settings& settings,
   Processor processor;
   processor.pad_id = std::max<std::int64_t>(config->text.pad_id, 0);
   processor.prepare = [=](const data::Sample& sample, Key key, bool train) {
-    check(sample);
-    const vision::Image pixels = pixels_of(sample.pictures[0], sample.id, image);
-    const std::uint64_t caption =
-        train ? Random(key.fold("caption")).below(sample.texts.size()) : 0;
+    expect_pair(sample);
+    const data::Picture& picture = sample.pictures[0];
     Batch batch;
     batch.picture_ids = at::full({1}, sample.picture_id, at::kLong);
-    batch.images = images_of(train ? vision::training_view(pixels, image, config->augment, key)
-                                   : square(pixels, image));
-    const auto ids = ids_of(*tokenizer, config->text, sample.texts[caption]);
+    batch.images =
+        images_of(train ? training_view_of(picture, sample.id, image, config->augment, key)
+                        : squeezed(pixels_of(picture, sample.id, image), image));
+    const auto ids = ids_of(*tokenizer, config->text, caption_of(sample, key, train));
     batch.text = tokens_of(ids);
-    const text::MaskedText masked =
-        text::mask_tokens(ids, {.share = config->mask_probability}, *vocabulary, key);
-    batch.masked = tokens_of(masked.ids);
-    batch.masked->labels = row_of(masked.labels);
+    batch.masked = masked_tokens(ids, {.share = config->mask_probability}, *vocabulary, key);
     return batch;
   };
   processor.image = [image](const data::Picture& picture) {
-    return images_of(square(pixels_of(picture, "", image), image));
+    return images_of(squeezed(pixels_of(picture, "", image), image));
   };
   processor.text = [config, tokenizer](const std::string& text) {
     return tokens_of(ids_of(*tokenizer, config->text, text));

@@ -84,21 +84,6 @@ void objective_fields(FieldVisitor& v, Config& c) {
           {.doc = "share of the tokens that mlm hides", .min = 0, .max = 1, .above_min = true});
 }
 
-void image_fields(FieldVisitor& v, vision::ImageSettings& image) {
-  v.field(
-      "interpolation", image.interpolation,
-      {.doc = "how pictures are resized, always antialiased", .choices = {"bicubic", "bilinear"}});
-  v.field("orientation", image.orientation,
-          {.doc = "exif: turned upright as their EXIF says; stored: left as they are",
-           .choices = {"exif", "stored"}});
-  v.field("mean", image.mean, {.doc = "subtracted per channel, of pixels in [0, 1]"});
-  v.field("std", image.std, {.doc = "divided by per channel"});
-  if (image.mean.size() != 3) v.problem("mean", "expected 3 numbers");
-  bool good = image.std.size() == 3;
-  for (const double s : image.std) good = good && s > 0;
-  if (!good) v.problem("std", "expected 3 numbers above 0");
-}
-
 using Problems = std::vector<std::pair<std::string, std::string>>;
 
 void heads_problem(Problems& found, const std::string& name, std::int64_t width,
@@ -203,7 +188,7 @@ void Config::fields(FieldVisitor& v) {
   v.block("text", {.doc = "the text encoder and, behind it, the multimodal encoder (one BERT)"},
           [&](FieldVisitor& inner) { text_fields(inner, text); });
   v.block("image", {.doc = "how pictures are made to fit"},
-          [&](FieldVisitor& inner) { image_fields(inner, image); });
+          [&](FieldVisitor& inner) { vision::fields(inner, image); });
   v.block("augment", {.doc = "the view in training"},
           [&](FieldVisitor& inner) { vision::fields(inner, augment); });
   for (const auto& [field, what] : problems(*this)) v.problem(field, what);

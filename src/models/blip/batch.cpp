@@ -1,57 +1,27 @@
 #include "models/blip/batch.h"
 
-#include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
-#include <ATen/ops/ones_like.h>
 
 #include <algorithm>
 #include <cstdint>
-#include <span>
 
 #include "models/blip/config.h"
-#include "tandem/base/error.h"
+#include "models/processing.h"
 #include "tandem/objectives/token_loss.h"
-#include "tandem/vision/resize.h"
 
 namespace tandem::models::blip {
 namespace {
 
-vision::Image pixels_of(const data::Picture& picture, const std::string& where,
-                        const vision::ImageSettings& settings) {
-  if (!picture.encoded.empty()) return vision::decode(picture.encoded, where, settings);
-  if (picture.pixels.empty()) {
-    throw Error(ErrorKind::data, "[prepare] expected a picture; got an empty one", where);
-  }
-  return picture.pixels;
-}
-
-// The whole picture, squeezed into a square as the original does.
-vision::Image square(const vision::Image& image, const vision::ImageSettings& settings) {
-  const auto side = static_cast<int>(settings.size);
-  return vision::resize(image, side, side, vision::filter_of(settings));
-}
-
-Images images_of(const vision::Image& view) {
-  const at::Tensor pixels = at::empty({1, 3, view.height, view.width}, at::kByte);
-  vision::write_chw(view, std::span(pixels.mutable_data_ptr<std::uint8_t>(), view.rgb.size()));
-  return {pixels};
-}
-
-Tokens tokens_of(const text::Tokenizer& tokenizer, const std::string& text, std::int64_t length) {
-  const auto ids = tokenizer.encode_with_marks(text, static_cast<int>(length));
-  Tokens tokens;
-  tokens.ids = at::empty({1, static_cast<std::int64_t>(ids.size())}, at::kLong);
-  std::copy(ids.begin(), ids.end(), tokens.ids.mutable_data_ptr<std::int64_t>());
-  tokens.mask = at::ones_like(tokens.ids);
-  return tokens;
+Tokens encoded(const text::Tokenizer& tokenizer, const std::string& text, std::int64_t length) {
+  return tokens_of(tokenizer.encode_with_marks(text, static_cast<int>(length)));
 }
 
 // The tokens of `prompt` stand before the caption's and are not learned.
-Tokens caption_of(const text::Tokenizer& tokenizer, const std::string& prompt,
-                  const std::string& caption, std::int64_t length) {
-  if (prompt.empty()) return tokens_of(tokenizer, caption, length);
-  Tokens tokens = tokens_of(tokenizer, prompt + caption, length);
-  const std::int64_t before = tokens_of(tokenizer, prompt, length).ids.size(1) - 1;
+Tokens prompted(const text::Tokenizer& tokenizer, const std::string& prompt,
+                const std::string& caption, std::int64_t length) {
+  if (prompt.empty()) return encoded(tokenizer, caption, length);
+  Tokens tokens = encoded(tokenizer, prompt + caption, length);
+  const std::int64_t before = encoded(tokenizer, prompt, length).ids.size(1) - 1;
   tokens.labels = tokens.ids.clone();
   tokens.labels.narrow(1, 0, std::min(before, tokens.ids.size(1))).fill_(objectives::ignored);
   return tokens;
@@ -61,38 +31,28 @@ Tokens caption_of(const text::Tokenizer& tokenizer, const std::string& prompt,
 
 Processor make_processor(const Settings& settings,
                          std::shared_ptr<const text::Tokenizer> tokenizer) {
-  if (tokenizer == nullptr || tokenizer->empty()) {
-    throw Error(ErrorKind::config, "[models] expected a tokenizer; there is none", "",
-                "set model.tokenizer or model.vocabulary");
-  }
+  expect_tokenizer(tokenizer);
   const auto config = std::make_shared<const Config>(config_of(settings));
   const vision::ImageSettings image = config->image_settings();
   Processor processor;
   processor.pad_id = std::max<std::int64_t>(config->text.pad_id, 0);
   processor.prepare = [config, image, tokenizer](const data::Sample& sample, Key key, bool train) {
-    if (sample.pictures.empty() || sample.texts.empty()) {
-      throw Error(ErrorKind::data,
-                  "[prepare] expected a picture and a caption; got " +
-                      std::to_string(sample.pictures.size()) + " and " +
-                      std::to_string(sample.texts.size()),
-                  sample.id);
-    }
-    const vision::Image pixels = pixels_of(sample.pictures[0], sample.id, image);
-    const std::uint64_t caption =
-        train ? Random(key.fold("caption")).below(sample.texts.size()) : 0;
+    expect_pair(sample);
+    const data::Picture& picture = sample.pictures[0];
     Batch batch;
     batch.picture_ids = at::full({1}, sample.picture_id, at::kLong);
-    batch.images = images_of(train ? vision::training_view(pixels, image, config->augment, key)
-                                   : square(pixels, image));
-    batch.text =
-        caption_of(*tokenizer, config->prompt, sample.texts[caption], config->text.context_length);
+    batch.images =
+        images_of(train ? training_view_of(picture, sample.id, image, config->augment, key)
+                        : squeezed(pixels_of(picture, sample.id, image), image));
+    batch.text = prompted(*tokenizer, config->prompt, caption_of(sample, key, train),
+                          config->text.context_length);
     return batch;
   };
   processor.image = [image](const data::Picture& picture) {
-    return images_of(square(pixels_of(picture, "", image), image));
+    return images_of(squeezed(pixels_of(picture, "", image), image));
   };
   processor.text = [config, tokenizer](const std::string& text) {
-    return tokens_of(*tokenizer, text, config->text.context_length);
+    return encoded(*tokenizer, text, config->text.context_length);
   };
   return processor;
 }

@@ -82,21 +82,6 @@ void contrast_fields(FieldVisitor& v, Config& c) {
        .max = 1 << 24});
 }
 
-void image_fields(FieldVisitor& v, vision::ImageSettings& image) {
-  v.field(
-      "interpolation", image.interpolation,
-      {.doc = "how pictures are resized, always antialiased", .choices = {"bicubic", "bilinear"}});
-  v.field("orientation", image.orientation,
-          {.doc = "exif: turned upright as their EXIF says; stored: left as they are",
-           .choices = {"exif", "stored"}});
-  v.field("mean", image.mean, {.doc = "subtracted per channel, of pixels in [0, 1]"});
-  v.field("std", image.std, {.doc = "divided by per channel"});
-  if (image.mean.size() != 3) v.problem("mean", "expected 3 numbers");
-  bool good = image.std.size() == 3;
-  for (const double s : image.std) good = good && s > 0;
-  if (!good) v.problem("std", "expected 3 numbers above 0");
-}
-
 void heads_problem(std::vector<std::pair<std::string, std::string>>& found, const std::string& name,
                    const Tower& t) {
   if (t.heads > 0 && t.width % t.heads != 0) {
@@ -185,7 +170,7 @@ void Config::fields(FieldVisitor& v) {
   v.block("text", {.doc = "the one text transformer: encoder, grounded encoder and decoder"},
           [&](FieldVisitor& inner) { text_fields(inner, text); });
   v.block("image", {.doc = "how pictures are made to fit"},
-          [&](FieldVisitor& inner) { image_fields(inner, image); });
+          [&](FieldVisitor& inner) { vision::fields(inner, image); });
   v.block("augment", {.doc = "the view in training"},
           [&](FieldVisitor& inner) { vision::fields(inner, augment); });
   for (const auto& [field, text_of] : problems(*this)) v.problem(field, text_of);

@@ -6,6 +6,7 @@
 
 #include "models/clip/config.h"
 #include "models/config_node.h"
+#include "models/processor_file.h"
 #include "tandem/base/error.h"
 #include "tandem/base/log.h"
 
@@ -114,37 +115,17 @@ std::string to_config_json(const Settings& settings) {
 
 std::vector<std::pair<std::string, std::string>> processor_files(const Settings& settings) {
   const vision::ImageSettings image = config_of(settings).image_settings();
-  const json root = {{"image_processor_type", "CLIPImageProcessor"},
-                     {"processor_class", "CLIPProcessor"},
-                     {"do_convert_rgb", true},
-                     {"do_resize", true},
-                     {"size", {{"shortest_edge", image.size}}},
-                     {"resample", image.interpolation == "bilinear" ? 2 : 3},
-                     {"do_center_crop", true},
-                     {"crop_size", {{"height", image.size}, {"width", image.size}}},
-                     {"do_rescale", true},
-                     {"rescale_factor", 1.0 / 255},
-                     {"do_normalize", true},
-                     {"image_mean", image.mean},
-                     {"image_std", image.std}};
+  json root = processor_json(image);
+  root["image_processor_type"] = "CLIPImageProcessor";
+  root["processor_class"] = "CLIPProcessor";
+  root["size"] = {{"shortest_edge", image.size}};
+  root["do_center_crop"] = true;
+  root["crop_size"] = {{"height", image.size}, {"width", image.size}};
   return {{"preprocessor_config.json", root.dump(2) + "\n"}};
 }
 
 void read_processor_file(Settings& settings, const std::string& text) {
-  auto& config = dynamic_cast<Config&>(settings);
-  const json root = parse_config(text, "preprocessor_config.json");
-  const ConfigNode top{&root, "preprocessor_config.json: "};
-  config.image.mean = top.three("image_mean", config.image.mean);
-  const std::vector<double> std = top.three("image_std", config.image.std);
-  if (*std::min_element(std.begin(), std.end()) <= 0) {
-    wrong_config("image_std", "numbers above 0", *top.find("image_std"));
-  }
-  config.image.std = std;
-  const std::int64_t resample = top.whole("resample", 3, 0, 5);
-  if (resample != 2 && resample != 3) {
-    wrong_config("resample", "2 (bilinear) or 3 (bicubic)", *top.find("resample"));
-  }
-  config.image.interpolation = resample == 2 ? "bilinear" : "bicubic";
+  read_processor(dynamic_cast<Config&>(settings).image, text);
 }
 
 }  // namespace tandem::models::clip

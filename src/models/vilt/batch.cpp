@@ -1,14 +1,12 @@
 #include "models/vilt/batch.h"
 
-#include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/ones.h>
-#include <ATen/ops/ones_like.h>
 
 #include <algorithm>
 #include <cstdint>
-#include <span>
 
+#include "models/processing.h"
 #include "models/vilt/config.h"
 #include "tandem/base/error.h"
 
@@ -22,24 +20,11 @@ struct Preparation {
   text::MaskingVocabulary vocabulary;
 };
 
-vision::Image pixels_of(const data::Picture& picture, const std::string& where,
-                        const vision::ImageSettings& settings) {
-  if (!picture.encoded.empty()) return vision::decode(picture.encoded, where, settings);
-  if (picture.pixels.empty()) {
-    throw Error(ErrorKind::data, "[prepare] expected a picture; got an empty one", where);
-  }
-  return picture.pixels;
-}
-
-Images images_of(const vision::Image& image, const Config& c) {
+Images fitted(const vision::Image& image, const Config& c) {
   const auto [width, height] =
       view_size(image.width, image.height, c.image.size > 0 ? c.image.size : c.image_size,
                 c.image.multiple > 0 ? c.image.multiple : c.patch_size);
-  const vision::Image view = vision::resize(image, width, height, vision::filter_of(c.image));
-  Images images;
-  images.pixels = at::empty({1, 3, height, width}, at::kByte);
-  vision::write_chw(view,
-                    std::span(images.pixels.mutable_data_ptr<std::uint8_t>(), view.rgb.size()));
+  Images images = images_of(vision::resize(image, width, height, vision::filter_of(c.image)));
   images.mask = at::ones({1, height, width}, at::kByte);
   images.sizes = {{height, width}};
   return images;
@@ -55,28 +40,15 @@ vision::Image training_view(vision::Image image, const AugmentConfig& augment, K
   return image;
 }
 
-Tokens tokens_of(const std::vector<std::int32_t>& ids) {
-  Tokens tokens;
-  tokens.ids = at::empty({1, static_cast<std::int64_t>(ids.size())}, at::kLong);
-  std::copy(ids.begin(), ids.end(), tokens.ids.mutable_data_ptr<std::int64_t>());
-  tokens.mask = at::ones_like(tokens.ids);
-  tokens.lengths = {static_cast<std::int64_t>(ids.size())};
-  return tokens;
-}
-
-Tokens hidden_words(const std::vector<std::int32_t>& ids, const Preparation& p, Key key) {
-  const text::MaskedText hidden = text::mask_tokens(ids, p.config.text.masking, p.vocabulary, key);
-  Tokens tokens = tokens_of(hidden.ids);
-  tokens.labels = at::empty_like(tokens.ids);
-  std::copy(hidden.labels.begin(), hidden.labels.end(),
-            tokens.labels.mutable_data_ptr<std::int64_t>());
+// Packing wants to know how many there are, on the host.
+Tokens counted(Tokens tokens) {
+  tokens.lengths = {tokens.ids.size(1)};
   return tokens;
 }
 
 // A question, or one of the captions: any in training, the first in evaluation.
 const std::string& text_of(const data::Sample& sample, Key key, bool train) {
-  if (!sample.question.empty()) return sample.question;
-  return sample.texts[train ? Random(key.fold("caption")).below(sample.texts.size()) : 0];
+  return sample.question.empty() ? caption_of(sample, key, train) : sample.question;
 }
 
 Batch prepare(const Preparation& p, const data::Sample& sample, Key key, bool train) {
@@ -93,9 +65,12 @@ Batch prepare(const Preparation& p, const data::Sample& sample, Key key, bool tr
                                                   static_cast<int>(p.config.text.context_length));
   Batch batch;
   batch.picture_ids = at::full({1}, sample.picture_id, at::kLong);
-  batch.images = images_of(image, p.config);
-  batch.text = tokens_of(ids);
-  if (p.config.has("mlm")) batch.masked = hidden_words(ids, p, key.fold("mlm"));
+  batch.images = fitted(image, p.config);
+  batch.text = counted(tokens_of(ids));
+  if (p.config.has("mlm")) {
+    batch.masked =
+        counted(masked_tokens(ids, p.config.text.masking, p.vocabulary, key.fold("mlm")));
+  }
   return batch;
 }
 
@@ -121,10 +96,7 @@ std::pair<int, int> view_size(int width, int height, std::int64_t size, std::int
 
 Processor make_processor(const Settings& settings,
                          std::shared_ptr<const text::Tokenizer> tokenizer) {
-  if (tokenizer == nullptr || tokenizer->empty()) {
-    throw Error(ErrorKind::config, "[models] expected a tokenizer; there is none", "",
-                "set model.tokenizer or model.vocabulary");
-  }
+  expect_tokenizer(tokenizer);
   const Config& config = config_of(settings);
   text::MaskingVocabulary vocabulary;
   if (config.has("mlm")) vocabulary = text::masking_vocabulary(*tokenizer);
@@ -135,11 +107,11 @@ Processor make_processor(const Settings& settings,
     return prepare(*p, sample, key, train);
   };
   processor.image = [p](const data::Picture& picture) {
-    return images_of(pixels_of(picture, "", p->config.image), p->config);
+    return fitted(pixels_of(picture, "", p->config.image), p->config);
   };
   processor.text = [p](const std::string& text) {
-    return tokens_of(
-        p->tokenizer->encode_with_marks(text, static_cast<int>(p->config.text.context_length)));
+    return counted(tokens_of(
+        p->tokenizer->encode_with_marks(text, static_cast<int>(p->config.text.context_length))));
   };
   return processor;
 }

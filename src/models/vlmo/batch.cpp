@@ -1,56 +1,17 @@
 #include "models/vlmo/batch.h"
 
-#include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
-#include <ATen/ops/ones_like.h>
 
 #include <algorithm>
 #include <cstdint>
-#include <span>
 #include <vector>
 
+#include "models/processing.h"
 #include "models/vlmo/config.h"
 #include "tandem/base/error.h"
-#include "tandem/vision/resize.h"
 
 namespace tandem::models::vlmo {
 namespace {
-
-vision::Image pixels_of(const data::Picture& picture, const std::string& where,
-                        const vision::ImageSettings& settings) {
-  if (!picture.encoded.empty()) return vision::decode(picture.encoded, where, settings);
-  if (picture.pixels.empty()) {
-    throw Error(ErrorKind::data, "[prepare] expected a picture; got an empty one", where);
-  }
-  return picture.pixels;
-}
-
-// The original evaluates on the whole picture, squeezed into a square.
-vision::Image squeezed(const vision::Image& image, const vision::ImageSettings& settings) {
-  const auto side = static_cast<int>(settings.size);
-  if (image.width == side && image.height == side) return image;
-  return vision::resize(image, side, side, vision::filter_of(settings));
-}
-
-Images images_of(const vision::Image& view) {
-  const at::Tensor pixels = at::empty({1, 3, view.height, view.width}, at::kByte);
-  vision::write_chw(view, std::span(pixels.mutable_data_ptr<std::uint8_t>(), view.rgb.size()));
-  return {pixels};
-}
-
-template <class T>
-at::Tensor row_of(const std::vector<T>& values, at::ScalarType type = at::kLong) {
-  at::Tensor row = at::empty({1, static_cast<std::int64_t>(values.size())}, at::kLong);
-  std::copy(values.begin(), values.end(), row.mutable_data_ptr<std::int64_t>());
-  return row.to(type);
-}
-
-Tokens tokens_of(const std::vector<std::int32_t>& ids) {
-  Tokens tokens;
-  tokens.ids = row_of(ids);
-  tokens.mask = at::ones_like(tokens.ids);
-  return tokens;
-}
 
 struct Preparation {
   std::shared_ptr<const Config> config;
@@ -63,23 +24,21 @@ struct Preparation {
   }
 
   void add_picture(Batch& batch, const data::Sample& sample, Key key, bool train) const {
-    const vision::Image pixels = pixels_of(sample.pictures[0], sample.id, image);
-    batch.images = images_of(train ? vision::training_view(pixels, image, config->augment, key)
-                                   : squeezed(pixels, image));
+    const data::Picture& picture = sample.pictures[0];
+    batch.images =
+        images_of(train ? training_view_of(picture, sample.id, image, config->augment, key)
+                        : squeezed(pixels_of(picture, sample.id, image), image));
     if (!config->parts.mim) return;
-    batch.images->hidden = row_of(
-        vision::mask_blocks(config->grid(), config->grid(), config->patch_masking, key), at::kByte);
+    batch.images->hidden =
+        row_of(vision::mask_blocks(config->grid(), config->grid(), config->patch_masking, key))
+            .to(at::kByte);
   }
 
   void add_text(Batch& batch, const data::Sample& sample, Key key, bool train) const {
-    const std::uint64_t caption =
-        train ? Random(key.fold("caption")).below(sample.texts.size()) : 0;
-    const std::vector<std::int32_t> ids = ids_of(sample.texts[caption]);
+    const std::vector<std::int32_t> ids = ids_of(caption_of(sample, key, train));
     batch.text = tokens_of(ids);
     if (!config->parts.mlm) return;
-    const text::MaskedText masked = text::mask_tokens(ids, config->masking, vocabulary, key);
-    batch.masked = tokens_of(masked.ids);
-    batch.masked->labels = row_of(masked.labels);
+    batch.masked = masked_tokens(ids, config->masking, vocabulary, key);
   }
 
   Batch operator()(const data::Sample& sample, Key key, bool train) const {
@@ -99,10 +58,7 @@ struct Preparation {
 
 Processor make_processor(const Settings& settings,
                          std::shared_ptr<const text::Tokenizer> tokenizer) {
-  if (tokenizer == nullptr || tokenizer->empty()) {
-    throw Error(ErrorKind::config, "[models] expected a tokenizer; there is none", "",
-                "set model.tokenizer or model.vocabulary");
-  }
+  expect_tokenizer(tokenizer);
   Preparation prepare{std::make_shared<const Config>(config_of(settings)), tokenizer, {}, {}};
   prepare.image = prepare.config->image_settings();
   if (prepare.config->parts.mlm) prepare.vocabulary = text::masking_vocabulary(*tokenizer);

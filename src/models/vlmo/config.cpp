@@ -115,21 +115,8 @@ void Config::fields(FieldVisitor& v) {
   v.field("codes", codes, {.doc = "visual codes of patches", .min = 2, .max = 1 << 20});
   v.block("patch_masking", {.doc = "which patches are hidden"},
           [&](FieldVisitor& inner) { vision::fields(inner, patch_masking); });
-  v.block("image", {.doc = "how pictures are made to fit"}, [&](FieldVisitor& inner) {
-    inner.field("interpolation", image.interpolation,
-                {.doc = "how pictures are resized, always antialiased",
-                 .choices = {"bicubic", "bilinear"}});
-    inner.field("orientation", image.orientation,
-                {.doc = "exif: pictures are turned upright as their EXIF says; stored: left as "
-                        "they are, as most released training code does",
-                 .choices = {"exif", "stored"}});
-    inner.field("mean", image.mean, {.doc = "subtracted per channel, of pixels in [0, 1]"});
-    inner.field("std", image.std, {.doc = "divided by per channel"});
-    if (image.mean.size() != 3) inner.problem("mean", "expected 3 numbers");
-    bool good = image.std.size() == 3;
-    for (const double s : image.std) good = good && s > 0;
-    if (!good) inner.problem("std", "expected 3 numbers above 0");
-  });
+  v.block("image", {.doc = "how pictures are made to fit"},
+          [&](FieldVisitor& inner) { vision::fields(inner, image); });
   v.block("augment", {.doc = "the view in training"},
           [&](FieldVisitor& inner) { vision::fields(inner, augment); });
   for (const auto& [field, text] : problems(*this)) v.problem(field, text);

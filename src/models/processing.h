@@ -1,0 +1,52 @@
+#pragma once
+// What the families' processors share: a sample's picture and texts as a Batch of one.
+
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tandem/models/model.h"
+#include "tandem/text/masking.h"
+#include "tandem/vision/transform.h"
+
+namespace tandem::models {
+
+// Throws Error(config) when there is none.
+void expect_tokenizer(const std::shared_ptr<const text::Tokenizer>& tokenizer);
+// Throws Error(data) for a sample without a picture or without a caption.
+void expect_pair(const data::Sample& sample);
+
+// Decoded where it is encoded. Throws Error(data) for an empty one.
+vision::Image pixels_of(const data::Picture& picture, const std::string& where,
+                        const vision::ImageSettings& settings);
+// Of a picture, what training sees (vision::training_view); encoded ones may be read at less than
+// their size.
+vision::Image training_view_of(const data::Picture& picture, const std::string& where,
+                               const vision::ImageSettings& settings,
+                               const vision::AugmentSettings& augment, Key key);
+// The whole picture in a square of the settings' size, whatever its proportions.
+vision::Image squeezed(const vision::Image& image, const vision::ImageSettings& settings);
+
+Images images_of(const vision::Image& view);  // uint8 [1, 3, H, W]
+
+// One row, int64 [1, T].
+template <class Ids>
+at::Tensor row_of(const Ids& ids) {
+  const at::Tensor row = at::empty({1, static_cast<std::int64_t>(ids.size())}, at::kLong);
+  std::copy(ids.begin(), ids.end(), row.mutable_data_ptr<std::int64_t>());
+  return row;
+}
+
+Tokens tokens_of(const std::vector<std::int32_t>& ids);  // all of them visible
+// Some of them hidden: what is seen, with the hidden ones as labels.
+Tokens masked_tokens(const std::vector<std::int32_t>& ids, const text::MaskingRule& rule,
+                     const text::MaskingVocabulary& vocabulary, Key key);
+
+// The caption that a sample shows: drawn in training, else the first.
+const std::string& caption_of(const data::Sample& sample, Key key, bool train);
+
+}  // namespace tandem::models

@@ -1,0 +1,19 @@
+#pragma once
+// preprocessor_config.json, which transformers' image processors read and write: what they share.
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "tandem/vision/transform.h"
+
+namespace tandem::models {
+
+// Conversion, resizing, scaling and statistics of `image`; the size and whatever else a family's
+// processor does is the family's to add.
+nlohmann::json processor_json(const vision::ImageSettings& image);
+
+// Statistics and interpolation from the file's text into `image`. Throws Error(config) naming the
+// key.
+void read_processor(vision::ImageSettings& image, const std::string& text);
+
+}  // namespace tandem::models
