@@ -239,9 +239,10 @@ at::Tensor total_loss(const Tensors& outputs, const Tensors& recorded) {
   return total;
 }
 
-// Gradients under the names and in the layout of the file. What import does to the weights (other
-// names, q, k and v apart, transposed) is learned from tensors that hold their own numbers: entry i
-// of the file's weights becomes the number i, and wherever it ends up, that entry's gradient is.
+// Gradients under the names and in the layout of the file, and under our own names. What import
+// does to the weights (other names, q, k and v apart, transposed) is learned from tensors that hold
+// their own numbers: entry i of the file's weights becomes the number i, and wherever it ends up,
+// that entry's gradient is.
 Tensors file_gradients(const LoadedModel& loaded) {
   Tensors numbered;
   std::int64_t entries = 0;
@@ -259,6 +260,9 @@ Tensors file_gradients(const LoadedModel& loaded) {
                    parameter.grad().reshape({-1}).to(at::kFloat));
   }
   Tensors gradients;
+  for (const auto& [name, parameter] : loaded.model->parameters()) {
+    gradients[name] = parameter.grad().defined() ? parameter.grad() : at::zeros_like(parameter);
+  }
   std::int64_t first = 0;
   for (const auto& [name, weight] : loaded.files.weights) {
     gradients[name] = all.narrow(0, first, weight.numel()).view(weight.sizes());
@@ -270,15 +274,13 @@ Tensors file_gradients(const LoadedModel& loaded) {
 void compare_gradients(const LoadedModel& loaded, const Tensors& outputs,
                        const Reference& reference, std::vector<Comparison>& lines) {
   if (reference.gradients.empty()) return;
+  torch::autograd::backward({total_loss(outputs, reference.outputs)}, {});
   double of_all = 0;
+  const Tensors gradients = file_gradients(loaded);
   for (const auto& [name, recorded] : reference.gradients) {
-    if (!loaded.files.weights.contains(name)) {
-      refuse("grad." + name + " is no parameter of this model");
-    }
+    if (!gradients.contains(name)) refuse("grad." + name + " is no parameter of this model");
     of_all = std::max(of_all, largest(recorded.to(at::kDouble).abs()));
   }
-  torch::autograd::backward({total_loss(outputs, reference.outputs)}, {});
-  const Tensors gradients = file_gradients(loaded);
   for (const auto& [name, recorded] : reference.gradients) {
     const double own = largest(recorded.to(at::kDouble).abs());
     const double allowed = std::max(1e-3 * own + 1e-6 * of_all, 1e-30);
