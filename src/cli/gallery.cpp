@@ -105,7 +105,9 @@ void add_embed(CLI::App& app, const Choose& choose, const std::vector<std::strin
   const auto arguments = std::make_shared<EmbedArguments>();
   verb->add_option("MODEL", arguments->model, "a run, a checkpoint or a Hugging Face directory")
       ->required();
-  verb->add_option("SOURCE", arguments->from, "a folder of pictures, a config with sources (.yaml), or a source's path: a .tar, coco:A.json")
+  verb->add_option("SOURCE", arguments->from,
+                   "a folder of pictures, a config with sources (.yaml), or a source's path: a "
+                   ".tar, coco:A.json")
       ->required();
   verb->add_option("--source", arguments->source, "of the config (default: its first)");
   verb->add_option("--out", arguments->out, "the gallery's folder")->required();

@@ -150,7 +150,7 @@ class Refcoco {
 
 void RefcocoSettings::fields(FieldVisitor& v) {
   v.field("path", path,
-          {.doc = "refs as JSON, or ALBEF's refcoco+_*.json",
+          {.doc = "refs as JSON, or lists of {image, text, ref_id} (refcoco+_*.json)",
            .required = true,
            .path = true,
            .must_exist = true,
@@ -163,7 +163,7 @@ void RefcocoSettings::fields(FieldVisitor& v) {
            .aliases = {"images", "image_root"}});
   v.field("split", split, {.doc = "some of train, val, test, testA, testB; empty: all"});
   v.field("boxes", boxes,
-          {.doc = "refs as JSON with the boxes of ALBEF's lists, by ref_id",
+          {.doc = "refs as JSON with the boxes of such lists, by ref_id",
            .path = true,
            .must_exist = true});
   v.field("proposals", proposals,

@@ -132,8 +132,8 @@ class Webdataset final : public Source {
     sample.picture_id = static_cast<std::int64_t>(hash64(sample.id) >> 1);
     const InputFile file(shard.path);
     if (file.size() != shard.tar_size || file.modified_ns() != shard.tar_modified_ns) {
-      throw Error(ErrorKind::data, "[webdataset] the tar was changed while it was in use", shard.path,
-                  "start again: its index is then made anew");
+      throw Error(ErrorKind::data, "[webdataset] the tar was changed while it was in use",
+                  shard.path, "start again: its index is then made anew");
     }
     Bytes picture = row.picture;
     if (picture_bytes < max_picture_bytes) picture.size = std::min(picture.size, picture_bytes);
