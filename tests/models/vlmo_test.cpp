@@ -311,7 +311,7 @@ TEST_CASE("a BEiT becomes the image experts, its tables the columns of one") {
   CHECK(at::equal(table.slice(1, 2), beit.at("blocks.1.attn.relative_position_bias_table")));
 }
 
-TEST_CASE("settings survive config.json, whatever they are") {
+TEST_CASE("settings of all kinds survive config.json") {
   vlmo::Config config = tiny();
   config.mlp_ratio = 2.5;
   config.relative_positions = false;
