@@ -2,6 +2,8 @@
 
 #include <ATen/core/grad_mode.h>
 
+#include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -17,6 +19,9 @@ std::string shape_of(const at::Tensor& tensor) {
   }
   return "[" + text + "]";
 }
+
+// "text_encoder_m" of "text_encoder_m.cls.predictions.bias".
+std::string part_of(const std::string& name) { return name.substr(0, name.find('.')); }
 
 }  // namespace
 
@@ -40,7 +45,12 @@ void assign_weights(Model& model, const std::map<std::string, at::Tensor>& weigh
     copies.emplace_back(own, found->second);
   };
   for (const auto& [name, own] : model.parameters()) take(name, own, true);
-  for (const auto& [name, own] : model.buffers()) take(name, own, false);
+  // A momentum copy may be left out, not a piece of it.
+  std::set<std::string> begun;
+  for (const auto& [name, value] : weights) begun.insert(part_of(name));
+  for (const auto& [name, own] : model.buffers()) {
+    take(name, own, name.find('.') != std::string::npos && begun.contains(part_of(name)));
+  }
   if (used < weights.size()) {
     for (const auto& [name, value] : weights) {
       if (!known.contains(name)) wrong.push_back(name + " is not of this model");

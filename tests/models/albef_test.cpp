@@ -439,3 +439,14 @@ TEST_CASE("ALBEF: config.json says all that the settings say, and refuses what d
   refused(R"({"bert_config": "configs/config_bert.json"})");
   CHECK_NOTHROW(albef::from_config_json("{}"));
 }
+
+TEST_CASE("a file holds a whole momentum copy or none of it") {
+  albef::AlbefModel model(tiny(), Key(1));
+  std::map<std::string, at::Tensor> weights;
+  for (const auto& [name, tensor] : model.parameters()) weights[name] = tensor.detach().clone();
+  assign_weights(model, weights);
+  for (const auto& [name, tensor] : model.buffers()) weights[name] = tensor.detach().clone();
+  assign_weights(model, weights);
+  weights.erase("text_encoder_m.bert.embeddings.word_embeddings.weight");
+  CHECK_THROWS_AS(assign_weights(model, weights), Error);
+}
