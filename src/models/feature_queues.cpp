@@ -47,9 +47,10 @@ void FeatureQueues::advance(const dist::Mesh* mesh) {
   const at::NoGradGuard no_grad;
   at::Tensor image_rows = at::cat(new_image_), text_rows = at::cat(new_text_), ids;
   if (pictures.defined()) ids = at::cat(new_pictures_);
-  if (mesh != nullptr && static_cast<std::int64_t>(positions_.size()) == image_rows.size(0)) {
+  if (static_cast<std::int64_t>(positions_.size()) == image_rows.size(0)) {
+    const dist::Mesh alone;
     const auto gathered = [&](const at::Tensor& rows) {
-      return at::cat(dist::all_gather_uneven(*mesh, rows));
+      return at::cat(dist::all_gather_uneven(mesh != nullptr ? *mesh : alone, rows));
     };
     // The order is the host's: it is known without waiting for the device.
     const at::Tensor order = gathered(at::tensor(positions_, at::kLong)).argsort(/*stable=*/true);

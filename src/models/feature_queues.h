@@ -28,7 +28,7 @@ struct FeatureQueues {
   // picture_ids: int64 [B], where they are kept.
   void add(const at::Tensor& image_rows, const at::Tensor& text_rows, const at::Tensor& picture_ids,
            const std::vector<std::int64_t>& positions);
-  // After the step; every rank calls it. Without a mesh the rows keep their order.
+  // After the step; every rank calls it (null: alone). Rows without positions keep their order.
   void advance(const dist::Mesh* mesh);
   // At once, around the end; of more rows than fit the last ones.
   void write(const at::Tensor& image_rows, const at::Tensor& text_rows,

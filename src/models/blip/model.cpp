@@ -127,12 +127,7 @@ BlipModel::BlipModel(const Config& config, Key init) : config_(config), kind_(co
   momentum_.pair(*blip_->encoder, *copies_->encoder);
   momentum_.pair(*blip_->text_proj, *copies_->text_proj);
   momentum_.copy();
-  const auto queue = [&](const char* name) {
-    const at::Tensor random = at::zeros({config.embed_dim, config.queue});
-    nn::fill_normal(random, 1, init, name);
-    return random / at::linalg_vector_norm(random, 2, {0}, /*keepdim=*/true);
-  };
-  queues_ = {queue("image_queue"), queue("text_queue"), at::zeros({1}, at::kLong)};
+  queues_ = FeatureQueues(config.embed_dim, config.queue, /*keep_pictures=*/false, init);
 }
 
 // --- The roles -------------------------------------------------------------------------------

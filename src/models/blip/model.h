@@ -13,6 +13,7 @@
 
 #include "models/blip/config.h"
 #include "models/blip/nlvr.h"
+#include "models/feature_queues.h"
 #include "tandem/base/random.h"
 #include "tandem/models/model.h"
 #include "tandem/nn/bert.h"
@@ -51,12 +52,6 @@ struct Copies : torch::nn::Module {
   std::shared_ptr<nn::BertModel> encoder;  // its cross-attention follows too and is never used
 
   explicit Copies(const Config& config);
-};
-
-// Features of the last Q pairs, as the copies gave them.
-struct Queues {
-  at::Tensor image, text;  // [E, Q], columns L2-normalised
-  at::Tensor next;         // int64 [1] on the CPU: the column that is written next
 };
 
 // What hard negatives were drawn: for text i the picture image[i], for picture i the text text[i].
@@ -122,7 +117,6 @@ class BlipModel final : public Model {
                const StepContext& context) const;
   LossTerm lm(const Texts& texts, const at::Tensor& labels, double count, const at::Tensor& rows,
               const StepContext& context) const;
-  void enqueue(const at::Tensor& image, const at::Tensor& text);
   void clamp_temperature() const;
   double alpha_at(std::int64_t step) const;
 
@@ -134,20 +128,13 @@ class BlipModel final : public Model {
   Outputs contrast_reference(const Outputs& inputs) const;
   Outputs reasoning_reference(const Outputs& inputs) const;
 
-  // Of the micro-batches since the step began, until after_step takes them.
-  struct Pending {
-    std::vector<at::Tensor> image, text;  // [B, E]
-    std::vector<std::int64_t> positions;  // of their samples in the global order
-  };
-
   Config config_;
   Kind kind_;
   nn::PixelStatistics statistics_;
   std::shared_ptr<Blip> blip_;
   std::shared_ptr<Copies> copies_;  // pre-training only, as are the queues
   nn::Momentum momentum_;
-  Queues queues_;
-  Pending pending_;
+  FeatureQueues queues_;
 };
 
 // ids with `first` in position 0. [B, T] -> [B, T]

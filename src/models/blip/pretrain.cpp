@@ -4,7 +4,6 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/softmax.h>
-#include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
@@ -23,11 +22,6 @@ nn::BlockContext blocks_of(const StepContext& context, const char* role) {
 }
 
 at::Tensor unit(const at::Tensor& x) { return at::softmax(x.detach().to(at::kFloat), 1); }
-
-const dist::Mesh& mesh_of(const StepContext& context) {
-  static const dist::Mesh alone;
-  return context.mesh != nullptr ? *context.mesh : alone;
-}
 
 // Every token that is followed by one is learned from: all but the first, of the mask's tokens.
 double predicted_tokens(const Tokens& tokens) {
@@ -164,19 +158,14 @@ LossTerms BlipModel::losses(const Batch& batch, const LossRequest& request,
   const bool learns = blip_->is_training();
   if (learns && context.micro_batch == 0) {
     if (copies_) momentum_.update(config_.momentum);
-    pending_ = {};
+    queues_.begin();
   }
   const at::Tensor rows = picture_rows(pixels, blocks_of(context, "image"));
   LossTerms terms;
   if (contrasts) {
     const Contrast c = contrast(pixels, texts, rows, alpha_at(context.step), context);
     terms["itc"] = c.itc.loss;
-    if (learns) {
-      pending_.image.push_back(c.image_copy);
-      pending_.text.push_back(c.text_copy);
-      pending_.positions.insert(pending_.positions.end(), batch.positions.begin(),
-                                batch.positions.end());
-    }
+    if (learns) queues_.add(c.image_copy, c.text_copy, {}, batch.positions);
     if (asks(request, "itm")) {
       const Negatives negatives = draw_negatives(c.itc, batch.picture_ids, context.key);
       terms["itm"] = itm(texts, rows, negatives, context);
@@ -189,37 +178,10 @@ LossTerms BlipModel::losses(const Batch& batch, const LossRequest& request,
   return terms;
 }
 
-void BlipModel::enqueue(const at::Tensor& image, const at::Tensor& text) {
-  // Of more features than the queue holds the last ones stay.
-  const std::int64_t kept = std::min(image.size(0), config_.queue);
-  auto* next = queues_.next.mutable_data_ptr<std::int64_t>();
-  nn::enqueue(queues_.image, image.narrow(0, image.size(0) - kept, kept), *next);
-  nn::enqueue(queues_.text, text.narrow(0, text.size(0) - kept, kept), *next);
-  *next = (*next + kept) % config_.queue;
-}
-
-// What the copies gave for the samples of the step, of all ranks and micro-batches, in the global
-// order of the samples: the queues are the same on every rank and for every number of ranks.
 void BlipModel::after_step(const StepContext& context) {
   if (!copies_) return;
   clamp_temperature();
-  if (pending_.image.empty()) return;
-  const at::NoGradGuard no_grad;
-  at::Tensor image = at::cat(pending_.image), text = at::cat(pending_.text);
-  const at::Tensor own = at::tensor(pending_.positions, at::kLong).to(image.device());
-  pending_ = {};
-  if (own.size(0) != image.size(0)) {  // a batch without places keeps its order
-    enqueue(image, text);
-    return;
-  }
-  const dist::Mesh& mesh = mesh_of(context);
-  const auto gathered = [&](const at::Tensor& rows) {
-    return at::cat(dist::all_gather_uneven(mesh, rows));
-  };
-  const at::Tensor order = gathered(own).argsort(/*stable=*/true);
-  image = gathered(image).index_select(0, order);
-  text = gathered(text).index_select(0, order);
-  enqueue(image, text);
+  queues_.advance(context.mesh);
 }
 
 }  // namespace tandem::models::blip

@@ -274,7 +274,7 @@ Outputs BlipModel::pretrain_reference(const Outputs& recorded) {
   const at::Tensor rows = picture_rows(pixels, {});
   momentum_.update(config_.momentum);
   const Contrast c = contrast(pixels, texts, rows, alpha, {});
-  enqueue(c.image_copy, c.text_copy);
+  queues_.write(c.image_copy, c.text_copy);
   const Negatives negatives{choices(inputs, "itm_neg_image_idx", ids.size(0)),
                             choices(inputs, "itm_neg_text_idx", ids.size(0))};
   const LossTerm match = itm(texts, rows, negatives, {});
