@@ -99,7 +99,7 @@ void horizontal(const View& in, int y0, int y1, const Taps& taps, Image& out) {
             pixel.data(), pixel.size());
       for (int r = 0; r < here; ++r) {
         std::uint8_t* to = out.row(y - y0 + r) + std::ptrdiff_t{3} * x;
-        for (int c = 0; c < 3; ++c) to[c] = pixel[std::size_t(c * 8 + r)];
+        for (std::size_t c = 0; c < 3; ++c) to[c] = pixel[c * 8 + std::size_t(r)];
       }
     }
   }
