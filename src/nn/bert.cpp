@@ -6,7 +6,6 @@
 #include "tandem/base/error.h"
 #include "tandem/nn/dropout.h"
 #include "tandem/nn/naming.h"
-#include "tandem/nn/vit.h"
 
 namespace tandem::nn {
 

@@ -114,6 +114,11 @@ bool wants_gradient(const torch::nn::Module& module, const std::vector<at::Tenso
 
 }  // namespace
 
+BlockContext of_block(BlockContext context, std::size_t block) {
+  if (context.key) context.key = context.key->fold(block);
+  return context;
+}
+
 at::Tensor run_block(const torch::nn::Module& module, const Block& block,
                      const std::vector<at::Tensor>& inputs, const BlockContext& context) {
   TANDEM_CHECK(!inputs.empty() && inputs.size() <= 4, "[run_block] expected 1 to 4 inputs");

@@ -15,11 +15,6 @@ const VitNames& timm_vit_names() {
   return names;
 }
 
-BlockContext of_block(BlockContext context, std::size_t block) {
-  if (context.key) context.key = context.key->fold(block);
-  return context;
-}
-
 VitBlock::VitBlock(const BlockShape& s, const VitNames& names, double path_rate)
     : heads(s.heads), activation(s.activation), path_rate(path_rate) {
   TANDEM_CHECK(heads > 0 && s.width % heads == 0,

@@ -24,6 +24,9 @@ struct BlockContext {
   std::optional<Key> key{};
 };
 
+// The context of one of several blocks: its own key.
+BlockContext of_block(BlockContext context, std::size_t block);
+
 // module: holds the block's parameters. inputs: 1 to 4 tensors. Where neither wants a gradient the
 // block runs once and nothing is recorded, recomputation or not.
 at::Tensor run_block(const torch::nn::Module& module, const Block& block,

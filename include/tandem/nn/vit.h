@@ -54,7 +54,4 @@ struct Vit : torch::nn::Module {
   at::Tensor forward(const at::Tensor& pixels, const BlockContext& context) const;
 };
 
-// The context of block i: its own key.
-BlockContext of_block(BlockContext context, std::size_t block);
-
 }  // namespace tandem::nn
