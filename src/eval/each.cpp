@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "eval/loading.h"
 #include "tandem/base/error.h"
 #include "tandem/base/log.h"
 #include "tandem/data/loader.h"
@@ -52,19 +53,6 @@ class Noted final : public data::Source {
   std::shared_ptr<const data::Source> inner_;
   Notes& notes_;
 };
-
-data::LoaderOptions options_for(const Input& input, std::int64_t size) {
-  data::LoaderOptions options;
-  options.world_size = input.mesh->size();
-  options.rank = input.mesh->rank();
-  options.micro_batch = input.batch;
-  options.global_batch = input.batch * options.world_size;
-  options.threads = input.threads;
-  options.end_position = size;
-  options.pad_id = input.processor->pad_id;
-  options.train = false;
-  return options;
-}
 
 // One step of the loader. What stands past the end, or in for a bad sample, is nobody's.
 void judge_step(const Input& input, const Judge& judge, const data::StepBatches& step,
@@ -164,7 +152,7 @@ std::vector<Outcome> outcomes_of(const Input& input, const std::string& name, co
   Notes notes;
   data::Order order(Key(0), {{.size = input.source->size()}}, data::Order::Mix::weights,
                     /*shuffle=*/false);
-  const data::LoaderOptions loading = options_for(input, size);
+  const data::LoaderOptions loading = loader_options(input, size);
   data::Loader loader({std::make_shared<Noted>(input.source, notes)}, std::move(order),
                       input.processor->prepare, loading);
   std::vector<Outcome> mine;

@@ -11,6 +11,7 @@
 #include <numeric>
 #include <set>
 
+#include "eval/loading.h"
 #include "tandem/base/error.h"
 #include "tandem/base/log.h"
 #include "tandem/data/loader.h"
@@ -93,20 +94,6 @@ data::Prepare prepare_with(const Input& input, const GalleryOptions& options, No
     found.texts = std::move(tokens);
     return batch;
   };
-}
-
-// The samples that this rank embeds: every W-th batch of the source, in order.
-data::LoaderOptions options_for(const Input& input, std::int64_t size) {
-  data::LoaderOptions options;
-  options.world_size = input.mesh->size();
-  options.rank = input.mesh->rank();
-  options.micro_batch = input.batch;
-  options.global_batch = input.batch * options.world_size;
-  options.threads = input.threads;
-  options.end_position = size;
-  options.pad_id = input.processor->pad_id;
-  options.train = false;
-  return options;
 }
 
 at::Tensor embed_tokens(const Input& input, const models::Abilities& can,
@@ -287,7 +274,7 @@ Gallery embed_gallery(const Input& input, const GalleryOptions& options) {
   Notes notes;
   data::Order order(Key(0), {{.size = input.source->size()}}, data::Order::Mix::weights,
                     /*shuffle=*/false);
-  const data::LoaderOptions loading = options_for(input, size);
+  const data::LoaderOptions loading = loader_options(input, size);
   data::Loader loader({std::make_shared<Indexed>(input.source, notes)}, std::move(order),
                       prepare_with(input, options, notes), loading);
   Mine mine;

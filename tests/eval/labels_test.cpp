@@ -22,22 +22,8 @@ using Row = std::vector<float>;
 const float nan_value = std::numeric_limits<float>::quiet_NaN();
 
 // Gives the row of the number that the sample's text is.
-class ToldModel final : public models::Model {
+class ToldModel final : public AbleModel {
  public:
-  NamedTensors parameters() const override { return {}; }
-  void to(const at::Device&) override {}
-  void train(bool) override {}
-  std::vector<std::string> losses_known() const override { return {}; }
-  std::map<std::string, double> counts(const Batch&, const models::LossRequest&) const override {
-    return {};
-  }
-  LossTerms losses(const Batch&, const models::LossRequest&, const models::StepContext&) override {
-    return {};
-  }
-  std::map<std::string, at::Tensor> reference_outputs(
-      const std::map<std::string, at::Tensor>&) override {
-    return {};
-  }
   models::Abilities abilities() override {
     models::Abilities can;
     if (!rows.empty()) can.classify = [this](const Batch& batch) { return told(batch); };

@@ -19,26 +19,12 @@ namespace {
 
 // A colour model that can also match, or only match: the score of a pair is what `score` says of
 // the picture's first pixel and the text's first token.
-class MatchModel final : public models::Model {
+class MatchModel final : public AbleModel {
  public:
   using Score = std::function<double(std::int64_t picture, std::int64_t text)>;
 
   explicit MatchModel(Score score, bool embeds = true)
       : score_(std::move(score)), embeds_(embeds) {}
-  NamedTensors parameters() const override { return {}; }
-  void to(const at::Device&) override {}
-  void train(bool) override {}
-  std::vector<std::string> losses_known() const override { return {}; }
-  std::map<std::string, double> counts(const Batch&, const models::LossRequest&) const override {
-    return {};
-  }
-  LossTerms losses(const Batch&, const models::LossRequest&, const models::StepContext&) override {
-    return {};
-  }
-  std::map<std::string, at::Tensor> reference_outputs(
-      const std::map<std::string, at::Tensor>&) override {
-    return {};
-  }
   models::Abilities abilities() override {
     models::Abilities can = embeds_ ? colours_.abilities() : models::Abilities{};
     can.match = [this](const Batch& batch) { return matched(batch); };
@@ -199,23 +185,8 @@ TEST_CASE("within groups every pair is matched") {
 
 TEST_CASE("a score of its own is what pairs are ranked by") {
   // The probability says nothing any more where the logit still does.
-  class Saturated final : public models::Model {
+  class Saturated final : public AbleModel {
    public:
-    NamedTensors parameters() const override { return {}; }
-    void to(const at::Device&) override {}
-    void train(bool) override {}
-    std::vector<std::string> losses_known() const override { return {}; }
-    std::map<std::string, double> counts(const Batch&, const models::LossRequest&) const override {
-      return {};
-    }
-    LossTerms losses(const Batch&, const models::LossRequest&,
-                     const models::StepContext&) override {
-      return {};
-    }
-    std::map<std::string, at::Tensor> reference_outputs(
-        const std::map<std::string, at::Tensor>&) override {
-      return {};
-    }
     models::Abilities abilities() override {
       models::Abilities can;
       can.match = [](const Batch& batch) { return at::full({batch.size()}, 1.0); };

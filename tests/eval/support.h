@@ -18,7 +18,8 @@ inline at::Tensor normalised(const at::Tensor& rows) {
   return rows.div(rows.norm(2, -1, /*keepdim=*/true).clamp_min(1e-12));
 }
 
-class ColourModel final : public models::Model {
+// Has abilities and nothing else.
+class AbleModel : public models::Model {
  public:
   NamedTensors parameters() const override { return {}; }
   void to(const at::Device&) override {}
@@ -30,6 +31,14 @@ class ColourModel final : public models::Model {
   LossTerms losses(const Batch&, const models::LossRequest&, const models::StepContext&) override {
     return {};
   }
+  std::map<std::string, at::Tensor> reference_outputs(
+      const std::map<std::string, at::Tensor>&) override {
+    return {};
+  }
+};
+
+class ColourModel final : public AbleModel {
+ public:
   models::Abilities abilities() override {
     models::Abilities can;
     can.embed_image = [](const Images& images) {
@@ -44,10 +53,6 @@ class ColourModel final : public models::Model {
                             .to(at::kFloat));
     };
     return can;
-  }
-  std::map<std::string, at::Tensor> reference_outputs(
-      const std::map<std::string, at::Tensor>&) override {
-    return {};
   }
 };
 
