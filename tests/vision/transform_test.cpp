@@ -2,12 +2,8 @@
 
 #include <array>
 #include <cmath>
-#include <cstddef>
-#include <cstdio>
-#include <cstdlib>
-// jpeglib.h needs size_t and FILE before it.
-#include <jpeglib.h>
 
+#include "../support/jpeg.h"
 #include "support.h"
 #include "tandem/vision/decode.h"
 
@@ -22,33 +18,6 @@ ImageSettings settings_of(std::int64_t size, const std::string& interpolation = 
   settings.size = size;
   settings.interpolation = interpolation;
   return settings;
-}
-
-std::vector<std::uint8_t> encode_jpeg(const Image& image, int quality) {
-  jpeg_compress_struct info{};
-  jpeg_error_mgr errors{};
-  info.err = jpeg_std_error(&errors);
-  jpeg_create_compress(&info);
-  unsigned char* bytes = nullptr;
-  unsigned long size = 0;
-  jpeg_mem_dest(&info, &bytes, &size);
-  info.image_width = static_cast<JDIMENSION>(image.width);
-  info.image_height = static_cast<JDIMENSION>(image.height);
-  info.input_components = 3;
-  info.in_color_space = JCS_RGB;
-  jpeg_set_defaults(&info);
-  jpeg_set_quality(&info, quality, TRUE);
-  jpeg_start_compress(&info, TRUE);
-  Image rows = image;
-  while (info.next_scanline < info.image_height) {
-    JSAMPROW row = rows.row(static_cast<int>(info.next_scanline));
-    jpeg_write_scanlines(&info, &row, 1);
-  }
-  jpeg_finish_compress(&info);
-  jpeg_destroy_compress(&info);
-  std::vector<std::uint8_t> encoded(bytes, bytes + size);
-  std::free(bytes);
-  return encoded;
 }
 
 }  // namespace
@@ -199,7 +168,8 @@ TEST_CASE("decode: scaled gives the same crop from fewer pixels") {
       pixel[2] = static_cast<std::uint8_t>((x + y) / 4);
     }
   }
-  const std::vector<std::uint8_t> jpeg = encode_jpeg(image, 95);
+  const std::string bytes = jpeg_of(image, 95);
+  const std::vector<std::uint8_t> jpeg(bytes.begin(), bytes.end());
   ImageSettings full = settings_of(120), scaled = full;
   scaled.decode = "scaled";
   AugmentSettings augment;
