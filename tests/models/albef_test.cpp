@@ -292,13 +292,13 @@ TEST_CASE("ALBEF: each loss can be asked for alone") {
 TEST_CASE("ALBEF: tied tensors of a file become one, copies are made where it has none") {
   const albef::Config config = tiny();
   albef::AlbefModel model(config, Key(1));
-  albef::Weights file;
+  Weights file;
   for (const auto& [name, t] : model.parameters()) file["module." + name] = t.detach();
   const std::string words = "text_encoder.bert.embeddings.word_embeddings.weight";
   file["module.text_encoder.cls.predictions.decoder.weight"] = file.at("module." + words);
   file["module.text_encoder.bert.embeddings.position_ids"] = at::arange(10);
   file["module.visual_encoder.pos_embed"] = at::randn({1, 1 + 16, 16});
-  const albef::Weights out = albef::import_weights(file, config);
+  const Weights out = albef::import_weights(file, config);
   CHECK(out.at("visual_encoder.pos_embed").sizes() == at::IntArrayRef({1, 5, 16}));
   CHECK(at::equal(out.at("text_encoder_m" + words.substr(12)), out.at(words)));
   CHECK_NOTHROW(assign_weights(model, out));

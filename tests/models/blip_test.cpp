@@ -338,7 +338,7 @@ TEST_CASE("BLIP: a released file's double tensors are one, whichever of the name
   const blip::Config config = tiny();
   blip::BlipModel model(config, Key(1));
   const auto own = values(model.parameters());
-  blip::Weights twice = own, renamed;
+  Weights twice = own, renamed;
   for (const auto& [name, value] : own) {
     const std::string prefix = "text_encoder.";
     const bool self = name.find(".attention.") != std::string::npos;
@@ -353,8 +353,8 @@ TEST_CASE("BLIP: a released file's double tensors are one, whichever of the name
       own.at("text_encoder.embeddings.word_embeddings.weight");
   twice["text_decoder.cls.predictions.decoder.bias"] = own.at("text_decoder.cls.predictions.bias");
   twice["text_encoder.embeddings.position_ids"] = at::arange(12).unsqueeze(0);
-  for (const blip::Weights& file : {twice, renamed}) {
-    const blip::Weights imported = blip::import_weights(file, config);
+  for (const Weights& file : {twice, renamed}) {
+    const Weights imported = blip::import_weights(file, config);
     for (const auto& [name, value] : own) {
       CAPTURE(name);
       REQUIRE(imported.contains(name));
@@ -369,7 +369,7 @@ TEST_CASE("BLIP: a released file's double tensors are one, whichever of the name
 TEST_CASE("BLIP: a pre-trained model becomes a captioner, an answerer and a retriever") {
   blip::BlipModel model(tiny(), Key(1));
   model.train(false);
-  blip::Weights file = values(model.parameters());
+  Weights file = values(model.parameters());
   for (const auto& [name, value] : values(model.buffers())) file[name] = value;
   const Batch batch = make_batch(3);
   const LossTerm expected = model.losses(batch, {{{"lm", 1.0}}}, step_of(0)).at("lm");

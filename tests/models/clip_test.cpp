@@ -254,14 +254,14 @@ TEST_CASE("weights that are missing, surplus or of another shape are all named")
 
 TEST_CASE("positions of another grid are resized on import, and no weight is dropped") {
   clip::Config config = tiny();
-  clip::Weights weights;
+  Weights weights;
   const std::string name = "vision_model.embeddings.position_embedding.weight";
   weights[name] = at::randn({1 + 16, 32});
   weights["text_model.embeddings.position_ids"] = at::randn({1, 77});
   weights["text_model.embeddings.position_embedding.weight"] = at::randn({77, 24});
   weights["input_resolution"] = at::tensor(224);
   weights["something"] = at::randn({3});
-  const clip::Weights out = clip::import_weights(weights, config);
+  const Weights out = clip::import_weights(weights, config);
   CHECK(out.size() == 3);
   CHECK(out.at(name).sizes() == at::IntArrayRef({1 + 4, 32}));
   CHECK(at::equal(out.at(name)[0], weights[name][0]));

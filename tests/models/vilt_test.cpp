@@ -295,13 +295,13 @@ TEST_CASE("what a ViLT is survives config.json, whatever stands on top of it") {
 TEST_CASE("a third modality row and positions of another grid are made on import") {
   vilt::Config config = tiny();
   config.modalities = 3;
-  vilt::Weights weights;
+  Weights weights;
   const std::string base = "vilt.embeddings.";
   weights[base + "token_type_embeddings.weight"] = at::randn({2, 24});
   weights[base + "position_embeddings"] = at::randn({1, 1 + 9, 24});
   weights[base + "text_embeddings.position_embeddings.weight"] = at::randn({40, 24});
   weights[base + "text_embeddings.position_ids"] = at::zeros({1, 40}, at::kLong);
-  const vilt::Weights out = vilt::import_weights(weights, config);
+  const Weights out = vilt::import_weights(weights, config);
   CHECK(out.size() == 3);
   const at::Tensor rows = out.at(base + "token_type_embeddings.weight");
   CHECK(at::equal(rows[2], rows[1]));

@@ -84,16 +84,6 @@ void objective_fields(FieldVisitor& v, Config& c) {
           {.doc = "share of the tokens that mlm hides", .min = 0, .max = 1, .above_min = true});
 }
 
-using Problems = std::vector<std::pair<std::string, std::string>>;
-
-void heads_problem(Problems& found, const std::string& name, std::int64_t width,
-                   std::int64_t heads) {
-  if (heads > 0 && width % heads != 0) {
-    found.emplace_back(name + ".heads", "expected a divisor of width " + std::to_string(width) +
-                                            "; got " + std::to_string(heads));
-  }
-}
-
 }  // namespace
 
 const std::string& class_of(Kind kind) { return kinds()[static_cast<std::size_t>(kind)].second; }
@@ -151,8 +141,8 @@ nn::BertShape TextConfig::shape(std::int64_t encoder_width) const {
 
 Problems problems(const Config& c) {
   Problems found;
-  heads_problem(found, "vision", c.vision.width, c.vision.heads);
-  heads_problem(found, "text", c.text.width, c.text.heads);
+  check_heads(found, "vision.heads", c.vision.width, c.vision.heads);
+  check_heads(found, "text.heads", c.text.width, c.text.heads);
   if (c.vision.patch_size > 0 && c.vision.image_size < c.vision.patch_size) {
     found.emplace_back("vision.patch_size", "expected at most image_size");
   }
@@ -187,10 +177,7 @@ void Config::fields(FieldVisitor& v) {
           [&](FieldVisitor& inner) { vision_fields(inner, vision); });
   v.block("text", {.doc = "the text encoder and, behind it, the multimodal encoder (one BERT)"},
           [&](FieldVisitor& inner) { text_fields(inner, text); });
-  v.block("image", {.doc = "how pictures are made to fit"},
-          [&](FieldVisitor& inner) { vision::fields(inner, image); });
-  v.block("augment", {.doc = "the view in training"},
-          [&](FieldVisitor& inner) { vision::fields(inner, augment); });
+  view_fields(v, image, augment);
   for (const auto& [field, what] : problems(*this)) v.problem(field, what);
 }
 
@@ -200,11 +187,7 @@ vision::ImageSettings Config::image_settings() const {
   return settings;
 }
 
-const Config& config_of(const Settings& settings) {
-  const auto* config = dynamic_cast<const Config*>(&settings);
-  TANDEM_CHECK(config != nullptr, "[models] settings of another family");
-  return *config;
-}
+const Config& config_of(const Settings& settings) { return settings_as<Config>(settings); }
 
 void fit_weights(Settings& settings, const std::map<std::string, at::Tensor>& weights) {
   auto& config = dynamic_cast<Config&>(settings);
@@ -229,12 +212,7 @@ void fit_vocabulary(Settings& settings, const text::Tokenizer& tokenizer) {
   mark(text.cls_id, "[CLS]");
   mark(text.pad_id, "[PAD]");
   if (text.vocab_size == 0) text.vocab_size = tokenizer.vocab_size();
-  if (text.vocab_size < tokenizer.vocab_size()) {
-    throw Error(ErrorKind::config,
-                "[models] expected model.text.vocab_size of at least the tokenizer's " +
-                    std::to_string(tokenizer.vocab_size()) + "; got " +
-                    std::to_string(text.vocab_size));
-  }
+  expect_rows(text.vocab_size, tokenizer, "model.text.vocab_size");
 }
 
 }  // namespace tandem::models::albef

@@ -5,18 +5,12 @@
 #include <ATen/ops/ones_like.h>
 #include <ATen/ops/softmax.h>
 
+#include "models/pass.h"
 #include "tandem/base/error.h"
 #include "tandem/nn/naming.h"
 
 namespace tandem::models::albef {
-namespace {
-
-at::Tensor normalised(const at::Tensor& x) {
-  const at::Tensor wide = x.to(at::kFloat);
-  return wide / at::linalg_vector_norm(wide, 2, {-1}, /*keepdim=*/true).clamp_min(1e-12);
-}
-
-}  // namespace
+namespace {}  // namespace
 
 Texts::Texts(at::Tensor ids, const at::Tensor& given, bool causal) : ids(std::move(ids)) {
   if (!given.defined() && !causal) return;
@@ -79,11 +73,11 @@ at::Tensor Encoders::fuse(const at::Tensor& text, const nn::Mask& mask,
 }
 
 at::Tensor Encoders::image_feature(const at::Tensor& rows) const {
-  return normalised(vision_proj->forward(rows.select(1, 0)));
+  return unit_rows(vision_proj->forward(rows.select(1, 0)), 1e-12);
 }
 
 at::Tensor Encoders::text_feature(const at::Tensor& rows) const {
-  return normalised(text_proj->forward(rows.select(1, 0)));
+  return unit_rows(text_proj->forward(rows.select(1, 0)), 1e-12);
 }
 
 Albef::Albef(const Config& c) : Encoders(c, "") {
@@ -96,10 +90,7 @@ AlbefModel::AlbefModel(const Config& config, Key init) : config_(config), kind_(
     throw Error(ErrorKind::config, "[models] expected model.text.vocab_size", "",
                 "give the model a tokenizer, or set it");
   }
-  for (std::size_t i = 0; i < 3; ++i) {
-    statistics_.mean[i] = config.image.mean[i];
-    statistics_.std[i] = config.image.std[i];
-  }
+  statistics_ = statistics_of(config.image);
   albef_ = std::make_shared<Albef>(config);
   initialize(*albef_, config, init);
   copies_ = std::make_shared<Encoders>(config, "_m");
@@ -114,15 +105,10 @@ AlbefModel::AlbefModel(const Config& config, Key init) : config_(config), kind_(
 
 // --- The model as others see it --------------------------------------------------------------
 
-NamedTensors AlbefModel::parameters() const {
-  NamedTensors all;
-  for (const auto& item : albef_->named_parameters()) all.emplace_back(item.key(), item.value());
-  return all;
-}
+NamedTensors AlbefModel::parameters() const { return parameters_of(*albef_); }
 
 NamedTensors AlbefModel::buffers() const {
-  NamedTensors all;
-  for (const auto& item : copies_->named_parameters()) all.emplace_back(item.key(), item.value());
+  NamedTensors all = parameters_of(*copies_);
   all.emplace_back("image_queue", queues_.image);
   all.emplace_back("text_queue", queues_.text);
   if (queues_.pictures.defined()) all.emplace_back("idx_queue", queues_.pictures);

@@ -12,6 +12,7 @@
 #include <cmath>
 
 #include "models/albef/model.h"
+#include "models/pass.h"
 #include "tandem/base/error.h"
 #include "tandem/objectives/hard_negatives.h"
 #include "tandem/objectives/token_loss.h"
@@ -20,12 +21,6 @@ namespace tandem::models::albef {
 namespace {
 
 constexpr double coldest = 0.001, hottest = 0.5;
-
-nn::BlockContext blocks_of(const StepContext& context, const char* part) {
-  return {.recompute = context.recompute, .key = context.key.fold(part)};
-}
-
-bool asks(const LossRequest& request, const char* name) { return request.weights.contains(name); }
 
 const Tokens& hidden_of(const Batch& batch) {
   TANDEM_CHECK(batch.masked.has_value(), "[mlm] expected texts with hidden tokens");

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <set>
 
+#include "models/pass.h"
 #include "models/reference_inputs.h"
 #include "tandem/base/error.h"
 #include "tandem/nn/init.h"
@@ -130,23 +131,11 @@ TaskModel::TaskModel(const Config& config, Key init)
 
 // --- The model as others see it --------------------------------------------------------------
 
-namespace {
+NamedTensors TaskModel::parameters() const { return parameters_of(*parts_); }
 
-// Under its first name each.
-NamedTensors once(const torch::nn::Module& module) {
-  NamedTensors all;
-  for (const auto& item : module.named_parameters()) {
-    const auto same = [&](const auto& seen) { return seen.second.is_same(item.value()); };
-    if (std::none_of(all.begin(), all.end(), same)) all.emplace_back(item.key(), item.value());
-  }
-  return all;
+NamedTensors TaskModel::buffers() const {
+  return copies_ ? parameters_of(*copies_) : NamedTensors();
 }
-
-}  // namespace
-
-NamedTensors TaskModel::parameters() const { return once(*parts_); }
-
-NamedTensors TaskModel::buffers() const { return copies_ ? once(*copies_) : NamedTensors(); }
 
 void TaskModel::to(const at::Device& device) {
   parts_->to(device);

@@ -42,40 +42,12 @@ namespace {
 
 // --- Names -----------------------------------------------------------------------------------
 
-bool starts_with(const std::string& text, const std::string& prefix) {
-  return text.compare(0, prefix.size(), prefix) == 0;
-}
-
-bool ends_with(const std::string& text, const std::string& suffix) {
-  return text.size() >= suffix.size() &&
-         text.compare(text.size() - suffix.size(), suffix.size(), suffix) == 0;
-}
-
-// What DistributedDataParallel puts in front of every name.
-Weights without_module_prefix(Weights weights) {
-  const std::string prefix = "module.";
-  for (const auto& [name, value] : weights) {
-    if (!starts_with(name, prefix)) return weights;
-  }
-  Weights out;
-  for (auto& [name, value] : weights) out[name.substr(prefix.size())] = std::move(value);
-  return out;
-}
-
-// Moves the tensor to its first name, or drops it where that is there already.
-void merge(Weights& weights, const std::string& name, const std::string& first) {
-  auto node = weights.extract(name);
-  if (node.empty()) return;
-  node.key() = first;
-  weights.insert(std::move(node));
-}
-
 void drop_tied(Weights& weights) {
   for (const std::string text :
        {"text_encoder", "text_encoder_m", "text_decoder", "text_decoder_m"}) {
     const std::string head = text + ".cls.predictions.";
-    merge(weights, head + "decoder.weight", text + ".bert.embeddings.word_embeddings.weight");
-    merge(weights, head + "decoder.bias", head + "bias");
+    merge_into(weights, head + "decoder.weight", text + ".bert.embeddings.word_embeddings.weight");
+    merge_into(weights, head + "decoder.bias", head + "bias");
   }
 }
 
@@ -88,32 +60,9 @@ void drop_shared_pictures(Weights& weights, const Config& config) {
         return text + ".encoder.layer." + std::to_string(layer) + ".crossattention.self.";
       };
       for (const char* part : {"key.weight", "key.bias", "value.weight", "value.bias"}) {
-        merge(weights, self(i + 1) + part, self(i) + part);
+        merge_into(weights, self(i + 1) + part, self(i) + part);
       }
     }
-  }
-}
-
-void add_copies(Weights& weights) {
-  for (const std::string part :
-       {"visual_encoder", "vision_proj", "text_encoder", "text_proj", "text_decoder", "cls_head"}) {
-    Weights added;
-    bool there = false;
-    for (const auto& [name, value] : weights) {
-      there = there || starts_with(name, part + "_m.");
-      if (starts_with(name, part + ".")) added[part + "_m" + name.substr(part.size())] = value;
-    }
-    if (!there) weights.merge(added);
-  }
-}
-
-void resize_positions(Weights& weights, const Config& config) {
-  const std::int64_t grid = config.vision.shape().grid();
-  for (const std::string vision : {"visual_encoder", "visual_encoder_m"}) {
-    const auto found = weights.find(vision + ".pos_embed");
-    if (found == weights.end() || found->second.dim() != 3) continue;
-    if (found->second.size(1) == 1 + grid * grid) continue;
-    found->second = nn::interpolate_positions(found->second.squeeze(0), 1, grid, grid).unsqueeze(0);
   }
 }
 
@@ -124,8 +73,8 @@ Weights without_pretraining(const Weights& weights) {
     std::string to = name;
     bool keep = true;
     for (const std::string text : {"text_encoder.", "text_encoder_m."}) {
-      if (starts_with(name, text + "bert.")) to = text + name.substr(text.size() + 5);
-      keep = keep && !starts_with(name, text + "cls.");
+      if (name.starts_with(text + "bert.")) to = text + name.substr(text.size() + 5);
+      keep = keep && !name.starts_with(text + "cls.");
     }
     if (keep) out[to] = value;
   }
@@ -137,15 +86,18 @@ Weights without_pretraining(const Weights& weights) {
 Weights import_weights(Weights weights, const Settings& settings) {
   const Config& config = config_of(settings);
   weights = without_module_prefix(std::move(weights));
-  for (auto it = weights.begin(); it != weights.end();) {
-    it = ends_with(it->first, "position_ids") ? weights.erase(it) : std::next(it);
-  }
+  erase_ending_in(weights, "position_ids");
   const Kind kind = config.the_kind();
   if (kind != Kind::pretrain) weights = without_pretraining(weights);
   drop_tied(weights);
   if (kind == Kind::reasoning) drop_shared_pictures(weights, config);
-  if (config.copies()) add_copies(weights);
-  resize_positions(weights, config);
+  if (config.copies()) {
+    add_copies(weights, {"visual_encoder", "vision_proj", "text_encoder", "text_proj",
+                         "text_decoder", "cls_head"});
+  }
+  for (const char* table : {"visual_encoder.pos_embed", "visual_encoder_m.pos_embed"}) {
+    resize_grid(weights, table, config.vision.shape().grid());
+  }
   return weights;
 }
 

@@ -7,10 +7,9 @@
 #include <string>
 
 #include "models/albef/config.h"
+#include "models/weight_names.h"
 
 namespace tandem::models::albef {
-
-using Weights = std::map<std::string, at::Tensor>;
 
 // From the state of the original's pre-training model: names are kept, tied tensors stand once,
 // copies that a file does not have are made from what they follow, position tables are resized to

@@ -82,14 +82,6 @@ void contrast_fields(FieldVisitor& v, Config& c) {
        .max = 1 << 24});
 }
 
-void heads_problem(std::vector<std::pair<std::string, std::string>>& found, const std::string& name,
-                   const Tower& t) {
-  if (t.heads > 0 && t.width % t.heads != 0) {
-    found.emplace_back(name + ".heads", "expected a divisor of width " + std::to_string(t.width) +
-                                            "; got " + std::to_string(t.heads));
-  }
-}
-
 }  // namespace
 
 const std::string& class_of(Kind kind) { return kinds()[static_cast<std::size_t>(kind)].second; }
@@ -128,10 +120,10 @@ nn::BertShape TextConfig::shape(std::int64_t encoder_width) const {
   return s;
 }
 
-std::vector<std::pair<std::string, std::string>> problems(const Config& c) {
-  std::vector<std::pair<std::string, std::string>> found;
-  heads_problem(found, "vision", c.vision);
-  heads_problem(found, "text", c.text);
+Problems problems(const Config& c) {
+  Problems found;
+  check_heads(found, "vision.heads", c.vision.width, c.vision.heads);
+  check_heads(found, "text.heads", c.text.width, c.text.heads);
   if (c.vision.patch_size > 0 && c.vision.image_size < c.vision.patch_size) {
     found.emplace_back("vision.patch_size", "expected at most image_size");
   }
@@ -169,10 +161,7 @@ void Config::fields(FieldVisitor& v) {
           [&](FieldVisitor& inner) { vision_fields(inner, vision); });
   v.block("text", {.doc = "the one text transformer: encoder, grounded encoder and decoder"},
           [&](FieldVisitor& inner) { text_fields(inner, text); });
-  v.block("image", {.doc = "how pictures are made to fit"},
-          [&](FieldVisitor& inner) { vision::fields(inner, image); });
-  v.block("augment", {.doc = "the view in training"},
-          [&](FieldVisitor& inner) { vision::fields(inner, augment); });
+  view_fields(v, image, augment);
   for (const auto& [field, text_of] : problems(*this)) v.problem(field, text_of);
 }
 
@@ -182,11 +171,7 @@ vision::ImageSettings Config::image_settings() const {
   return settings;
 }
 
-const Config& config_of(const Settings& settings) {
-  const auto* config = dynamic_cast<const Config*>(&settings);
-  TANDEM_CHECK(config != nullptr, "[models] settings of another family");
-  return *config;
-}
+const Config& config_of(const Settings& settings) { return settings_as<Config>(settings); }
 
 void fit_vocabulary(Settings& settings, const text::Tokenizer& tokenizer) {
   auto& text = dynamic_cast<Config&>(settings).text;

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "models/settings.h"
 #include "tandem/base/fields.h"
 #include "tandem/nn/bert.h"
 #include "tandem/nn/vit.h"
@@ -84,7 +85,7 @@ struct Config final : Settings {
 };
 
 // (field, what is wrong) of everything that no single field's range can say.
-std::vector<std::pair<std::string, std::string>> problems(const Config& config);
+Problems problems(const Config& config);
 
 // Throws Error(config) naming the JSON path.
 std::unique_ptr<Settings> from_config_json(const std::string& json);

@@ -9,17 +9,13 @@
 #include <algorithm>
 
 #include "models/blip/weights.h"
+#include "models/pass.h"
 #include "tandem/base/error.h"
 #include "tandem/nn/init.h"
 #include "tandem/nn/naming.h"
 
 namespace tandem::models::blip {
 namespace {
-
-at::Tensor normalised(const at::Tensor& x) {
-  const at::Tensor wide = x.to(at::kFloat);
-  return wide / at::linalg_vector_norm(wide, 2, {-1}, /*keepdim=*/true).clamp_min(1e-12);
-}
 
 nn::Mask encoder_mask(const Texts& texts) {
   return texts.mask.defined() ? nn::padding_mask(texts.mask) : nn::no_mask();
@@ -114,10 +110,7 @@ BlipModel::BlipModel(const Config& config, Key init) : config_(config), kind_(co
     throw Error(ErrorKind::config, "[models] expected model.text.vocab_size", "",
                 "give the model a tokenizer, or set it");
   }
-  for (std::size_t i = 0; i < 3; ++i) {
-    statistics_.mean[i] = config.image.mean[i];
-    statistics_.std[i] = config.image.std[i];
-  }
+  statistics_ = statistics_of(config.image);
   blip_ = std::make_shared<Blip>(config);
   initialize(*blip_, config, init);
   if (kind_ != Kind::pretrain) return;
@@ -138,13 +131,13 @@ at::Tensor BlipModel::picture_rows(const at::Tensor& pixels,
 }
 
 at::Tensor BlipModel::image_feature(const at::Tensor& rows) const {
-  return normalised(blip_->vision_proj->forward(rows.select(1, 0)));
+  return unit_rows(blip_->vision_proj->forward(rows.select(1, 0)), 1e-12);
 }
 
 at::Tensor BlipModel::text_feature(const Texts& texts, const nn::BlockContext& context) const {
   const at::Tensor rows =
       blip_->encoder->forward(texts.ids, encoder_mask(texts), {}, nn::no_mask(), context);
-  return normalised(blip_->text_proj->forward(rows.select(1, 0)));
+  return unit_rows(blip_->text_proj->forward(rows.select(1, 0)), 1e-12);
 }
 
 at::Tensor BlipModel::matching(const Texts& texts, const at::Tensor& rows,
@@ -163,19 +156,11 @@ at::Tensor BlipModel::decode(const Texts& texts, const at::Tensor& rows,
 
 // --- The model as others see it --------------------------------------------------------------
 
-NamedTensors BlipModel::parameters() const {
-  NamedTensors all;
-  for (const auto& item : blip_->named_parameters()) {
-    const auto same = [&](const auto& seen) { return seen.second.is_same(item.value()); };
-    if (std::none_of(all.begin(), all.end(), same)) all.emplace_back(item.key(), item.value());
-  }
-  return all;
-}
+NamedTensors BlipModel::parameters() const { return parameters_of(*blip_); }
 
 NamedTensors BlipModel::buffers() const {
-  NamedTensors all;
-  if (!copies_) return all;
-  for (const auto& item : copies_->named_parameters()) all.emplace_back(item.key(), item.value());
+  if (!copies_) return {};
+  NamedTensors all = parameters_of(*copies_);
   all.emplace_back("image_queue", queues_.image);
   all.emplace_back("text_queue", queues_.text);
   all.emplace_back("queue_ptr", queues_.next);

@@ -10,16 +10,13 @@
 #include <cmath>
 
 #include "models/blip/model.h"
+#include "models/pass.h"
 #include "tandem/base/error.h"
 #include "tandem/objectives/hard_negatives.h"
 #include "tandem/objectives/token_loss.h"
 
 namespace tandem::models::blip {
 namespace {
-
-nn::BlockContext blocks_of(const StepContext& context, const char* role) {
-  return {.recompute = context.recompute, .key = context.key.fold(role)};
-}
 
 at::Tensor unit(const at::Tensor& x) { return at::softmax(x.detach().to(at::kFloat), 1); }
 
@@ -36,8 +33,6 @@ at::Tensor labels_of(const Tokens& tokens) {
   if (tokens.labels.defined()) return tokens.labels;
   return tokens.ids.masked_fill(tokens.mask.eq(0), objectives::ignored);
 }
-
-bool asks(const LossRequest& request, const char* name) { return request.weights.contains(name); }
 
 }  // namespace
 

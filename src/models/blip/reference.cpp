@@ -9,6 +9,7 @@
 #include <ATen/ops/tanh.h>
 
 #include "models/blip/model.h"
+#include "models/pass.h"
 #include "models/reference_inputs.h"
 #include "tandem/base/error.h"
 #include "tandem/objectives/token_loss.h"
@@ -103,10 +104,6 @@ at::Tensor labels_of(const ReferenceInputs& inputs, const at::Tensor& ids, std::
         "expected input.labels of the shape of the decoder's ids, of 2 tokens or more");
   }
   return labels;
-}
-
-at::Tensor unit(const at::Tensor& x) {
-  return x / at::linalg_vector_norm(x, 2, {-1}, /*keepdim=*/true);
 }
 
 at::Tensor choices(const ReferenceInputs& inputs, const std::string& name, std::int64_t size) {
@@ -209,8 +206,8 @@ Outputs BlipModel::contrast_reference(const Outputs& recorded) const {
   const at::Tensor text = read(*blip_->encoder, ids, positions, padding(mask));
   const at::Tensor image_pooled = blip_->vision->norm->forward(rows.select(1, 0));
   const at::Tensor text_pooled = at::tanh(blip_->pooler->forward(text.select(1, 0)));
-  const at::Tensor image_embeds = unit(blip_->vision_proj->forward(image_pooled));
-  const at::Tensor text_embeds = unit(blip_->text_proj->forward(text_pooled));
+  const at::Tensor image_embeds = unit_rows(blip_->vision_proj->forward(image_pooled));
+  const at::Tensor text_embeds = unit_rows(blip_->text_proj->forward(text_pooled));
   const at::Tensor logits =
       at::matmul(text_embeds, image_embeds.t()) * blip_->logit_scale.exp();  // [texts, images]
   Outputs out{{"logits_per_text", logits},

@@ -11,15 +11,6 @@
 namespace tandem::models::blip {
 namespace {
 
-bool starts_with(const std::string& text, const std::string& prefix) {
-  return text.compare(0, prefix.size(), prefix) == 0;
-}
-
-bool ends_with(const std::string& text, const std::string& suffix) {
-  return text.size() >= suffix.size() &&
-         text.compare(text.size() - suffix.size(), suffix.size(), suffix) == 0;
-}
-
 bool original_names(Kind kind) { return kind == Kind::pretrain || kind == Kind::reasoning; }
 
 }  // namespace
@@ -72,7 +63,7 @@ std::string vision_name(const std::string& rest, const nn::VitNames& from, const
                                                                  {from.positions, to.positions},
                                                                  {from.patch, to.patch},
                                                                  {from.norm, to.norm}};
-  if (starts_with(rest, from.blocks + ".")) {
+  if (rest.starts_with(from.blocks + ".")) {
     const std::size_t dot = rest.find('.', from.blocks.size() + 1);
     if (dot == std::string::npos) return rest;
     const std::string number = rest.substr(from.blocks.size(), dot + 1 - from.blocks.size());
@@ -81,14 +72,14 @@ std::string vision_name(const std::string& rest, const nn::VitNames& from, const
         {from.norm1, to.norm1}, {from.qkv, to.qkv}, {from.out, to.out},
         {from.norm2, to.norm2}, {from.fc1, to.fc1}, {from.fc2, to.fc2}};
     for (const auto& [theirs, ours] : inside) {
-      if (starts_with(part, theirs + ".")) {
+      if (part.starts_with(theirs + ".")) {
         return to.blocks + number + ours + part.substr(theirs.size());
       }
     }
     return rest;
   }
   for (const auto& [theirs, ours] : outside) {
-    if (rest == theirs || starts_with(rest, theirs + ".")) return ours + rest.substr(theirs.size());
+    if (rest == theirs || rest.starts_with(theirs + ".")) return ours + rest.substr(theirs.size());
   }
   return rest;
 }
@@ -100,7 +91,7 @@ Weights rename_vision(Weights weights, Kind kind) {
   const nn::VitNames& theirs = names_of_vision(original ? Kind::captioning : Kind::pretrain);
   Weights out;
   for (auto& [name, value] : weights) {
-    const bool rename = starts_with(name, from);
+    const bool rename = name.starts_with(from);
     out[rename ? to + vision_name(name.substr(from.size()), theirs, names_of_vision(kind)) : name] =
         std::move(value);
   }
@@ -112,42 +103,35 @@ const std::string encoder_prefix = "text_encoder.", decoder_prefix = "text_decod
 // What the encoder and the decoder of pre-training have in common: all but self-attention, whose
 // path alone has a part "attention".
 bool is_shared(const std::string& decoder_name) {
-  return starts_with(decoder_name, decoder_prefix) &&
+  return decoder_name.starts_with(decoder_prefix) &&
          decoder_name.find(".attention.") == std::string::npos;
-}
-
-// Moves the tensor to its first name, or drops it where that is there already.
-void merge(Weights& weights, const std::string& name, const std::string& first) {
-  auto node = weights.extract(name);
-  if (node.empty()) return;
-  node.key() = first;
-  weights.insert(std::move(node));
 }
 
 void drop_tied(Weights& weights, bool shared) {
   const std::string head = "text_decoder.cls.predictions.";
-  merge(weights, head + "decoder.bias", head + "bias");
-  merge(weights, head + "decoder.weight", decoder_prefix + "embeddings.word_embeddings.weight");
+  merge_into(weights, head + "decoder.bias", head + "bias");
+  merge_into(weights, head + "decoder.weight",
+             decoder_prefix + "embeddings.word_embeddings.weight");
   if (!shared) return;
   std::vector<std::string> names;
   for (const auto& [name, value] : weights) {
     if (is_shared(name)) names.push_back(name);
   }
   for (const std::string& name : names) {
-    merge(weights, name, encoder_prefix + name.substr(decoder_prefix.size()));
+    merge_into(weights, name, encoder_prefix + name.substr(decoder_prefix.size()));
   }
 }
 
 // What a class takes from a pre-trained model.
 bool is_wanted(const std::string& name, Kind kind) {
-  if (starts_with(name, "visual_encoder.")) return true;
-  if (starts_with(name, encoder_prefix)) return kind != Kind::captioning;
-  if (starts_with(name, "text_decoder.")) {
+  if (name.starts_with("visual_encoder.")) return true;
+  if (name.starts_with(encoder_prefix)) return kind != Kind::captioning;
+  if (name.starts_with("text_decoder.")) {
     return kind == Kind::captioning || kind == Kind::answering;
   }
   return kind == Kind::retrieval &&
-         (starts_with(name, "vision_proj.") || starts_with(name, "text_proj.") ||
-          starts_with(name, "itm_head."));
+         (name.starts_with("vision_proj.") || name.starts_with("text_proj.") ||
+          name.starts_with("itm_head."));
 }
 
 // Its decoder gets its own copy of what was shared.
@@ -155,34 +139,11 @@ Weights from_pretraining(const Weights& weights, Kind kind) {
   Weights out;
   for (const auto& [name, value] : weights) {
     if (is_wanted(name, kind)) out[name] = value;
-    if (!starts_with(name, encoder_prefix)) continue;
+    if (!name.starts_with(encoder_prefix)) continue;
     const std::string twin = decoder_prefix + name.substr(encoder_prefix.size());
     if (is_shared(twin) && is_wanted(twin, kind) && !weights.contains(twin)) out[twin] = value;
   }
   return out;
-}
-
-// The copies start as what they follow where a file has none.
-void add_copies(Weights& weights) {
-  for (const std::string part : {"visual_encoder", "vision_proj", "text_encoder", "text_proj"}) {
-    Weights added;
-    for (const auto& [name, value] : weights) {
-      if (starts_with(name, part + "_m.")) return;
-      if (starts_with(name, part + ".")) added[part + "_m" + name.substr(part.size())] = value;
-    }
-    weights.merge(added);
-  }
-}
-
-void resize_positions(Weights& weights, const Config& config, Kind kind) {
-  const std::string prefix = original_names(kind) ? "visual_encoder" : "vision_model";
-  const std::int64_t grid = config.vision.shape().grid();
-  for (const std::string copy : {"", "_m"}) {
-    const auto found = weights.find(prefix + copy + "." + names_of_vision(kind).positions);
-    if (found == weights.end() || found->second.dim() != 3) continue;
-    if (found->second.size(1) == 1 + grid * grid) continue;
-    found->second = nn::interpolate_positions(found->second.squeeze(0), 1, grid, grid).unsqueeze(0);
-  }
 }
 
 }  // namespace
@@ -190,15 +151,19 @@ void resize_positions(Weights& weights, const Config& config, Kind kind) {
 Weights import_weights(Weights weights, const Settings& settings) {
   const Config& config = config_of(settings);
   const Kind kind = config.the_kind();
-  for (auto it = weights.begin(); it != weights.end();) {
-    it = ends_with(it->first, "position_ids") ? weights.erase(it) : std::next(it);
-  }
+  erase_ending_in(weights, "position_ids");
   const bool pretrained = weights.contains("temp") && weights.contains("visual_encoder.cls_token");
   if (pretrained && kind != Kind::pretrain) weights = from_pretraining(weights, kind);
   weights = rename_vision(std::move(weights), kind);
   if (config.tied) drop_tied(weights, kind == Kind::pretrain);
-  if (kind == Kind::pretrain) add_copies(weights);
-  resize_positions(weights, config, kind);
+  if (kind == Kind::pretrain) {
+    add_copies(weights, {"visual_encoder", "vision_proj", "text_encoder", "text_proj"});
+  }
+  const std::string tower = original_names(kind) ? "visual_encoder" : "vision_model";
+  for (const char* copy : {"", "_m"}) {
+    resize_grid(weights, tower + copy + "." + names_of_vision(kind).positions,
+                config.vision.shape().grid());
+  }
   return weights;
 }
 

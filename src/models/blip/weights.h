@@ -7,11 +7,10 @@
 #include <string>
 
 #include "models/blip/config.h"
+#include "models/weight_names.h"
 #include "tandem/nn/vit.h"
 
 namespace tandem::models::blip {
-
-using Weights = std::map<std::string, at::Tensor>;
 
 // Where the parts of the picture's encoder stand: timm's names in the original, Hugging Face's in
 // its classes.

@@ -45,20 +45,12 @@ void text_fields(FieldVisitor& v, TextConfig& c) {
   tower_fields(v, c);
 }
 
-void heads_problem(std::vector<std::pair<std::string, std::string>>& found, const std::string& name,
-                   const Tower& t) {
-  if (t.heads > 0 && t.width % t.heads != 0) {
-    found.emplace_back(name + ".heads", "expected a divisor of width " + std::to_string(t.width) +
-                                            "; got " + std::to_string(t.heads));
-  }
-}
-
 }  // namespace
 
-std::vector<std::pair<std::string, std::string>> problems(const Config& c) {
-  std::vector<std::pair<std::string, std::string>> found;
-  heads_problem(found, "vision", c.vision);
-  heads_problem(found, "text", c.text);
+Problems problems(const Config& c) {
+  Problems found;
+  check_heads(found, "vision.heads", c.vision.width, c.vision.heads);
+  check_heads(found, "text.heads", c.text.width, c.text.heads);
   if (c.vision.patch_size > 0 && c.vision.image_size < c.vision.patch_size) {
     found.emplace_back("vision.patch_size", "expected at most image_size");
   }
@@ -80,10 +72,7 @@ void Config::fields(FieldVisitor& v) {
           [&](FieldVisitor& inner) { vision_fields(inner, vision); });
   v.block("text", {.doc = "the tower of texts (a causal transformer)"},
           [&](FieldVisitor& inner) { text_fields(inner, text); });
-  v.block("image", {.doc = "how pictures are made to fit"},
-          [&](FieldVisitor& inner) { vision::fields(inner, image); });
-  v.block("augment", {.doc = "the view in training"},
-          [&](FieldVisitor& inner) { vision::fields(inner, augment); });
+  view_fields(v, image, augment);
   for (const auto& [field, text] : problems(*this)) v.problem(field, text);
 }
 
@@ -93,11 +82,7 @@ vision::ImageSettings Config::image_settings() const {
   return settings;
 }
 
-const Config& config_of(const Settings& settings) {
-  const auto* config = dynamic_cast<const Config*>(&settings);
-  TANDEM_CHECK(config != nullptr, "[models] settings of another family");
-  return *config;
-}
+const Config& config_of(const Settings& settings) { return settings_as<Config>(settings); }
 
 void fit_vocabulary(Settings& settings, const text::Tokenizer& tokenizer) {
   auto& text = dynamic_cast<Config&>(settings).text;
@@ -117,13 +102,7 @@ void fit_vocabulary(Settings& settings, const text::Tokenizer& tokenizer) {
     throw Error(ErrorKind::config, "[models] expected a tokenizer with an end mark", "",
                 "<|endoftext|> or [SEP]; or set model.text.eos_id");
   }
-  if (text.vocab_size < tokenizer.vocab_size()) {
-    throw Error(ErrorKind::config,
-                "[models] expected model.text.vocab_size of at least the "
-                "tokenizer's " +
-                    std::to_string(tokenizer.vocab_size()) + "; got " +
-                    std::to_string(text.vocab_size));
-  }
+  expect_rows(text.vocab_size, tokenizer, "model.text.vocab_size");
 }
 
 }  // namespace tandem::models::clip

@@ -8,6 +8,7 @@
 
 #include <cmath>
 
+#include "models/pass.h"
 #include "tandem/base/error.h"
 #include "tandem/objectives/itc.h"
 
@@ -17,30 +18,6 @@ namespace {
 nn::BlockShape shape_of(const Tower& t) {
   return {t.width, t.heads, t.hidden(), t.layer_norm_eps,
           t.activation == "gelu" ? nn::erf_gelu : nn::quick_gelu};
-}
-
-at::Tensor normalised(const at::Tensor& x) {
-  const at::Tensor wide = x.to(at::kFloat);
-  return wide / at::linalg_vector_norm(wide, 2, {-1}, /*keepdim=*/true);
-}
-
-// The key serves the dropout of adapters; nothing else draws.
-nn::BlockContext blocks_of(const StepContext& context, const char* tower) {
-  return {.recompute = context.recompute, .key = context.key.fold(tower)};
-}
-
-nn::BlockContext of_block(nn::BlockContext context, std::size_t block) {
-  if (context.key) context.key = context.key->fold(block);
-  return context;
-}
-
-objectives::ItcOptions options_of(const LossRequest& request) {
-  return {.chunk = request.itc_chunk, .released = request.itc_released};
-}
-
-const dist::Mesh& mesh_of(const StepContext& context) {
-  static const dist::Mesh alone;
-  return context.mesh != nullptr ? *context.mesh : alone;
 }
 
 }  // namespace
@@ -59,12 +36,12 @@ at::Tensor Encoder::pooled(at::Tensor x, const at::Tensor& rows, const nn::Mask&
     const auto block = [layer = layers[i], mask](const std::vector<at::Tensor>& in) {
       return layer->forward(in[0], mask);
     };
-    x = nn::run_block(*layers[i], block, {x}, of_block(context, i));
+    x = nn::run_block(*layers[i], block, {x}, nn::of_block(context, i));
   }
   const auto last = [layer = layers.back(), mask](const std::vector<at::Tensor>& in) {
     return layer->forward_rows(in[0], in[1], mask);
   };
-  return nn::run_block(*layers.back(), last, {x, rows}, of_block(context, layers.size() - 1));
+  return nn::run_block(*layers.back(), last, {x, rows}, nn::of_block(context, layers.size() - 1));
 }
 
 at::Tensor Encoder::forward(at::Tensor x, const nn::Mask& mask) const {
@@ -164,10 +141,7 @@ ClipModel::ClipModel(const Config& config, Key init) : config_(config) {
     throw Error(ErrorKind::config, "[models] expected model.text.vocab_size and eos_id", "",
                 "give the model a tokenizer, or set them");
   }
-  for (std::size_t i = 0; i < 3; ++i) {
-    statistics_.mean[i] = config.image.mean[i];
-    statistics_.std[i] = config.image.std[i];
-  }
+  statistics_ = statistics_of(config.image);
   clip_ = std::make_shared<Clip>(config);
   initialize(*clip_, config, init);
 }
@@ -176,13 +150,12 @@ ClipModel::ClipModel(const Config& config, Key init) : config_(config) {
 
 at::Tensor ClipModel::image_features(const Images& images, const nn::BlockContext& context) const {
   const at::Tensor pixels = nn::normalize_pixels(images.pixels, statistics_);
-  return normalised(
-      clip_->visual_projection->forward(clip_->vision_model->pooled(pixels, context)));
+  return unit_rows(clip_->visual_projection->forward(clip_->vision_model->pooled(pixels, context)));
 }
 
 at::Tensor ClipModel::text_features(const Tokens& tokens, const nn::BlockContext& context) const {
   // Padding stands behind the end mark, where the causal mask hides it.
-  return normalised(clip_->text_projection->forward(
+  return unit_rows(clip_->text_projection->forward(
       clip_->text_model->pooled(tokens, nn::causal_mask(), context)));
 }
 
@@ -195,7 +168,7 @@ LossTerms ClipModel::losses(const Batch& batch, const LossRequest& request,
                                            context.contrast_first)}};
   }
   return {{"itc", objectives::itc(image, text, clip_->logit_scale, mesh_of(context),
-                                  options_of(request))}};
+                                  itc_options(request))}};
 }
 
 Features ClipModel::features(const Batch& batch, const LossRequest&, const StepContext& context) {
@@ -207,7 +180,7 @@ std::shared_ptr<const objectives::ItcSolution> ClipModel::solve(const Features& 
                                                                 const LossRequest& request,
                                                                 const StepContext& context) {
   return std::make_shared<objectives::ItcSolution>(objectives::solve_itc(
-      features.image, features.text, clip_->logit_scale, mesh_of(context), options_of(request)));
+      features.image, features.text, clip_->logit_scale, mesh_of(context), itc_options(request)));
 }
 
 void ClipModel::after_step(const StepContext&) {
@@ -217,11 +190,7 @@ void ClipModel::after_step(const StepContext&) {
 
 // --- The model as others see it -------------------------------------------------------------
 
-NamedTensors ClipModel::parameters() const {
-  NamedTensors all;
-  for (const auto& item : clip_->named_parameters()) all.emplace_back(item.key(), item.value());
-  return all;
-}
+NamedTensors ClipModel::parameters() const { return parameters_of(*clip_); }
 
 void ClipModel::to(const at::Device& device) { clip_->to(device); }
 

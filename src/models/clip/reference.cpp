@@ -6,6 +6,7 @@
 #include <set>
 
 #include "models/clip/model.h"
+#include "models/pass.h"
 #include "models/reference_inputs.h"
 #include "tandem/objectives/itc.h"
 
@@ -46,10 +47,6 @@ void check(const ReferenceInputs& inputs, const Config& config) {
   }
 }
 
-at::Tensor unit(const at::Tensor& x) {
-  return x / at::linalg_vector_norm(x, 2, {-1}, /*keepdim=*/true);
-}
-
 }  // namespace
 
 std::map<std::string, at::Tensor> ClipModel::reference_outputs(const Inputs& recorded) {
@@ -68,7 +65,7 @@ std::map<std::string, at::Tensor> ClipModel::reference_outputs(const Inputs& rec
       clip_->visual_projection->forward(clip_->vision_model->pooled(pixels, {}));
   const at::Tensor text =
       clip_->text_projection->forward(clip_->text_model->pooled(tokens, mask, {}));
-  const at::Tensor image_embeds = unit(image), text_embeds = unit(text);
+  const at::Tensor image_embeds = unit_rows(image), text_embeds = unit_rows(text);
   const at::Tensor logits =
       at::matmul(text_embeds, image_embeds.t()) * clip_->logit_scale.exp();  // [B texts, B images]
 

@@ -12,15 +12,6 @@
 namespace tandem::models::clip {
 namespace {
 
-bool starts_with(const std::string& text, const std::string& prefix) {
-  return text.compare(0, prefix.size(), prefix) == 0;
-}
-
-bool ends_with(const std::string& text, const std::string& suffix) {
-  return text.size() >= suffix.size() &&
-         text.compare(text.size() - suffix.size(), suffix.size(), suffix) == 0;
-}
-
 // --- Initialisation: openai/CLIP:clip/model.py, initialize_parameters ------------------------
 
 // The text tower's weights are normal with these spreads; the vision tower keeps the defaults of
@@ -69,7 +60,7 @@ void initialize(Clip& clip, const Config& c, Key init) {
         item.key().find("layrnorm") == std::string::npos) {
       continue;
     }
-    nn::fill_constant(item.value(), ends_with(item.key(), ".weight") ? 1 : 0);
+    nn::fill_constant(item.value(), item.key().ends_with(".weight") ? 1 : 0);
   }
   auto& v = *clip.vision_model->embeddings;
   auto& t = *clip.text_model->embeddings;
@@ -97,8 +88,8 @@ namespace {
 using Pairs = std::vector<std::pair<std::string, std::string>>;
 
 bool is_no_weight(const std::string& name) {
-  return ends_with(name, "position_ids") || name == "input_resolution" ||
-         name == "context_length" || name == "vocab_size";
+  return name.ends_with("position_ids") || name == "input_resolution" || name == "context_length" ||
+         name == "vocab_size";
 }
 
 // OpenAI's names of what stands outside the blocks.
@@ -145,7 +136,7 @@ void import_block_tensor(const std::string& layer, const std::string& rest, cons
     return;
   }
   for (const auto& [theirs, ours] : inside()) {
-    if (starts_with(rest, theirs)) {
+    if (rest.starts_with(theirs)) {
       out[layer + ours + rest.substr(theirs.size())] = value;
       return;
     }
@@ -160,7 +151,7 @@ Weights from_openai(const Weights& weights) {
   for (const auto& [name, value] : weights) {
     bool done = false;
     for (const auto& [theirs, ours] : blocks) {
-      if (!starts_with(name, theirs)) continue;
+      if (!name.starts_with(theirs)) continue;
       const std::size_t dot = name.find('.', theirs.size());
       if (dot == std::string::npos) break;
       const std::string number = name.substr(theirs.size(), dot + 1 - theirs.size());
@@ -197,21 +188,10 @@ Weights with_tower_prefix(Weights weights) {
     bool inner = false;
     for (const char* part :
          {"embeddings.", "encoder.", "final_layer_norm.", "pre_layrnorm.", "post_layernorm."}) {
-      inner = inner || starts_with(name, part);
+      inner = inner || name.starts_with(part);
     }
     out[inner ? prefix + name : name] = std::move(value);
   }
-  return out;
-}
-
-// What DistributedDataParallel puts in front of every name.
-Weights without_module_prefix(Weights weights) {
-  const std::string prefix = "module.";
-  for (const auto& [name, value] : weights) {
-    if (!starts_with(name, prefix)) return weights;
-  }
-  Weights out;
-  for (auto& [name, value] : weights) out[name.substr(prefix.size())] = std::move(value);
   return out;
 }
 
@@ -221,19 +201,13 @@ void resize_positions(Weights& weights, const Config& config) {
     vision->second =
         nn::interpolate_positions(vision->second, 1, config.vision.grid(), config.vision.grid());
   }
-  const auto text = weights.find("text_model.embeddings.position_embedding.weight");
-  if (text != weights.end() && text->second.dim() == 2 &&
-      text->second.size(0) > config.text.context_length) {
-    text->second = text->second.narrow(0, 0, config.text.context_length).clone();
-  }
+  cut_rows(weights, "text_model.embeddings.position_embedding.weight", config.text.context_length);
 }
 
 }  // namespace
 
 Weights import_weights(Weights weights, const Settings& settings) {
-  for (auto it = weights.begin(); it != weights.end();) {
-    it = is_no_weight(it->first) ? weights.erase(it) : std::next(it);
-  }
+  std::erase_if(weights, [](const auto& item) { return is_no_weight(item.first); });
   weights = without_module_prefix(std::move(weights));
   if (weights.contains("visual.conv1.weight")) weights = from_openai(weights);
   weights = with_tower_prefix(std::move(weights));

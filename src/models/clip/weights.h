@@ -7,10 +7,9 @@
 #include <string>
 
 #include "models/clip/config.h"
+#include "models/weight_names.h"
 
 namespace tandem::models::clip {
-
-using Weights = std::map<std::string, at::Tensor>;
 
 // From OpenAI's names, or those of a single tower, to those of CLIPModel; types stay as they are.
 // What is no weight (position_ids, sizes kept as tensors) is dropped, the rest passes through.

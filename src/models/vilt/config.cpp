@@ -108,12 +108,9 @@ bool Config::has(const std::string& part) const {
   return std::find(parts.begin(), parts.end(), part) != parts.end();
 }
 
-std::vector<std::pair<std::string, std::string>> problems(const Config& c) {
-  std::vector<std::pair<std::string, std::string>> found;
-  if (c.heads > 0 && c.width % c.heads != 0) {
-    found.emplace_back("heads", "expected a divisor of width " + std::to_string(c.width) +
-                                    "; got " + std::to_string(c.heads));
-  }
+Problems problems(const Config& c) {
+  Problems found;
+  check_heads(found, "heads", c.width, c.heads);
   if (nn::activation_of(c.activation) == nullptr) {
     found.emplace_back(
         "activation",
@@ -168,11 +165,7 @@ void Config::fields(FieldVisitor& v) {
   for (const auto& [field, text] : problems(*this)) v.problem(field, text);
 }
 
-const Config& config_of(const Settings& settings) {
-  const auto* config = dynamic_cast<const Config*>(&settings);
-  TANDEM_CHECK(config != nullptr, "[models] settings of another family");
-  return *config;
-}
+const Config& config_of(const Settings& settings) { return settings_as<Config>(settings); }
 
 void fit_vocabulary(Settings& settings, const text::Tokenizer& tokenizer) {
   auto& text = dynamic_cast<Config&>(settings).text;
@@ -182,12 +175,7 @@ void fit_vocabulary(Settings& settings, const text::Tokenizer& tokenizer) {
     throw Error(ErrorKind::config, "[models] expected a tokenizer with [PAD]", "",
                 "a BERT tokenizer has one; or set model.text.pad_id");
   }
-  if (text.vocab_size < tokenizer.vocab_size()) {
-    throw Error(ErrorKind::config,
-                "[models] expected model.text.vocab_size of at least the tokenizer's " +
-                    std::to_string(tokenizer.vocab_size()) + "; got " +
-                    std::to_string(text.vocab_size));
-  }
+  expect_rows(text.vocab_size, tokenizer, "model.text.vocab_size");
 }
 
 }  // namespace tandem::models::vilt

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "models/settings.h"
 #include "tandem/base/fields.h"
 #include "tandem/text/masking.h"
 #include "tandem/text/tokenizer.h"
@@ -67,7 +68,7 @@ struct Config final : Settings {
 };
 
 // (field, what is wrong) of everything that no single field's range can say.
-std::vector<std::pair<std::string, std::string>> problems(const Config& config);
+Problems problems(const Config& config);
 
 // The classes of config.json that this family reads, and what each has on top.
 std::vector<std::string> classes();

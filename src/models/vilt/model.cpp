@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "models/pass.h"
 #include "models/vilt/layout.h"
 #include "tandem/base/error.h"
 #include "tandem/nn/init.h"
@@ -19,11 +20,6 @@
 
 namespace tandem::models::vilt {
 namespace {
-
-// Each of the two passes draws its own.
-nn::BlockContext blocks_of(const StepContext& context, const char* pass) {
-  return {.recompute = context.recompute, .key = context.key.fold(pass)};
-}
 
 // Rows end to end where the host knows every length, and where a loop over the samples' attention
 // costs nothing (a GPU would launch a kernel for each).
@@ -74,9 +70,7 @@ Heads::Heads(const Config& c) {
 }
 
 void initialize(Heads& heads, const Config& config, Key init) {
-  NamedTensors all;
-  for (const auto& item : heads.named_parameters()) all.emplace_back(item.key(), item.value());
-  nn::initialize_normal(all, 0.02, init);
+  nn::initialize_normal(parameters_of(heads), 0.02, init);
   if (heads.classifier) nn::fill_constant(heads.classifier->norm->weight, 1);  // "classifier.1"
   const at::Tensor modality = heads.vilt->embeddings->token_type_embeddings->weight;
   const at::NoGradGuard no_grad;
@@ -183,13 +177,7 @@ torch::nn::Module* ViltModel::module() const {
   return config_.parts.empty() ? static_cast<torch::nn::Module*>(heads_->vilt.get()) : heads_.get();
 }
 
-NamedTensors ViltModel::parameters() const {
-  NamedTensors all;
-  for (const auto& item : module()->named_parameters()) {
-    all.emplace_back(item.key(), item.value());
-  }
-  return all;
-}
+NamedTensors ViltModel::parameters() const { return parameters_of(*module()); }
 
 std::vector<std::string> ViltModel::losses_known() const {
   std::vector<std::string> names;

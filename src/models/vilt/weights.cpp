@@ -13,18 +13,10 @@ namespace {
 
 using Names = std::vector<std::pair<std::string, std::string>>;  // theirs -> ours, prefixes
 
-bool starts_with(std::string_view text, std::string_view prefix) {
-  return text.substr(0, prefix.size()) == prefix;
-}
-
-bool ends_with(std::string_view text, std::string_view suffix) {
-  return text.size() >= suffix.size() && text.substr(text.size() - suffix.size()) == suffix;
-}
-
 // Buffers of torch's embeddings.
 bool is_no_weight(std::string_view name) {
-  return ends_with(name, "text_embeddings.position_ids") ||
-         ends_with(name, "text_embeddings.token_type_ids");
+  return name.ends_with("text_embeddings.position_ids") ||
+         name.ends_with("text_embeddings.token_type_ids");
 }
 
 const Names& of_original() {
@@ -52,7 +44,7 @@ const Names& of_block() {
 
 std::string renamed(const std::string& name, const Names& names) {
   for (const auto& [theirs, ours] : names) {
-    if (starts_with(name, theirs)) return ours + name.substr(theirs.size());
+    if (name.starts_with(theirs)) return ours + name.substr(theirs.size());
   }
   return name;
 }
@@ -60,7 +52,7 @@ std::string renamed(const std::string& name, const Names& names) {
 void import_block_tensor(const std::string& block, const std::string& rest, const at::Tensor& value,
                          Weights& out) {
   const std::string packed = "attn.qkv.";
-  if (!starts_with(rest, packed) || value.dim() < 1 || value.size(0) % 3 != 0) {
+  if (!rest.starts_with(packed) || value.dim() < 1 || value.size(0) % 3 != 0) {
     out[block + renamed(rest, of_block())] = value;
     return;
   }
@@ -77,7 +69,7 @@ Weights from_original(const Weights& weights) {
   Weights out;
   for (const auto& [name, value] : weights) {
     const std::size_t dot = name.find('.', blocks.size());
-    if (starts_with(name, blocks) && dot != std::string::npos) {
+    if (name.starts_with(blocks) && dot != std::string::npos) {
       const std::string number = name.substr(blocks.size(), dot + 1 - blocks.size());
       import_block_tensor("vilt.encoder.layer." + number, name.substr(dot + 1), value, out);
     } else {
@@ -92,7 +84,7 @@ Weights with_prefix(const Weights& weights) {
   for (const auto& [name, value] : weights) {
     bool inner = false;
     for (const char* part : {"embeddings.", "encoder.", "layernorm.", "pooler."}) {
-      inner = inner || starts_with(name, part);
+      inner = inner || name.starts_with(part);
     }
     out[inner ? "vilt." + name : name] = value;
   }
@@ -102,7 +94,7 @@ Weights with_prefix(const Weights& weights) {
 Weights without_prefix(const Weights& weights, const std::string& prefix) {
   Weights out;
   for (const auto& [name, value] : weights) {
-    out[starts_with(name, prefix) ? name.substr(prefix.size()) : name] = value;
+    out[name.starts_with(prefix) ? name.substr(prefix.size()) : name] = value;
   }
   return out;
 }
@@ -129,11 +121,7 @@ void resize_tables(Weights& weights, const Config& c) {
     const at::Tensor resized = resize_grid(grid->second, {c.grid(), c.grid()});
     grid->second = at::cat({grid->second.narrow(1, 0, 1), resized.unsqueeze(0)}, 1);
   }
-  const auto text = weights.find(base + "text_embeddings.position_embeddings.weight");
-  if (text != weights.end() && text->second.dim() == 2 &&
-      text->second.size(0) > c.text.context_length) {
-    text->second = text->second.narrow(0, 0, c.text.context_length).clone();
-  }
+  cut_rows(weights, base + "text_embeddings.position_embeddings.weight", c.text.context_length);
   const auto modality = weights.find(base + "token_type_embeddings.weight");
   if (modality != weights.end() && modality->second.dim() == 2 && modality->second.size(0) == 2) {
     for (std::int64_t row = 2; row < c.modalities; ++row) {
@@ -155,9 +143,7 @@ void fit_weights(Settings& settings, const Weights& weights) {
 
 Weights import_weights(Weights weights, const Settings& settings) {
   const Config& config = config_of(settings);
-  for (auto it = weights.begin(); it != weights.end();) {
-    it = is_no_weight(it->first) ? weights.erase(it) : std::next(it);
-  }
+  std::erase_if(weights, [](const auto& item) { return is_no_weight(item.first); });
   if (weights.contains("text_embeddings.word_embeddings.weight")) {
     weights = from_original(weights);
   } else if (weights.contains("embeddings.cls_token")) {

@@ -7,10 +7,9 @@
 #include <string>
 
 #include "models/vilt/config.h"
+#include "models/weight_names.h"
 
 namespace tandem::models::vilt {
-
-using Weights = std::map<std::string, at::Tensor>;
 
 // From the original's names (ViLTransformerSS), or those of ViltModel alone, to those of the
 // classes with a head; without parts to those of ViltModel. Packed projections are split; tables of

@@ -74,12 +74,9 @@ void shape_fields(FieldVisitor& v, Config& c) {
 
 }  // namespace
 
-std::vector<std::pair<std::string, std::string>> problems(const Config& c) {
-  std::vector<std::pair<std::string, std::string>> found;
-  if (c.heads > 0 && c.width % c.heads != 0) {
-    found.emplace_back("heads", "expected a divisor of width " + std::to_string(c.width) +
-                                    "; got " + std::to_string(c.heads));
-  }
+Problems problems(const Config& c) {
+  Problems found;
+  check_heads(found, "heads", c.width, c.heads);
   if (c.patch_size > 0 && c.image_size < c.patch_size) {
     found.emplace_back("patch_size", "expected at most image_size");
   }
@@ -115,10 +112,7 @@ void Config::fields(FieldVisitor& v) {
   v.field("codes", codes, {.doc = "visual codes of patches", .min = 2, .max = 1 << 20});
   v.block("patch_masking", {.doc = "which patches are hidden"},
           [&](FieldVisitor& inner) { vision::fields(inner, patch_masking); });
-  v.block("image", {.doc = "how pictures are made to fit"},
-          [&](FieldVisitor& inner) { vision::fields(inner, image); });
-  v.block("augment", {.doc = "the view in training"},
-          [&](FieldVisitor& inner) { vision::fields(inner, augment); });
+  view_fields(v, image, augment);
   for (const auto& [field, text] : problems(*this)) v.problem(field, text);
 }
 
@@ -128,22 +122,13 @@ vision::ImageSettings Config::image_settings() const {
   return settings;
 }
 
-const Config& config_of(const Settings& settings) {
-  const auto* config = dynamic_cast<const Config*>(&settings);
-  TANDEM_CHECK(config != nullptr, "[models] settings of another family");
-  return *config;
-}
+const Config& config_of(const Settings& settings) { return settings_as<Config>(settings); }
 
 void fit_vocabulary(Settings& settings, const text::Tokenizer& tokenizer) {
   auto& config = dynamic_cast<Config&>(settings);
   if (config.vocab_size == 0) config.vocab_size = tokenizer.vocab_size();
   if (config.pad_id < 0) config.pad_id = tokenizer.id_of("[PAD]").value_or(0);
-  if (config.vocab_size < tokenizer.vocab_size()) {
-    throw Error(ErrorKind::config,
-                "[models] expected model.vocab_size of at least the tokenizer's " +
-                    std::to_string(tokenizer.vocab_size()) + "; got " +
-                    std::to_string(config.vocab_size));
-  }
+  expect_rows(config.vocab_size, tokenizer, "model.vocab_size");
 }
 
 }  // namespace tandem::models::vlmo

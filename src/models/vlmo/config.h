@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "models/settings.h"
 #include "tandem/base/fields.h"
 #include "tandem/text/masking.h"
 #include "tandem/text/tokenizer.h"
@@ -57,7 +58,7 @@ struct Config final : Settings {
 };
 
 // (field, what is wrong) of everything that no single field's range can say.
-std::vector<std::pair<std::string, std::string>> problems(const Config& config);
+Problems problems(const Config& config);
 
 // Throws Error(config) naming the JSON path.
 std::unique_ptr<Settings> from_config_json(const std::string& json);

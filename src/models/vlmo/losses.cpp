@@ -13,6 +13,7 @@
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 
+#include "models/pass.h"
 #include "models/vlmo/model.h"
 #include "tandem/objectives/hard_negatives.h"
 #include "tandem/objectives/token_loss.h"
@@ -25,18 +26,13 @@ nn::BlockContext pass_of(nn::BlockContext context, const char* purpose) {
   return context;
 }
 
-at::Tensor normalised(const at::Tensor& x) {
-  const at::Tensor wide = x.to(at::kFloat);
-  return wide / at::linalg_vector_norm(wide, 2, {-1}, /*keepdim=*/true);
-}
-
 at::Tensor first_row(const at::Tensor& x) { return x.select(1, 0); }
 
 // The feature of path 1, and of path 2 beside it.
 at::Tensor features_of(const Rows& rows, const nn::Linear& own, const nn::Linear* joint) {
-  const at::Tensor first = normalised(own.forward(first_row(rows.own)));
+  const at::Tensor first = unit_rows(own.forward(first_row(rows.own)));
   if (joint == nullptr) return first;
-  return at::cat({first, normalised(joint->forward(first_row(rows.joint)))}, 1);
+  return at::cat({first, unit_rows(joint->forward(first_row(rows.joint)))}, 1);
 }
 
 at::Tensor pooled(const Vlmo& net, const at::Tensor& rows) {

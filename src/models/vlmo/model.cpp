@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "models/pass.h"
 #include "tandem/base/error.h"
 #include "tandem/nn/naming.h"
 #include "tandem/objectives/itc.h"
@@ -19,17 +20,6 @@ constexpr double head_eps = 1e-12;
 nn::BlockContext blocks_of(const StepContext& context) {
   return {.recompute = context.recompute, .key = context.key};
 }
-
-objectives::ItcOptions options_of(const LossRequest& request) {
-  return {.chunk = request.itc_chunk, .released = request.itc_released};
-}
-
-const dist::Mesh& mesh_of(const StepContext& context) {
-  static const dist::Mesh alone;
-  return context.mesh != nullptr ? *context.mesh : alone;
-}
-
-bool asks(const LossRequest& request, const char* name) { return request.weights.contains(name); }
 
 [[noreturn]] void lacks(const char* loss, const char* what) {
   throw Error(ErrorKind::config,
@@ -101,10 +91,7 @@ VlmoModel::VlmoModel(const Config& config, Key init) : config_(config) {
     throw Error(ErrorKind::config, "[models] expected model.vocab_size", "",
                 "give the model a tokenizer, or set it");
   }
-  for (std::size_t i = 0; i < 3; ++i) {
-    statistics_.mean[i] = config.image.mean[i];
-    statistics_.std[i] = config.image.std[i];
-  }
+  statistics_ = statistics_of(config.image);
   net_ = std::make_shared<Vlmo>(config);
   initialize(*net_, config, init);
 }
@@ -157,7 +144,7 @@ void VlmoModel::contrastive(const Batch& batch, const LossRequest& request,
                        ? objectives::replay_itc(features.image, features.text, scales(*net_),
                                                 *context.contrast, context.contrast_first)
                        : objectives::itc(features.image, features.text, scales(*net_),
-                                         mesh_of(context), options_of(request));
+                                         mesh_of(context), itc_options(request));
   }
   if (asks(request, "itm")) {
     terms["itm"] = match_loss(batch, {features.image.detach(), features.text.detach()}, context);
@@ -222,7 +209,7 @@ std::shared_ptr<const objectives::ItcSolution> VlmoModel::solve(const Features& 
                                                                 const LossRequest& request,
                                                                 const StepContext& context) {
   return std::make_shared<objectives::ItcSolution>(objectives::solve_itc(
-      features.image, features.text, scales(*net_), mesh_of(context), options_of(request)));
+      features.image, features.text, scales(*net_), mesh_of(context), itc_options(request)));
 }
 
 // The codebook is made once, from the pictures of the stage's first micro-batch on all ranks.
@@ -270,11 +257,7 @@ std::map<std::string, double> VlmoModel::counts(const Batch& batch,
   return counts;
 }
 
-NamedTensors VlmoModel::parameters() const {
-  NamedTensors all;
-  for (const auto& item : net_->named_parameters()) all.emplace_back(item.key(), item.value());
-  return all;
-}
+NamedTensors VlmoModel::parameters() const { return parameters_of(*net_); }
 
 NamedTensors VlmoModel::buffers() const {
   NamedTensors all;

@@ -11,18 +11,7 @@
 #include "tandem/nn/init.h"
 
 namespace tandem::models::vlmo {
-namespace {
-
-bool starts_with(const std::string& text, const std::string& prefix) {
-  return text.compare(0, prefix.size(), prefix) == 0;
-}
-
-bool ends_with(const std::string& text, const std::string& suffix) {
-  return text.size() >= suffix.size() &&
-         text.compare(text.size() - suffix.size(), suffix.size(), suffix) == 0;
-}
-
-}  // namespace
+namespace {}  // namespace
 
 // Weights 0.02 and biases 0, norms 1 and 0 (BERT's rule, and timm's); the exceptions below.
 void initialize(Vlmo& net, const Config& c, Key init) {
@@ -50,19 +39,8 @@ void initialize(Vlmo& net, const Config& c, Key init) {
 namespace {
 
 bool can_be_made_again(const std::string& name) {
-  return ends_with(name, "relative_position_index") || ends_with(name, "position_ids") ||
-         ends_with(name, "token_type_ids");
-}
-
-// What DistributedDataParallel and DeepSpeed put in front of every name.
-Weights without_module_prefix(Weights weights) {
-  const std::string prefix = "module.";
-  for (const auto& [name, value] : weights) {
-    if (!starts_with(name, prefix)) return weights;
-  }
-  Weights out;
-  for (auto& [name, value] : weights) out[name.substr(prefix.size())] = std::move(value);
-  return out;
+  return name.ends_with("relative_position_index") || name.ends_with("position_ids") ||
+         name.ends_with("token_type_ids");
 }
 
 // A BEiT stands below `transformer.`, its MLPs are the image experts, and the tables of its layers
@@ -71,7 +49,7 @@ Weights from_beit(const Weights& weights) {
   Weights out;
   std::map<std::int64_t, at::Tensor> tables;
   for (const auto& [name, value] : weights) {
-    if (ends_with(name, "attn.relative_position_bias_table")) {
+    if (name.ends_with("attn.relative_position_bias_table")) {
       tables[std::stoll(name.substr(std::string("blocks.").size()))] = value;
       continue;
     }
@@ -96,17 +74,8 @@ std::int64_t grid_of(const at::Tensor& table, std::int64_t rest) {
 }
 
 void resize_positions(Weights& weights, const Config& c) {
-  const auto absolute = weights.find("transformer.pos_embed");
-  if (absolute != weights.end() && absolute->second.dim() == 3 && c.absolute_positions &&
-      absolute->second.size(1) != 1 + c.patches()) {
-    absolute->second =
-        nn::interpolate_positions(absolute->second.squeeze(0), 1, c.grid(), c.grid()).unsqueeze(0);
-  }
-  const auto words = weights.find("text_embeddings.position_embeddings.weight");
-  if (words != weights.end() && words->second.dim() == 2 &&
-      words->second.size(0) > c.context_length) {
-    words->second = words->second.narrow(0, 0, c.context_length).clone();
-  }
+  if (c.absolute_positions) resize_grid(weights, "transformer.pos_embed", c.grid());
+  cut_rows(weights, "text_embeddings.position_embeddings.weight", c.context_length);
   const auto relative = weights.find("relative_position_bias_table");
   if (relative == weights.end() || relative->second.dim() != 2 || !c.relative_positions) return;
   const RelativePositions to{c.grid(), c.longest_text};
@@ -125,9 +94,7 @@ Weights import_weights(Weights weights, const Settings& settings) {
   if (weights.contains("cls_token") && weights.contains("patch_embed.proj.weight")) {
     weights = from_beit(weights);
   }
-  for (auto it = weights.begin(); it != weights.end();) {
-    it = can_be_made_again(it->first) ? weights.erase(it) : std::next(it);
-  }
+  std::erase_if(weights, [](const auto& item) { return can_be_made_again(item.first); });
   resize_positions(weights, config_of(settings));
   return weights;
 }

@@ -7,10 +7,9 @@
 #include <string>
 
 #include "models/vlmo/config.h"
+#include "models/weight_names.h"
 
 namespace tandem::models::vlmo {
-
-using Weights = std::map<std::string, at::Tensor>;
 
 // From a state dict of the original code, or of BEiT, to our names (which are the original's).
 // Tables of positions are resized to the settings. What can be made again (indices of relative

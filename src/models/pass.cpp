@@ -1,0 +1,50 @@
+#include "models/pass.h"
+
+#include <ATen/ops/linalg_vector_norm.h>
+
+#include <unordered_set>
+
+namespace tandem::models {
+
+nn::BlockContext blocks_of(const StepContext& context, const char* pass) {
+  return {.recompute = context.recompute, .key = context.key.fold(pass)};
+}
+
+const dist::Mesh& mesh_of(const StepContext& context) {
+  static const dist::Mesh alone;
+  return context.mesh != nullptr ? *context.mesh : alone;
+}
+
+bool asks(const LossRequest& request, const char* loss) { return request.weights.contains(loss); }
+
+objectives::ItcOptions itc_options(const LossRequest& request) {
+  return {.chunk = request.itc_chunk, .released = request.itc_released};
+}
+
+at::Tensor unit_rows(const at::Tensor& x, double least) {
+  const at::Tensor wide = x.to(at::kFloat);
+  const at::Tensor length = at::linalg_vector_norm(wide, 2, {-1}, /*keepdim=*/true);
+  return wide / (least > 0 ? length.clamp_min(least) : length);
+}
+
+nn::PixelStatistics statistics_of(const vision::ImageSettings& image) {
+  nn::PixelStatistics statistics;
+  for (std::size_t i = 0; i < 3; ++i) {
+    statistics.mean[i] = image.mean[i];
+    statistics.std[i] = image.std[i];
+  }
+  return statistics;
+}
+
+NamedTensors parameters_of(const torch::nn::Module& module) {
+  NamedTensors all;
+  std::unordered_set<const void*> seen;
+  for (const auto& item : module.named_parameters()) {
+    if (seen.insert(item.value().unsafeGetTensorImpl()).second) {
+      all.emplace_back(item.key(), item.value());
+    }
+  }
+  return all;
+}
+
+}  // namespace tandem::models

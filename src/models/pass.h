@@ -1,0 +1,32 @@
+#pragma once
+// What the families' models share beside nn: how a pass of a step begins, what is normalised how,
+// and how parameters are listed.
+
+#include <torch/nn/module.h>
+
+#include "tandem/models/model.h"
+#include "tandem/nn/normalize.h"
+#include "tandem/nn/run_block.h"
+#include "tandem/objectives/itc.h"
+#include "tandem/vision/transform.h"
+
+namespace tandem::models {
+
+// The blocks of one pass draw under their own key.
+nn::BlockContext blocks_of(const StepContext& context, const char* pass);
+
+const dist::Mesh& mesh_of(const StepContext& context);  // of one rank where there is none
+
+bool asks(const LossRequest& request, const char* loss);
+
+objectives::ItcOptions itc_options(const LossRequest& request);
+
+// x / max(|x|, least) along the last dimension, in fp32.
+at::Tensor unit_rows(const at::Tensor& x, double least = 0);
+
+nn::PixelStatistics statistics_of(const vision::ImageSettings& image);
+
+// By their names, a shared one once, under its first.
+NamedTensors parameters_of(const torch::nn::Module& module);
+
+}  // namespace tandem::models
