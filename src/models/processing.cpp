@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <span>
+#include <utility>
 
 #include "tandem/base/error.h"
 #include "tandem/vision/resize.h"
@@ -23,6 +24,11 @@ void expect_pair(const data::Sample& sample) {
                   std::to_string(sample.pictures.size()) + " and " +
                   std::to_string(sample.texts.size()),
               sample.id);
+}
+
+void expect_picture(const data::Sample& sample) {
+  if (!sample.pictures.empty()) return;
+  throw Error(ErrorKind::data, "[prepare] expected a picture; got none", sample.id);
 }
 
 vision::Image pixels_of(const data::Picture& picture, const std::string& where,
@@ -69,6 +75,13 @@ Tokens masked_tokens(const std::vector<std::int32_t>& ids, const text::MaskingRu
   Tokens tokens = tokens_of(masked.ids);
   tokens.labels = row_of(masked.labels);
   return tokens;
+}
+
+std::function<std::string(const std::vector<std::int64_t>&)> words_of(
+    std::shared_ptr<const text::Tokenizer> tokenizer) {
+  return [tokenizer = std::move(tokenizer)](const std::vector<std::int64_t>& ids) {
+    return tokenizer->decode(std::vector<std::int32_t>(ids.begin(), ids.end()));
+  };
 }
 
 const std::string& caption_of(const data::Sample& sample, Key key, bool train) {

@@ -5,6 +5,7 @@
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,6 +20,7 @@ namespace tandem::models {
 void expect_tokenizer(const std::shared_ptr<const text::Tokenizer>& tokenizer);
 // Throws Error(data) for a sample without a picture or without a caption.
 void expect_pair(const data::Sample& sample);
+void expect_picture(const data::Sample& sample);
 
 // Decoded where it is encoded. Throws Error(data) for an empty one.
 vision::Image pixels_of(const data::Picture& picture, const std::string& where,
@@ -45,6 +47,10 @@ Tokens tokens_of(const std::vector<std::int32_t>& ids);  // all of them visible
 // Some of them hidden: what is seen, with the hidden ones as labels.
 Tokens masked_tokens(const std::vector<std::int32_t>& ids, const text::MaskingRule& rule,
                      const text::MaskingVocabulary& vocabulary, Key key);
+
+// Processor::decode of a tokenizer: special tokens are left out, ids that do not exist, too.
+std::function<std::string(const std::vector<std::int64_t>&)> words_of(
+    std::shared_ptr<const text::Tokenizer> tokenizer);
 
 // The caption that a sample shows: drawn in training, else the first.
 const std::string& caption_of(const data::Sample& sample, Key key, bool train);

@@ -14,17 +14,19 @@ void each_tensor(Batch& batch, const std::function<void(at::Tensor&)>& visit) {
   const auto defined = [&](at::Tensor& tensor) {
     if (tensor.defined()) visit(tensor);
   };
-  defined(batch.picture_ids);
-  if (batch.images) {
-    defined(batch.images->pixels);
-    defined(batch.images->mask);
-    defined(batch.images->hidden);
+  for (auto* t : {&batch.picture_ids, &batch.labels, &batch.scores}) defined(*t);
+  for (auto* images : {&batch.images, &batch.second}) {
+    if (!*images) continue;
+    Images& own = **images;
+    for (auto* t : {&own.pixels, &own.mask, &own.hidden, &own.rows}) defined(*t);
   }
   if (batch.patches) {
     for (auto* t : {&batch.patches->patches, &batch.patches->grid_thw, &batch.patches->cu_seqlens})
       defined(*t);
   }
-  for (auto* text : {&batch.text, &batch.masked}) {
+  defined(batch.answer_rows);
+  defined(batch.answer_weights);
+  for (auto* text : {&batch.text, &batch.masked, &batch.rejected, &batch.answers}) {
     if (!*text) continue;
     Tokens& tokens = **text;
     for (auto* t : {&tokens.ids, &tokens.mask, &tokens.labels, &tokens.positions, &tokens.segments})
@@ -91,7 +93,8 @@ std::vector<Value> chain(const std::vector<Batch>& examples, Get get) {
 using Part = std::optional<Tokens> Batch::*;
 
 at::Tensor collate_text(const std::vector<Batch>& examples, Part which, const std::string& name,
-                        at::Tensor Tokens::*member, std::int64_t fill, std::int64_t longest) {
+                        at::Tensor Tokens::*member, std::int64_t fill, std::int64_t longest,
+                        Padding padding) {
   Tensors parts = gather(examples, name, [&](const Batch& example) {
     return example.*which ? (*(example.*which)).*member : at::Tensor();
   });
@@ -100,13 +103,15 @@ at::Tensor collate_text(const std::vector<Batch>& examples, Part which, const st
     if (part.dim() < 2) fail(name, "[B, T]", shape_of(part));
     const std::int64_t missing = longest - part.size(-1);
     if (missing < 0) fail(name, "as many tokens as ids", shape_of(part));
-    if (missing > 0) part = at::constant_pad_nd(part, {0, missing}, fill);
+    const std::int64_t left = padding == Padding::left ? missing : 0;
+    if (missing > 0) part = at::constant_pad_nd(part, {left, missing - left}, fill);
   }
   return cat_along(parts, parts[0].dim() - 2, name);
 }
 
 std::optional<Tokens> collate_tokens(const std::vector<Batch>& examples, Part which,
-                                     const std::string& name, std::int64_t pad_id) {
+                                     const std::string& name, std::int64_t pad_id,
+                                     Padding padding = Padding::right) {
   std::int64_t longest = 0;
   bool any = false;
   for (const Batch& example : examples) {
@@ -118,7 +123,7 @@ std::optional<Tokens> collate_tokens(const std::vector<Batch>& examples, Part wh
   }
   if (!any) return {};
   const auto part = [&](const char* member_name, at::Tensor Tokens::*member, std::int64_t fill) {
-    return collate_text(examples, which, name + "." + member_name, member, fill, longest);
+    return collate_text(examples, which, name + "." + member_name, member, fill, longest, padding);
   };
   Tokens tokens;
   tokens.ids = part("ids", &Tokens::ids, pad_id);
@@ -132,14 +137,41 @@ std::optional<Tokens> collate_tokens(const std::vector<Batch>& examples, Part wh
   return tokens;
 }
 
+using Pictures = std::optional<Images> Batch::*;
+
+// Where pictures know their rows, examples without any are left out: what is left, and the rows in
+// the batch.
+std::vector<Batch> with_pictures(const std::vector<Batch>& examples, Pictures which,
+                                 at::Tensor& rows) {
+  std::vector<Batch> left;
+  Tensors parts;
+  std::int64_t before = 0;
+  for (const Batch& example : examples) {
+    const auto& images = example.*which;
+    if (images && images->rows.defined()) parts.push_back(images->rows.add(before));
+    if (images) left.push_back(example);
+    before += example.size();
+  }
+  if (parts.empty()) return examples;
+  if (parts.size() != left.size()) {
+    fail("images.rows", "them in all examples with pictures or in none",
+         std::to_string(parts.size()) + " of " + std::to_string(left.size()));
+  }
+  rows = cat_along(parts, 0, "images.rows");
+  return left;
+}
+
 // Pictures that have a mask may differ in size: zeros, with mask 0, fill the largest.
-std::optional<Images> collate_images(const std::vector<Batch>& examples) {
-  Tensors pixels = gather(examples, "images.pixels", [](const Batch& example) {
-    return example.images ? example.images->pixels : at::Tensor();
-  });
-  Tensors masks = gather(examples, "images.mask", [](const Batch& example) {
-    return example.images ? example.images->mask : at::Tensor();
-  });
+std::optional<Images> collate_images(const std::vector<Batch>& all, Pictures which,
+                                     const std::string& name) {
+  at::Tensor rows;
+  const std::vector<Batch> examples = with_pictures(all, which, rows);
+  const auto part = [&](const char* member_name, at::Tensor Images::*member) {
+    return gather(examples, name + "." + member_name, [&](const Batch& example) {
+      return example.*which ? (*(example.*which)).*member : at::Tensor();
+    });
+  };
+  Tensors pixels = part("pixels", &Images::pixels), masks = part("mask", &Images::mask);
   if (pixels.empty()) return {};
   if (!masks.empty()) {
     std::int64_t height = 0, width = 0;
@@ -154,15 +186,31 @@ std::optional<Images> collate_images(const std::vector<Batch>& examples) {
       masks[i] = at::constant_pad_nd(masks[i], {0, right, 0, below}, 0);
     }
   }
-  const Tensors hidden = gather(examples, "images.hidden", [](const Batch& example) {
-    return example.images ? example.images->hidden : at::Tensor();
-  });
-  return Images{cat_along(pixels, 0, "images.pixels"),
-                masks.empty() ? at::Tensor() : cat_along(masks, 0, "images.mask"),
-                hidden.empty() ? at::Tensor() : cat_along(hidden, 0, "images.hidden"),
-                chain<std::array<std::int64_t, 2>>(examples, [](const Batch& example) {
-                  return example.images ? &example.images->sizes : nullptr;
-                })};
+  const Tensors hidden = part("hidden", &Images::hidden);
+  return Images{cat_along(pixels, 0, name + ".pixels"),
+                masks.empty() ? at::Tensor() : cat_along(masks, 0, name + ".mask"),
+                hidden.empty() ? at::Tensor() : cat_along(hidden, 0, name + ".hidden"),
+                chain<std::array<std::int64_t, 2>>(examples,
+                                                   [which](const Batch& example) {
+                                                     return example.*which
+                                                                ? &(example.*which)->sizes
+                                                                : nullptr;
+                                                   }),
+                rows};
+}
+
+// Of examples of several rows or none, too: rows count on from one to the next.
+at::Tensor collate_rows(const std::vector<Batch>& examples, const std::string& name,
+                        at::Tensor Batch::*member) {
+  Tensors parts =
+      gather(examples, name, [member](const Batch& example) { return example.*member; });
+  if (parts.empty()) return {};
+  std::int64_t before = 0;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    if (before > 0) parts[i] = parts[i].add(before);
+    before += examples[i].size();
+  }
+  return cat_along(parts, 0, name);
 }
 
 // Examples without pictures add nothing: which rows own the patches is in their tokens.
@@ -210,20 +258,32 @@ std::int64_t bytes_of(const Batch& batch) {
   return bytes;
 }
 
-Batch collate(const std::vector<Batch>& examples, std::int64_t pad_id) {
+Batch collate(const std::vector<Batch>& examples, std::int64_t pad_id, Padding padding) {
   if (examples.empty()) return {};
   Batch batch;
   for (const Batch& example : examples) {
     batch.positions.insert(batch.positions.end(), example.positions.begin(),
                            example.positions.end());
   }
-  const Tensors ids =
-      gather(examples, "picture_ids", [](const Batch& example) { return example.picture_ids; });
-  if (!ids.empty()) batch.picture_ids = cat_along(ids, 0, "picture_ids");
-  batch.images = collate_images(examples);
+  const auto plain = [&](const char* name, at::Tensor Batch::*member) {
+    const Tensors parts =
+        gather(examples, name, [member](const Batch& example) { return example.*member; });
+    return parts.empty() ? at::Tensor() : cat_along(parts, 0, name);
+  };
+  batch.picture_ids = plain("picture_ids", &Batch::picture_ids);
+  batch.labels = plain("labels", &Batch::labels);
+  batch.scores = plain("scores", &Batch::scores);
+  batch.images = collate_images(examples, &Batch::images, "images");
+  batch.second = collate_images(examples, &Batch::second, "second");
   batch.patches = collate_patches(examples);
-  batch.text = collate_tokens(examples, &Batch::text, "text", pad_id);
+  batch.text = collate_tokens(examples, &Batch::text, "text", pad_id, padding);
   batch.masked = collate_tokens(examples, &Batch::masked, "masked", pad_id);
+  batch.rejected = collate_tokens(examples, &Batch::rejected, "rejected", pad_id);
+  batch.answers = collate_tokens(examples, &Batch::answers, "answers", pad_id);
+  batch.answer_rows = collate_rows(examples, "answer_rows", &Batch::answer_rows);
+  const Tensors weights = gather(examples, "answer_weights",
+                                 [](const Batch& example) { return example.answer_weights; });
+  if (!weights.empty()) batch.answer_weights = cat_along(weights, 0, "answer_weights");
   return batch;
 }
 

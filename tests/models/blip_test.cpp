@@ -409,12 +409,14 @@ TEST_CASE("BLIP: captions are those that transformers writes") {
         {"beams_short", {.max_length = 10, .beams = 2, .length_penalty = -1}}};
     for (const auto& [key, options] : cases) {
       CAPTURE(name, key);
-      const auto texts = model.abilities().generate(Images{recorded.at("input.pixel_values"), {}},
-                                                    Tokens{}, options);
+      Batch prompts;
+      prompts.images = Images{recorded.at("input.pixel_values"), {}};
+      const auto texts = model.abilities().generate(prompts, options);
       const at::Tensor& theirs = recorded.at("extra.generated." + key);
       REQUIRE(static_cast<std::int64_t>(texts.size()) == theirs.size(0));
       for (std::size_t i = 0; i < texts.size(); ++i) {
-        const at::Tensor row = theirs[static_cast<std::int64_t>(i)];
+        const at::Tensor all = theirs[static_cast<std::int64_t>(i)];
+        const at::Tensor row = all.narrow(0, 1, all.size(0) - 1);  // behind [DEC]
         const auto length = static_cast<std::int64_t>(texts[i].size());
         REQUIRE(length <= row.size(0));
         CHECK(at::equal(at::tensor(texts[i], at::kLong), row.narrow(0, 0, length)));

@@ -92,6 +92,125 @@ TEST_CASE("patches that are to be guessed are stacked, and all examples have the
   CHECK(contains(refusal({hidden(0), example(1, 1)}), "images.hidden"));
 }
 
+TEST_CASE("answers know their questions' rows, and questions may have several answers or none") {
+  const auto asked = [](std::int64_t answers, std::int64_t length) {
+    Batch one = example(answers, 1);
+    one.answers = Tokens{};
+    one.answers->ids = at::full({answers, length}, answers, at::kLong);
+    one.answers->mask = at::ones({answers, length}, at::kLong);
+    one.answer_rows = at::zeros({answers}, at::kLong);
+    one.answer_weights = at::full({answers}, 0.5, at::kFloat);
+    return one;
+  };
+  Batch batch = collate({asked(2, 1), asked(0, 1), asked(1, 3)}, 9);
+  CHECK(at::equal(batch.answers->ids,
+                  at::tensor({2, 9, 9, 2, 9, 9, 1, 1, 1}, at::kLong).view({3, 3})));
+  CHECK(at::equal(batch.answer_rows, at::tensor({0, 0, 2}, at::kLong)));
+  CHECK(batch.answer_weights.sizes() == at::IntArrayRef({3}));
+  const Batch twice = collate({batch, batch}, 9);
+  CHECK(at::equal(twice.answer_rows, at::tensor({0, 0, 2, 3, 3, 5}, at::kLong)));
+  std::int64_t seen = 0;
+  each_tensor(batch, [&](at::Tensor& tensor) {
+    for (const at::Tensor& part :
+         {batch.answers->ids, batch.answers->mask, batch.answer_rows, batch.answer_weights}) {
+      seen += tensor.is_same(part);
+    }
+  });
+  CHECK(seen == 4);
+  CHECK(contains(refusal({asked(1, 1), example(1, 1)}), "answers.ids"));
+}
+
+TEST_CASE("prompts are padded on the left where the model writes on behind them") {
+  const Batch batch = collate({example(4, 2), example(7, 3)}, 49, Padding::left);
+  CHECK(at::equal(batch.text->ids, at::tensor({49, 5, 5, 8, 8, 8}, at::kLong).view({2, 3})));
+  CHECK(at::equal(batch.text->mask, at::tensor({0, 1, 1, 1, 1, 1}, at::kLong).view({2, 3})));
+}
+
+TEST_CASE("several pictures a sample, or none, know their rows") {
+  const auto shown = [](std::int64_t position, std::int64_t pictures) {
+    Batch one = example(position, 1);
+    one.images.reset();
+    if (pictures > 0) {
+      one.images = Images{at::full({pictures, 3, 2, 2}, position, at::kByte)};
+      one.images->rows = at::zeros({pictures}, at::kLong);
+    }
+    return one;
+  };
+  Batch batch = collate({shown(0, 0), shown(1, 2), shown(2, 0), shown(3, 1)}, 0);
+  CHECK(at::equal(batch.images->rows, at::tensor({1, 1, 3}, at::kLong)));
+  CHECK(batch.images->pixels.sizes() == at::IntArrayRef({3, 3, 2, 2}));
+  CHECK(batch.images->pixels[2][0][0][0].item<int>() == 3);
+  std::int64_t seen = 0;
+  each_tensor(batch, [&](at::Tensor& t) { seen += t.is_same(batch.images->rows) ? 1 : 0; });
+  CHECK(seen == 1);
+  CHECK(at::equal(collate({batch, batch}, 0).images->rows,
+                  at::tensor({1, 1, 3, 5, 5, 7}, at::kLong)));
+  CHECK_FALSE(collate({shown(0, 0), shown(1, 0)}, 0).images.has_value());
+  CHECK(contains(refusal({shown(0, 1), example(1, 1)}), "images.rows"));
+}
+
+TEST_CASE("rejected answers are padded to their own longest") {
+  const auto pair = [](std::int64_t chosen, std::int64_t rejected) {
+    Batch one = example(0, chosen);
+    one.rejected = example(0, rejected).text;
+    return one;
+  };
+  Batch batch = collate({pair(2, 1), pair(1, 4)}, 9);
+  CHECK(batch.text->ids.sizes() == at::IntArrayRef({2, 2}));
+  CHECK(batch.rejected->ids.sizes() == at::IntArrayRef({2, 4}));
+  CHECK(at::equal(batch.rejected->labels[0], at::tensor({0, -100, -100, -100}, at::kLong)));
+  std::int64_t seen = 0;
+  each_tensor(batch, [&](at::Tensor& t) { seen += t.is_same(batch.rejected->mask) ? 1 : 0; });
+  CHECK(seen == 1);
+  CHECK(contains(refusal({pair(1, 1), example(1, 1)}), "rejected.ids"));
+}
+
+TEST_CASE("labels, scores and a second picture are stacked, and moved with the rest") {
+  const auto judged = [](std::int64_t position) {
+    Batch one = example(position, 1);
+    one.second = Images{at::full({1, 3, 2, 2}, 50 + position, at::kByte)};
+    one.labels = at::full({1}, position, at::kLong);
+    one.scores = at::full({1, 3}, 0.25 * static_cast<double>(position), at::kFloat);
+    return one;
+  };
+  Batch batch = collate({judged(1), judged(2)}, 0);
+  CHECK(at::equal(batch.labels, at::tensor({1, 2}, at::kLong)));
+  CHECK(at::equal(batch.scores,
+                  at::tensor({0.25, 0.25, 0.25, 0.5, 0.5, 0.5}, at::kFloat).view({2, 3})));
+  CHECK(batch.images->pixels[1][0][0][0].item<int>() == 2);
+  CHECK(batch.second->pixels[1][0][0][0].item<int>() == 52);
+  std::int64_t seen = 0;
+  each_tensor(batch, [&](at::Tensor& tensor) {
+    for (const at::Tensor* own : {&batch.labels, &batch.scores, &batch.second->pixels}) {
+      seen += tensor.is_same(*own) ? 1 : 0;
+    }
+  });
+  CHECK(seen == 3);
+  CHECK(contains(refusal({judged(0), example(1, 1)}), "labels: expected it in all examples"));
+  Batch other = judged(1);
+  other.scores = at::zeros({1, 4}, at::kFloat);
+  CHECK(contains(refusal({judged(0), other}), "scores: expected equal shapes"));
+  other = judged(1);
+  other.second->pixels = at::zeros({1, 3, 4, 4}, at::kByte);
+  CHECK(contains(refusal({judged(0), other}), "second.pixels"));
+}
+
+TEST_CASE("second pictures of several sizes are padded on their own") {
+  const auto sized = [](std::int64_t side) {
+    Batch one = example(0, 1);
+    one.images.reset();
+    one.second = Images{at::full({1, 3, side, side}, 9, at::kByte),
+                        at::ones({1, side, side}, at::kByte),
+                        {},
+                        {{side, side}}};
+    return one;
+  };
+  const Batch batch = collate({sized(2), sized(4)}, 0);
+  CHECK(batch.second->pixels.sizes() == at::IntArrayRef({2, 3, 4, 4}));
+  CHECK(batch.second->mask[0].sum().item<int>() == 4);
+  CHECK(batch.second->sizes[1][0] == 4);
+}
+
 TEST_CASE("positions of three axes are padded along tokens and stacked along rows") {
   std::vector<Batch> examples{example(0, 1), example(1, 2)};
   examples[0].text->positions = at::full({3, 1, 1}, 5, at::kLong);

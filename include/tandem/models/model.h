@@ -57,6 +57,12 @@ struct StepContext {
   std::int64_t contrast_first = 0;
 };
 
+// For each question the candidates that are likeliest as its answer, best first.
+struct Ranked {
+  at::Tensor index;  // int64 [B, k]: rows of the candidates
+  at::Tensor score;  // float [B, k]: log-probabilities, as the family's paper counts them
+};
+
 // What a model can do beyond its losses; an empty function = cannot. Inputs are on the model's
 // device.
 struct Abilities {
@@ -67,11 +73,14 @@ struct Abilities {
   std::function<at::Tensor(const Batch&)> match_score{};
   std::function<at::Tensor(const Batch&)> classify{};  // -> [B, C], logits of answers or labels
   std::function<at::Tensor(const Batch&)> locate{};    // -> [B, h, w], where each text looks
-  // Texts for pictures, as ids with the end mark; prompt: the words that each begins with, of one
-  // length, without marks (empty ids: none).
-  std::function<std::vector<std::vector<std::int64_t>>(const Images&, const Tokens& prompt,
+  // What the model writes behind each prompt (Processor::prompt, collated with its padding): ids
+  // of each row, the end mark included where one came.
+  std::function<std::vector<std::vector<std::int64_t>>(const Batch& prompts,
                                                        const GenerateOptions&)>
       generate{};
+  // Of candidates (Processor::answer, collated), the k likeliest for each prompt: k by their first
+  // token, ordered by the whole answer.
+  std::function<Ranked(const Batch& prompts, const Tokens& candidates, std::int64_t k)> rank{};
 };
 
 class Model {
@@ -131,6 +140,15 @@ struct Processor {
   // Only the evaluation transform of a picture and of a text (galleries, queries).
   std::function<Images(const data::Picture&)> image{};
   std::function<Tokens(const std::string&)> text{};
+  // Where the model goes on writing: a sample's pictures and, as `text`, the words before
+  // (`words`: a caption's beginning, a question; empty: the family's own). A Batch of one without
+  // labels; in a batch, texts are padded on the side that the model wants.
+  std::function<Batch(const data::Sample&, const std::string& words)> prompt{};
+  Padding prompt_padding = Padding::right;
+  // A candidate for `rank`: its ids with the marks that the model learned.
+  std::function<Tokens(const std::string&)> answer{};
+  // The words of ids that were generated, without marks.
+  std::function<std::string(const std::vector<std::int64_t>&)> decode{};
 };
 
 // One of the eleven systems: a record of functions, one line in src/models/families.cpp.
@@ -153,6 +171,9 @@ struct Family {
   std::function<Processor(const Settings&, std::shared_ptr<const text::Tokenizer>)> processor{};
   // Sets what follows from the vocabulary (size, ids of marks) where the config left it open.
   std::function<void(Settings&, const text::Tokenizer&)> fit_vocabulary{};
+  // Sets how many answers or classes a head tells apart, and their names, from the closed list of
+  // the data (data::Source::answers). Empty: no head has answers.
+  std::function<void(Settings&, const std::vector<std::string>& answers)> fit_answers{};
   // Sets what only the weights' names say (which heads a file holds) where config.json does not.
   // Empty: config.json says everything.
   std::function<void(Settings&, const std::map<std::string, at::Tensor>&)> fit_weights{};

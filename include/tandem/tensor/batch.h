@@ -14,13 +14,16 @@
 namespace tandem {
 
 // Pixels travel as uint8 and are normalised on the device, (x/255 - mean)/std. Pictures of one
-// size, or of several with a mask: then each stands in the top left corner.
+// size, or of several with a mask: then each stands in the top left corner. N = B unless `rows`.
 struct Images {
   at::Tensor pixels;  // [B, 3, H, W] uint8, or float32 when already normalised
   at::Tensor mask;    // [B, H, W] uint8, 1 = a pixel; undefined: all are
   at::Tensor hidden;  // [B, P] uint8, 1 = a patch that is to be guessed; may be undefined
   // Height and width of each picture, on the host; empty where nobody needs them.
   std::vector<std::array<std::int64_t, 2>> sizes{};
+  // [N] int64: whose pictures they are, where a sample has several or none; undefined: row i has
+  // picture i.
+  at::Tensor rows{};
 };
 
 // Pictures of any size, cut into patches and laid end to end.
@@ -46,6 +49,16 @@ struct Batch {
   std::optional<PackedPatches> patches{};
   std::optional<Tokens> text{};
   std::optional<Tokens> masked{};  // the same texts with tokens hidden; labels are the hidden ones
+  // The same prompts with the answers that are not preferred; `text` has those that are.
+  std::optional<Tokens> rejected{};
+  std::optional<Images> second{};  // the right picture where `images` has the left one
+  at::Tensor labels;               // [B] int64: the right class of each row; may be undefined
+  at::Tensor
+      scores;  // [B, C] float32: what each answer of a closed list is worth; may be undefined
+  // Answers to the questions in `text`, a row each, A in all: whose they are and what they count.
+  std::optional<Tokens> answers{};
+  at::Tensor answer_rows;     // [A] int64: the question's row
+  at::Tensor answer_weights;  // [A] float32
 
   std::int64_t size() const { return static_cast<std::int64_t>(positions.size()); }
 };
@@ -58,9 +71,14 @@ Batch pin(Batch batch);
 // Bytes of all its tensors.
 std::int64_t bytes_of(const Batch& batch);
 
-// Stacks examples (Batches of one) along the first dimension; tokens are padded with `pad_id` on
-// the right to the longest, pictures that have a mask with zeros to the largest. Throws Error(data)
-// naming the part when shapes disagree.
-Batch collate(const std::vector<Batch>& examples, std::int64_t pad_id);
+// On which side of a text padding stands: on the left where a decoder writes on behind it.
+enum class Padding { right, left };
+
+// Stacks examples (Batches of one) along the first dimension; tokens are padded with `pad_id` to
+// the longest, pictures that have a mask with zeros to the largest; answer_rows and
+// the rows of pictures go on counting (an example without pictures then adds none).
+// Throws Error(data) naming the part when shapes disagree.
+Batch collate(const std::vector<Batch>& examples, std::int64_t pad_id,
+              Padding padding = Padding::right);
 
 }  // namespace tandem

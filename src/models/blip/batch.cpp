@@ -54,6 +54,16 @@ Processor make_processor(const Settings& settings,
   processor.text = [config, tokenizer](const std::string& text) {
     return encoded(*tokenizer, text, config->text.context_length);
   };
+  processor.prompt = [config, image, tokenizer](const data::Sample& sample,
+                                                const std::string& words) {
+    expect_picture(sample);
+    Batch batch;
+    batch.images = images_of(squeezed(pixels_of(sample.pictures[0], sample.id, image), image));
+    const std::string& begin = words.empty() ? config->prompt : words;
+    if (!begin.empty()) batch.text = tokens_of(tokenizer->encode(begin));
+    return batch;
+  };
+  processor.decode = words_of(tokenizer);
   return processor;
 }
 

@@ -201,8 +201,8 @@ Abilities BlipModel::abilities() {
     };
   }
   if (blip_->lm_head) {
-    can.generate = [this](const Images& images, const Tokens& prompt, const GenerateOptions& o) {
-      return captions(images, prompt, o);
+    can.generate = [this](const Batch& prompts, const GenerateOptions& o) {
+      return captions(prompts, o);
     };
   }
   return can;
@@ -214,21 +214,27 @@ at::Tensor BlipModel::match_logits(const Batch& batch) const {
 }
 
 // The decoder sees [DEC], the prompt and what it wrote so far. Without a cache: captions are short.
-std::vector<std::vector<std::int64_t>> BlipModel::captions(const Images& images,
-                                                           const Tokens& prompt,
+std::vector<std::vector<std::int64_t>> BlipModel::captions(const Batch& prompts,
                                                            const GenerateOptions& options) const {
   const at::NoGradGuard no_grad;
-  const at::Tensor rows = picture_rows(images.pixels, {});
+  const at::Tensor rows = picture_rows(prompts.images.value().pixels, {});
   at::Tensor begin =
       at::full({rows.size(0), 1}, config_.text.bos_id, rows.options().dtype(at::kLong));
-  if (prompt.ids.defined()) begin = at::cat({begin, prompt.ids.to(rows.device())}, 1);
+  if (prompts.text) {
+    if (prompts.text->mask.defined() && !prompts.text->mask.all().item<bool>()) {
+      throw Error(ErrorKind::data, "[generate] expected prompts of one length");
+    }
+    begin = at::cat({begin, prompts.text->ids}, 1);
+  }
   const NextLogits next = [&](const at::Tensor& ids, const at::Tensor& of) {
     const at::Tensor hidden = decode({ids, {}}, rows.index_select(0, of), {});
     return blip_->lm_head->forward(hidden.select(1, ids.size(1) - 1));
   };
   GenerateOptions bounded = options;
   bounded.max_length = std::min(options.max_length, config_.text.positions);
-  return generate(next, begin, config_.text.sep_id, bounded);
+  auto texts = generate(next, begin, config_.text.sep_id, bounded);
+  for (auto& text : texts) text.erase(text.begin(), text.begin() + begin.size(1));
+  return texts;
 }
 
 }  // namespace tandem::models::blip

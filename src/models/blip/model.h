@@ -101,7 +101,7 @@ class BlipModel final : public Model {
                     const nn::BlockContext& context) const;
 
   at::Tensor match_logits(const Batch& batch) const;  // [B, 2]
-  std::vector<std::vector<std::int64_t>> captions(const Images& images, const Tokens& prompt,
+  std::vector<std::vector<std::int64_t>> captions(const Batch& prompts,
                                                   const GenerateOptions& options) const;
 
   // --- Pre-training (pretrain.cpp): section 3.2, each loss a function of its choices
