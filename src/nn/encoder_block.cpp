@@ -16,13 +16,13 @@ Mask mask_of_rows(const Mask& mask, const at::Tensor& rows, std::int64_t length)
     const at::Tensor hidden = key.unsqueeze(0) > rows.unsqueeze(1);  // [B, S]
     at::Tensor bias = at::zeros(hidden.sizes(), hidden.options().dtype(at::kFloat));
     bias.masked_fill_(hidden, std::numeric_limits<float>::lowest());
-    return {bias.unsqueeze(1).unsqueeze(1), false};
+    return {bias.unsqueeze(1).unsqueeze(1)};
   }
   if (!mask.bias.defined() || mask.bias.size(2) == 1) return mask;
   const at::Tensor bias = mask.bias.expand({rows.size(0), -1, -1, -1});  // [B, H, T, S]
   const at::Tensor index =
       rows.view({-1, 1, 1, 1}).expand({rows.size(0), bias.size(1), 1, bias.size(3)});
-  return {at::gather(bias, 2, index), false};
+  return {at::gather(bias, 2, index)};
 }
 
 }  // namespace

@@ -18,7 +18,9 @@ namespace tandem::nn {
 std::vector<at::Tensor> split_heads(const at::Tensor& packed, std::int64_t parts,
                                     std::int64_t heads);
 
-// softmax(q k^t / sqrt(d) + mask) v: q [B, H, T, d], k and v [B, H, S, d] -> [B, T, H d].
+// softmax(q k^t / sqrt(d) + mask) v: q [B, H, T, d], k and v [B, K, S, d] -> [B, T, H d]. K divides
+// H: each head of keys and values serves H / K heads of queries that stand together. Samples laid
+// end to end (mask.ends) are attended to one by one.
 // dropout: of the probabilities; 0 outside training. It draws from torch's generator, which
 // run_block has set.
 at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const Mask& mask,

@@ -18,7 +18,7 @@ Texts::Texts(at::Tensor ids, const at::Tensor& given, bool causal) : ids(std::mo
   at::Tensor visible = tokens.to(at::kFloat).unsqueeze(1).unsqueeze(1);  // [B, 1, 1, T]
   const std::int64_t length = this->ids.size(1);
   if (causal) visible = visible * at::ones({length, length}, visible.options()).tril();
-  mask = {(1 - visible) * -10000.0, false};
+  mask = {(1 - visible) * -10000.0};
 }
 
 // --- Parts: figure 1 -------------------------------------------------------------------------

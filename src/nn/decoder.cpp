@@ -1,0 +1,118 @@
+#include "tandem/nn/decoder.h"
+
+#include <ATen/ops/cumsum.h>
+#include <ATen/ops/embedding.h>
+
+#include "tandem/base/error.h"
+#include "tandem/nn/naming.h"
+
+namespace tandem::nn {
+namespace {
+
+at::Tensor heads_of(const at::Tensor& x, std::int64_t heads) {  // [B, T, H d] -> [B, H, T, d]
+  return x.view({x.size(0), x.size(1), heads, x.size(2) / heads}).transpose(1, 2);
+}
+
+}  // namespace
+
+DecoderLayer::DecoderLayer(const DecoderShape& s, const DecoderNames& names)
+    : heads(s.heads),
+      kv_heads(s.kv_heads),
+      head_dim(s.head_dim),
+      activation(s.activation != nullptr ? s.activation : activation_of("silu")) {
+  TANDEM_CHECK(kv_heads > 0 && heads % kv_heads == 0,
+               "[decoder] expected heads in equal groups for each of keys and values");
+  const std::int64_t q_width = heads * head_dim, kv_width = kv_heads * head_dim;
+  const auto linear = [&](const std::string& name, std::int64_t in, std::int64_t to, bool bias) {
+    return register_module_at(*this, name, std::make_shared<Linear>(in, to, bias));
+  };
+  if (names.qkv.empty()) {
+    q = linear(names.q, s.width, q_width, s.qkv_bias);
+    k = linear(names.k, s.width, kv_width, s.qkv_bias);
+    v = linear(names.v, s.width, kv_width, s.qkv_bias);
+  } else {
+    qkv = linear(names.qkv, s.width, q_width + 2 * kv_width, s.qkv_bias);
+  }
+  out = linear(names.out, q_width, s.width, s.out_bias);
+  gate = linear(names.gate, s.width, s.hidden, s.mlp_bias);
+  up = linear(names.up, s.width, s.hidden, s.mlp_bias);
+  down = linear(names.down, s.hidden, s.width, s.mlp_bias);
+  const auto norm = [&](const std::string& name) {
+    return register_module_at(*this, name, std::make_shared<RmsNorm>(s.width, s.eps));
+  };
+  input_norm = norm(names.input_norm);
+  post_norm = norm(names.post_norm);
+}
+
+at::Tensor DecoderLayer::attend_to(const at::Tensor& x, const Rotary& rotary, const Mask& mask,
+                                   KvCache* cache, std::size_t number) const {
+  at::Tensor queries, keys, values;
+  if (qkv != nullptr) {
+    const auto parts = qkv->forward(x).split_with_sizes(
+        {heads * head_dim, kv_heads * head_dim, kv_heads * head_dim}, -1);
+    queries = heads_of(parts[0], heads);
+    keys = heads_of(parts[1], kv_heads);
+    values = heads_of(parts[2], kv_heads);
+  } else {
+    queries = heads_of(q->forward(x), heads);
+    keys = heads_of(k->forward(x), kv_heads);
+    values = heads_of(v->forward(x), kv_heads);
+  }
+  queries = rotate_queries(queries, rotary);
+  keys = rotate(keys, rotary);
+  if (cache != nullptr) std::tie(keys, values) = cache->append(number, keys, values);
+  return out->forward(attend(queries, keys, values, mask));
+}
+
+at::Tensor DecoderLayer::forward(const at::Tensor& x, const Rotary& rotary, const Mask& mask,
+                                 KvCache* cache, std::size_t number) const {
+  const at::Tensor y = x + attend_to(input_norm->forward(x), rotary, mask, cache, number);
+  const at::Tensor normed = post_norm->forward(y);
+  return y + down->forward(activation(gate->forward(normed)) * up->forward(normed));
+}
+
+Decoder::Decoder(const DecoderShape& s, const DecoderNames& names) : pad_id(s.pad_id) {
+  embed_tokens =
+      register_module_at(*this, names.embed, std::make_shared<Embedding>(s.vocab_size, s.width));
+  for (std::int64_t i = 0; i < s.layers; ++i) {
+    layers.push_back(register_module_at(*this, names.layers + "." + std::to_string(i),
+                                        std::make_shared<DecoderLayer>(s, names)));
+  }
+  norm = register_module_at(*this, names.norm, std::make_shared<RmsNorm>(s.width, s.eps));
+}
+
+at::Tensor Decoder::embed(const at::Tensor& ids) const {
+  return at::embedding(embed_tokens->weight, ids, pad_id);
+}
+
+at::Tensor Decoder::forward(const at::Tensor& embeds, const Rotary& rotary, const Mask& mask,
+                            const BlockContext& context, KvCache* cache) const {
+  TANDEM_CHECK(cache == nullptr || !at::GradMode::is_enabled(),
+               "[decoder] a cache is for passes without gradient");
+  at::Tensor x = embeds;
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    const auto block = [layer = layers[i], rotary, mask, cache,
+                        i](const std::vector<at::Tensor>& in) {
+      return layer->forward(in[0], rotary, mask, cache, i);
+    };
+    x = run_block(*layers[i], block, {x}, of_block(context, i));
+  }
+  return norm->forward(x);
+}
+
+Mask decoder_mask(const at::Tensor& mask, std::int64_t tokens, bool every_token) {
+  const std::int64_t length = mask.size(1);
+  if (every_token && (tokens == 1 || tokens == length)) {
+    return tokens == 1 ? no_mask() : causal_mask();
+  }
+  if (tokens == 1) return padding_mask(mask);
+  Mask whole = causal_padding_mask(mask);
+  if (tokens < length) whole.bias = whole.bias.narrow(2, length - tokens, tokens);
+  return whole;
+}
+
+at::Tensor positions_of(const at::Tensor& mask) {
+  return (mask.to(at::kLong).cumsum(1) - 1).clamp_min(0);
+}
+
+}  // namespace tandem::nn

@@ -1,0 +1,266 @@
+#include "tandem/objectives/lm.h"
+
+#include <ATen/autocast_mode.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/nonzero_static.h>
+#include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "tandem/base/error.h"
+#include "tandem/objectives/token_loss.h"
+
+namespace tandem::objectives {
+namespace {
+
+namespace ag = torch::autograd;
+
+// Autocast is off within: the types are chosen here, once.
+class WithoutAutocast {
+ public:
+  explicit WithoutAutocast(at::DeviceType device)
+      : device_(device), before_(at::autocast::is_autocast_enabled(device)) {
+    at::autocast::set_autocast_enabled(device_, false);
+  }
+  ~WithoutAutocast() { at::autocast::set_autocast_enabled(device_, before_); }
+  WithoutAutocast(const WithoutAutocast&) = delete;
+  WithoutAutocast& operator=(const WithoutAutocast&) = delete;
+
+ private:
+  at::DeviceType device_;
+  bool before_;
+};
+
+at::ScalarType compute_type(const at::Tensor& hidden) {
+  const at::DeviceType device = hidden.device().type();
+  return at::autocast::is_autocast_enabled(device) ? at::autocast::get_autocast_dtype(device)
+                                                   : hidden.scalar_type();
+}
+
+// What a pass works on: the rows that have a label, in the type of the products.
+struct Work {
+  at::Tensor rows;    // int64 [n], places among the N rows
+  at::Tensor hidden;  // [n, D]
+  at::Tensor weight;  // [V, D]
+  at::Tensor labels;  // int64 [n]
+  std::int64_t chunk = 0;
+};
+
+std::int64_t chunk_of(const LmOptions& options, const at::Tensor& weight) {
+  if (options.chunk > 0) return options.chunk;
+  const std::int64_t bytes = (weight.is_cpu() ? 64 : 256) << 20;
+  return std::clamp<std::int64_t>(bytes / (4 * weight.size(0)) / 32 * 32, 32, 4096);
+}
+
+Work work_of(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& labels,
+             std::int64_t count, at::ScalarType type, const LmOptions& options) {
+  Work work;
+  work.rows = at::nonzero_static(labels.ne(ignored), count, 0).squeeze(1);
+  work.hidden = hidden.index_select(0, work.rows).to(type);
+  work.weight = weight.to(type);
+  work.labels = labels.index_select(0, work.rows);
+  work.chunk = chunk_of(options, weight);
+  return work;
+}
+
+// One piece: -log p of each row and, where asked for, the gradient of each row's loss with respect
+// to its scores, which takes the scores' place. Smoothing as in cross_entropy.
+struct Piece {
+  at::Tensor losses;    // [c], of the labels alone
+  at::Tensor smoothed;  // [c], with smoothing
+  at::Tensor slopes;    // [c, V] in fp32; undefined where not asked for
+};
+
+Piece piece_of(const Work& work, std::int64_t first, std::int64_t rows, double smoothing,
+               bool slopes) {
+  at::Tensor scores =
+      at::mm(work.hidden.narrow(0, first, rows), work.weight.t()).to(at::kFloat);  // [c, V]
+  const at::Tensor label = work.labels.narrow(0, first, rows).unsqueeze(1);
+  const at::Tensor most = scores.amax(1, /*keepdim=*/true);
+  scores.sub_(most);
+  const at::Tensor chosen = scores.gather(1, label).squeeze(1);
+  const at::Tensor all = smoothing > 0 ? scores.mean(1) : at::Tensor();
+  scores.exp_();
+  const at::Tensor sum = scores.sum(1, /*keepdim=*/true);
+  const at::Tensor log_sum = sum.log().squeeze(1);
+  Piece piece;
+  piece.losses = log_sum - chosen;
+  piece.smoothed =
+      smoothing > 0 ? piece.losses * (1 - smoothing) + (log_sum - all) * smoothing : piece.losses;
+  if (!slopes) return piece;
+  scores.div_(sum);
+  if (smoothing > 0) scores.sub_(smoothing / static_cast<double>(scores.size(1)));
+  scores.scatter_add_(1, label, at::full(label.sizes(), smoothing - 1, scores.options()));
+  piece.slopes = scores;
+  return piece;
+}
+
+// Gradients that grow piece by piece.
+struct Gradients {
+  at::Tensor hidden;  // [n, D] of the rows with a label, in the type of the products
+  at::Tensor weight;  // [V, D] fp32
+
+  Gradients(const Work& work, bool of_hidden, bool of_weight) {
+    if (of_hidden) hidden = at::empty_like(work.hidden);
+    if (of_weight) weight = at::zeros(work.weight.sizes(), work.weight.options().dtype(at::kFloat));
+  }
+  void add(const Work& work, std::int64_t first, const at::Tensor& slopes) {
+    const at::Tensor cast = slopes.to(work.weight.scalar_type());
+    if (hidden.defined()) {
+      at::Tensor rows = hidden.narrow(0, first, slopes.size(0));
+      at::mm_out(rows, cast, work.weight);
+    }
+    if (!weight.defined()) return;
+    const at::Tensor seen = work.hidden.narrow(0, first, slopes.size(0));
+    if (cast.scalar_type() == at::kFloat) {
+      weight.addmm_(cast.t(), seen);
+    } else {
+      weight.add_(at::mm(cast.t(), seen));
+    }
+  }
+};
+
+// The gradient of all N rows from that of the rows with a label.
+at::Tensor spread(const at::Tensor& rows, const at::Tensor& gradient, const at::Tensor& like) {
+  return at::zeros_like(like).index_copy_(0, rows, gradient.to(like.scalar_type()));
+}
+
+// What waits for backward.
+struct Kept : torch::CustomClassHolder {
+  at::Tensor hidden, weight;
+};
+
+struct ChunkedLoss : ag::Function<ChunkedLoss> {
+  static at::Tensor forward(ag::AutogradContext* context, const at::Tensor& hidden,
+                            const at::Tensor& weight, const at::Tensor& labels, std::int64_t count,
+                            double smoothing, std::int64_t chunk, bool of_hidden, bool of_weight) {
+    LmOptions options;
+    options.chunk = chunk;
+    const at::ScalarType type = compute_type(hidden);
+    const WithoutAutocast guard(hidden.device().type());
+    const Work work = work_of(hidden, weight, labels, count, type, options);
+    Gradients gradients(work, of_hidden, of_weight);
+    at::Tensor sum = at::zeros({}, hidden.options().dtype(at::kFloat));
+    for (std::int64_t first = 0; first < count; first += work.chunk) {
+      const std::int64_t rows = std::min(work.chunk, count - first);
+      const Piece piece = piece_of(work, first, rows, smoothing, of_hidden || of_weight);
+      sum.add_(piece.smoothed.sum());
+      if (piece.slopes.defined()) gradients.add(work, first, piece.slopes);
+    }
+    auto kept = c10::make_intrusive<Kept>();
+    if (of_hidden) kept->hidden = spread(work.rows, gradients.hidden, hidden);
+    if (of_weight) kept->weight = gradients.weight.to(weight.scalar_type());
+    context->saved_data["kept"] = c10::IValue::make_capsule(std::move(kept));
+    return sum;
+  }
+
+  static ag::variable_list backward(ag::AutogradContext* context, const ag::variable_list& grads) {
+    const auto kept =
+        c10::static_intrusive_pointer_cast<Kept>(context->saved_data["kept"].toCapsule());
+    ag::variable_list result(8);
+    // In place: a second copy of [V, D] would be the largest tensor of the step.
+    if (kept->hidden.defined()) {
+      result[0] = std::exchange(kept->hidden, at::Tensor()).mul_(grads[0]);
+    }
+    if (kept->weight.defined()) {
+      result[1] = std::exchange(kept->weight, at::Tensor()).mul_(grads[0]);
+    }
+    return result;
+  }
+};
+
+struct TokenLosses : ag::Function<TokenLosses> {
+  static at::Tensor forward(ag::AutogradContext* context, const at::Tensor& hidden,
+                            const at::Tensor& weight, const at::Tensor& labels, std::int64_t count,
+                            std::int64_t chunk) {
+    LmOptions options;
+    options.chunk = chunk;
+    context->save_for_backward({hidden, weight, labels});
+    context->saved_data["count"] = count;
+    context->saved_data["chunk"] = chunk;
+    const at::ScalarType type = compute_type(hidden);
+    context->saved_data["type"] = static_cast<std::int64_t>(type);
+    const WithoutAutocast guard(hidden.device().type());
+    const Work work = work_of(hidden, weight, labels, count, type, options);
+    at::Tensor losses = at::zeros(labels.sizes(), hidden.options().dtype(at::kFloat));
+    for (std::int64_t first = 0; first < count; first += work.chunk) {
+      const std::int64_t rows = std::min(work.chunk, count - first);
+      losses.index_copy_(0, work.rows.narrow(0, first, rows),
+                         piece_of(work, first, rows, 0, false).losses);
+    }
+    return losses;
+  }
+
+  static ag::variable_list backward(ag::AutogradContext* context, const ag::variable_list& grads) {
+    const ag::variable_list saved = context->get_saved_variables();
+    const std::int64_t count = context->saved_data["count"].toInt();
+    LmOptions options;
+    options.chunk = context->saved_data["chunk"].toInt();
+    const auto type = static_cast<at::ScalarType>(context->saved_data["type"].toInt());
+    const WithoutAutocast guard(saved[0].device().type());
+    const Work work = work_of(saved[0], saved[1], saved[2], count, type, options);
+    const at::Tensor shares = grads[0].index_select(0, work.rows);
+    const bool of_hidden = saved[0].requires_grad(), of_weight = saved[1].requires_grad();
+    Gradients gradients(work, of_hidden, of_weight);
+    for (std::int64_t first = 0; first < count; first += work.chunk) {
+      const std::int64_t rows = std::min(work.chunk, count - first);
+      const Piece piece = piece_of(work, first, rows, 0, true);
+      gradients.add(work, first, piece.slopes.mul_(shares.narrow(0, first, rows).unsqueeze(1)));
+    }
+    ag::variable_list result(5);
+    if (of_hidden) result[0] = spread(work.rows, gradients.hidden, saved[0]);
+    if (of_weight) result[1] = gradients.weight.to(saved[1].scalar_type());
+    return result;
+  }
+};
+
+void check(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& labels,
+           double count) {
+  TANDEM_CHECK(hidden.dim() == labels.dim() + 1 && hidden.size(-1) == weight.size(1) &&
+                   hidden.sizes().slice(0, labels.dim()) == labels.sizes(),
+               "[lm] expected hidden states [..., D], a head [V, D] and labels [...]");
+  if (labels.is_cpu() && count_labels(labels) != count) {
+    throw Error(ErrorKind::data, "[lm] expected the number of labels; got another");
+  }
+}
+
+}  // namespace
+
+LossTerm lm_loss(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& labels,
+                 double count, const LmOptions& options) {
+  check(hidden, weight, labels, count);
+  const at::Tensor rows = hidden.reshape({-1, hidden.size(-1)}), flat = labels.reshape({-1});
+  const bool on = at::GradMode::is_enabled();
+  return {
+      ChunkedLoss::apply(rows, weight, flat, static_cast<std::int64_t>(count), options.smoothing,
+                         options.chunk, on && rows.requires_grad(), on && weight.requires_grad()),
+      count};
+}
+
+LossTerm lm_loss_plain(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& labels,
+                       double count, const LmOptions& options) {
+  return cross_entropy(at::linear(hidden, weight), labels, count, options.smoothing);
+}
+
+at::Tensor shifted_labels(const at::Tensor& labels) {
+  const at::Tensor last = at::full({labels.size(0), 1}, ignored, labels.options());
+  return at::cat({labels.narrow(1, 1, labels.size(1) - 1), last}, 1);
+}
+
+at::Tensor token_losses(const at::Tensor& hidden, const at::Tensor& weight,
+                        const at::Tensor& labels, double count, const LmOptions& options) {
+  check(hidden, weight, labels, count);
+  const at::Tensor rows = hidden.reshape({-1, hidden.size(-1)}), flat = labels.reshape({-1});
+  return TokenLosses::apply(rows, weight, flat, static_cast<std::int64_t>(count), options.chunk)
+      .view(labels.sizes());
+}
+
+}  // namespace tandem::objectives
