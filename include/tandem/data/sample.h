@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "tandem/text/turn.h"
 #include "tandem/vision/image.h"
 
 namespace tandem::data {
@@ -16,9 +17,15 @@ struct Picture {
   vision::Image pixels{};  // used when `encoded` is empty
 };
 
-struct Turn {
-  std::string role{}, text{};
+// A clip as frames with their times, or a file that holds them.
+struct Clip {
+  std::string file{};
+  std::vector<Picture> frames{};
+  std::vector<double> seconds{};  // of each frame; empty: `fps` says them
+  double fps = 0;                 // of the frames; 0: not known
 };
+
+using text::Turn;
 
 struct Box {
   double x0 = 0, y0 = 0, x1 = 0, y1 = 0;  // pixels of the picture as it is stored
@@ -29,6 +36,7 @@ struct Answer {
   std::string text{};
   double score = 1;         // 0 to 1: VQAv2's soft scores, or the share of people who gave it
   std::int64_t label = -1;  // its place in Source::answers(); -1: not in it, or there is none
+  std::int64_t people = 0;  // who gave it; 0: not known
   friend bool operator==(const Answer&, const Answer&) = default;
 };
 
@@ -39,6 +47,9 @@ struct Answer {
 //   ve           texts[0] the hypothesis; label 0 contradiction, 1 neutral, 2 entailment
 //   grounding    texts[0] the expression, boxes[0] what it means; proposals: what may be chosen,
 //                label the right one of them (-1: by the overlap of their boxes)
+//   dialogue     turns, which say where the pictures and clips stand
+//   preference   turns with the answer that is preferred; rejected: what else was said from turn
+//                prompt_turns on
 struct Sample {
   std::string id{};             // what a person finds it by: a file's name, a shard and a key
   std::int64_t picture_id = 0;  // equal for samples that show the same picture
@@ -46,6 +57,9 @@ struct Sample {
   std::vector<Picture> pictures{};
   std::vector<std::string> texts{};  // captions; an epoch draws one by key
   std::vector<Turn> turns{};
+  std::vector<Turn> rejected{};
+  std::int64_t prompt_turns = 0;
+  std::vector<Clip> clips{};
   std::vector<Box> boxes{};
   std::vector<Box> proposals{};
   std::string question{}, answer{};
