@@ -10,7 +10,8 @@ namespace tandem::models {
 
 const std::vector<Family>& families() {
   static const std::vector<Family> table{
-      albef_family(), blip_family(), clip_family(), vilt_family(), vlmo_family(),
+      albef_family(),     blip_family(),     blip2_family(),   clip_family(), llava_family(),
+      qwen25_vl_family(), qwen2_vl_family(), qwen_vl_family(), vilt_family(), vlmo_family(),
   };
   return table;
 }

@@ -1,0 +1,23 @@
+#include "models/families.h"
+#include "models/qwen_vl/config.h"
+#include "models/qwen_vl/model.h"
+#include "models/qwen_vl/weights.h"
+
+namespace tandem::models {
+
+Family qwen_vl_family() {
+  Family family;
+  family.name = "qwen_vl";
+  family.architectures = {"QWenLMHeadModel"};
+  family.settings = [] { return std::make_unique<qwen_vl::Config>(); };
+  family.from_config_json = qwen_vl::from_config_json;
+  family.to_config_json = qwen_vl::to_config_json;
+  family.make = [](const Settings& settings, Key init) -> std::unique_ptr<Model> {
+    return std::make_unique<qwen_vl::QwenVlModel>(qwen_vl::config_of(settings), init);
+  };
+  family.fit_vocabulary = qwen_vl::fit_vocabulary;
+  family.import_weights = qwen_vl::import_weights;
+  return family;
+}
+
+}  // namespace tandem::models

@@ -1,0 +1,176 @@
+#include "models/qwen_vl/model.h"
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cumsum.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/where.h>
+#include <ATen/ops/zeros.h>
+
+#include <cmath>
+#include <limits>
+
+#include "models/pass.h"
+#include "tandem/base/error.h"
+#include "tandem/objectives/lm.h"
+#include "tandem/objectives/token_loss.h"
+
+namespace tandem::models::qwen_vl {
+namespace {
+
+nn::DecoderShape shape_of(const LanguageConfig& c) {
+  nn::DecoderShape shape;
+  shape.width = c.width;
+  shape.layers = c.layers;
+  shape.heads = c.heads;
+  shape.kv_heads = c.heads;
+  shape.head_dim = c.head_dim();
+  shape.hidden = c.mlp;
+  shape.vocab_size = c.vocab_size;
+  shape.eps = c.rms_norm_eps;
+  shape.qkv_bias = true;
+  shape.out_bias = shape.mlp_bias = c.bias;
+  return shape;
+}
+
+// w2 is the gate, w1 what it lets through.
+nn::DecoderNames names() {
+  nn::DecoderNames names;
+  names.embed = "wte";
+  names.layers = "h";
+  names.norm = "ln_f";
+  names.input_norm = "ln_1";
+  names.post_norm = "ln_2";
+  names.qkv = "attn.c_attn";
+  names.out = "attn.c_proj";
+  names.gate = "mlp.w2";
+  names.up = "mlp.w1";
+  names.down = "mlp.c_proj";
+  return names;
+}
+
+}  // namespace
+
+double ntk_alpha(std::int64_t length, std::int64_t seq_length) {
+  const double times = static_cast<double>(length) / static_cast<double>(seq_length);
+  return std::max(std::exp2(std::ceil(std::log(times) / std::log(2.0) + 1)) - 1, 1.0);
+}
+
+nn::Rotary rotary_of(const LanguageConfig& c, std::int64_t first, std::int64_t tokens, double alpha,
+                     bool logn, const at::Device& device) {
+  const auto dim = static_cast<double>(c.head_dim());
+  nn::RopeShape shape;
+  shape.head_dim = c.head_dim();
+  shape.theta = c.rotary_base * std::pow(alpha, dim / (dim - 2));
+  const at::Tensor positions =
+      at::arange(first, first + tokens, at::TensorOptions().dtype(at::kLong).device(device));
+  nn::Rotary rotary = nn::make_rotary(shape, positions.unsqueeze(0));
+  if (logn && first + tokens > c.seq_length) {
+    const at::Tensor scale =
+        (positions + 1).to(at::kDouble).log() / std::log(static_cast<double>(c.seq_length));
+    rotary.query_scale = scale.clamp_min(1).to(at::kFloat).view({1, tokens, 1});
+  }
+  return rotary;
+}
+
+nn::Mask released_mask(const at::Tensor& mask, std::int64_t tokens) {
+  const std::int64_t length = mask.size(1);
+  const auto lowest = static_cast<double>(std::numeric_limits<float>::lowest());
+  const auto options = mask.options().dtype(at::kFloat);
+  at::Tensor bias = at::zeros({mask.size(0), 1, 1, length}, options)
+                        .masked_fill_(mask.eq(0).unsqueeze(1).unsqueeze(1), lowest);
+  if (tokens > 1)
+    bias = bias +
+           at::full({length, length}, lowest, options).triu(1).narrow(0, length - tokens, tokens);
+  return {bias};
+}
+
+at::Tensor inside_pictures(const at::Tensor& ids, std::int64_t start, std::int64_t end) {
+  const at::Tensor opened = ids.eq(start), closed = ids.eq(end);
+  const at::Tensor depth = opened.to(at::kLong).cumsum(1) - closed.to(at::kLong).cumsum(1);
+  return depth.gt(0).logical_and(opened.logical_not());
+}
+
+QwenVl::QwenVl(const Config& c) {
+  transformer =
+      register_module("transformer", std::make_shared<nn::Decoder>(shape_of(c.language), names()));
+  visual = transformer->register_module("visual", std::make_shared<VisionTower>(c));
+  if (!c.language.tied) {
+    lm_head = register_module(
+        "lm_head", std::make_shared<nn::Linear>(c.language.width, c.language.vocab_size, false));
+  }
+}
+
+QwenVlModel::QwenVlModel(const Config& config, Key init) : config_(config) {
+  if (config.language.vocab_size < 1 || config.image_start < 0) {
+    throw Error(ErrorKind::config,
+                "[models] expected model.language.vocab_size and model.image_start", "",
+                "give the model a tokenizer, or set them");
+  }
+  statistics_ = statistics_of(config.image);
+  net_ = std::make_shared<QwenVl>(config);
+  initialize(*net_, config, init);
+}
+
+// --- The pass --------------------------------------------------------------------------------
+
+at::Tensor QwenVlModel::image_features(const at::Tensor& pixels,
+                                       const nn::BlockContext& context) const {
+  return net_->visual->forward(nn::normalize_pixels(pixels, statistics_), context);  // [N, Q, D]
+}
+
+at::Tensor QwenVlModel::embeds(const at::Tensor& ids, const at::Tensor& features) const {
+  const at::Tensor words = net_->transformer->embed(ids);  // [B, T, D]
+  if (!features.defined()) return words;
+  // The n-th token of a picture in the batch is row n of all features; no count leaves the device.
+  const at::Tensor inside = inside_pictures(ids, config_.image_start, config_.image_end());
+  const at::Tensor rows = features.flatten(0, 1);  // [N Q, D]
+  const at::Tensor order =
+      (inside.flatten().to(at::kLong).cumsum(0) - 1).clamp(0, rows.size(0) - 1);
+  const at::Tensor placed = rows.index_select(0, order).view_as(words).to(words.scalar_type());
+  return at::where(inside.unsqueeze(-1), placed, words);
+}
+
+nn::Rotary QwenVlModel::rotary(std::int64_t length, const at::Device& device) const {
+  const LanguageConfig& c = config_.language;
+  const bool evaluates = !net_->is_training();
+  const double alpha = evaluates && c.dynamic_ntk ? ntk_alpha(length, c.seq_length) : 1;
+  return rotary_of(c, 0, length, alpha, evaluates && c.logn, device);
+}
+
+LossTerms QwenVlModel::losses(const Batch& batch, const LossRequest& request,
+                              const StepContext& context) {
+  const Tokens& text = batch.text.value();
+  at::Tensor features;
+  if (batch.images) features = image_features(batch.images->pixels, blocks_of(context, "image"));
+  // Padding stands behind the text, where the causal mask hides it.
+  const at::Tensor hidden = net_->transformer->forward(
+      embeds(text.ids, features), rotary(text.ids.size(1), text.ids.device()), nn::causal_mask(),
+      blocks_of(context, "text"));
+  return {{"lm", objectives::lm_loss(hidden, net_->head(), objectives::shifted_labels(text.labels),
+                                     counts(batch, request).at("lm"))}};
+}
+
+std::map<std::string, double> QwenVlModel::counts(const Batch& batch, const LossRequest&) const {
+  const at::Tensor& labels = batch.text.value().labels;
+  return {{"lm", objectives::count_labels(labels.narrow(1, 1, labels.size(1) - 1))}};
+}
+
+// --- The model as others see it ----------------------------------------------------------------
+
+NamedTensors QwenVlModel::parameters() const { return parameters_of(*net_); }
+
+NamedTensors QwenVlModel::buffers() const {
+  NamedTensors all;
+  for (const auto& item : net_->named_buffers()) all.emplace_back(item.key(), item.value());
+  return all;
+}
+
+void QwenVlModel::to(const at::Device& device) { net_->to(device); }
+
+void QwenVlModel::train(bool on) { net_->train(on); }
+
+Abilities QwenVlModel::abilities() { return {}; }
+
+}  // namespace tandem::models::qwen_vl
