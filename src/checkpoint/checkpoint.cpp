@@ -221,7 +221,7 @@ void Checkpointer::commit(const State& state) {
   }
   fsync_directory(directory_);
   scope.done();
-  try_to([&] { remove_surplus(state.step, state.best_step); });
+  try_to([&] { remove_surplus(state); });
 }
 
 // What would be good to do, but no reason to stop a run whose checkpoint stands.
@@ -233,16 +233,29 @@ void Checkpointer::try_to(const std::function<void()>& action) const {
   }
 }
 
-void Checkpointer::remove_surplus(std::int64_t step, std::int64_t best_step) {
+void Checkpointer::remove_surplus(const State& state) {
+  const std::int64_t step = state.step;
+  std::set<std::int64_t> stay(state.kept_steps.begin(), state.kept_steps.end());
+  stay.insert({step, state.best_step});
   std::int64_t good = 0;
   for (const Committed& found : list_committed(directory_)) {
     const fs::path path = directory_ / found.name;
     if (found.replaced > 0 && found.step == step) {
       remove_old(path);
     } else if (found.step == step || sizes_are_right(path)) {
-      if (++good > keep_ && found.step != step && found.step != best_step) remove_old(path);
+      if (++good > keep_ && !stay.contains(found.step)) remove_old(path);
     }
   }
+}
+
+fs::path directory_of(const fs::path& checkpoints, std::int64_t step) {
+  return checkpoints / name_of(step);
+}
+
+std::optional<fs::path> newest_directory(const fs::path& checkpoints) {
+  const std::vector<Committed> all = list_committed(checkpoints);
+  if (all.empty()) return std::nullopt;
+  return checkpoints / all.front().name;
 }
 
 std::optional<State> Checkpointer::newest_good() {

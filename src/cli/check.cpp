@@ -14,9 +14,9 @@ namespace {
 constexpr std::int64_t most_named = 100;  // findings of a source
 
 // Every row and picture header of every source; 65 when training would stop for them.
-int check_data(const config::RunConfig& config) {
+int check_data(const train::SourceMap& sources) {
   int code = 0;
-  for (const auto& [name, source] : train::open_sources(config)) {
+  for (const auto& [name, source] : sources) {
     std::int64_t named = 0;
     const data::CheckReport report = data::check_source(*source, [&](const data::Finding& found) {
       if (++named > most_named) return;
@@ -34,8 +34,9 @@ int check_data(const config::RunConfig& config) {
 }  // namespace
 
 void add_check(CLI::App& app, const Choose& choose) {
-  CLI::App* verb = app.add_subcommand(
-      "check", "print the plan, and read every row and picture header; nothing is trained");
+  CLI::App* verb = app.add_subcommand("check",
+                                      "print the plan, and read every row and picture header; "
+                                      "nothing is trained, no weights are made");
   const auto config = add_config_arguments(*verb);
   const auto ranks = std::make_shared<int>(1);
   verb->add_option("--ranks", *ranks, "ranks that the plan is for")->check(CLI::Range(1, 65536));
@@ -43,9 +44,12 @@ void add_check(CLI::App& app, const Choose& choose) {
   verb->add_flag("--plan-only", *plan_only, "leave the rows and pictures of the sources unread");
   verb->callback([=] {
     choose([=] {
-      const config::RunConfig loaded = load(*config).config;
-      std::fputs(train::plan(loaded, *ranks).c_str(), stdout);
-      return *plan_only ? 0 : check_data(loaded);
+      const config::Loaded loaded = load(*config, /*may_lack=*/true);
+      train::PlanInput input = train::open_for_plan(loaded);
+      std::fputs(train::plan(input, *ranks).c_str(), stdout);
+      if (*plan_only) return 0;
+      const int code = check_data(input.sources);
+      return input.absent.empty() ? code : exit_code(ErrorKind::data);
     });
   });
 }

@@ -6,12 +6,14 @@
 #include "tandem/base/files.h"
 #include "tandem/data/source.h"
 #include "tandem/eval/task.h"
+#include "tandem/jobs/model_files.h"
 #include "tandem/models/model.h"
 
 namespace tandem::cli {
 
-config::Tables tables() {
+config::Tables tables(bool may_lack) {
   config::Tables tables;
+  tables.may_lack = may_lack;
   for (const models::Family& family : models::families()) {
     tables.families.names.push_back(family.name);
   }
@@ -21,13 +23,16 @@ config::Tables tables() {
     }
     return nullptr;
   };
-  tables.pretrained = [](std::string_view name,
-                         const std::string& directory) -> std::unique_ptr<Settings> {
+  tables.pretrained = [may_lack](std::string_view name,
+                                 const std::string& directory) -> std::unique_ptr<Settings> {
     for (const models::Family& family : models::families()) {
       if (family.name != name) continue;
+      std::error_code error;
+      if (may_lack && !std::filesystem::exists(directory, error)) return family.settings();
+      const std::string folder = jobs::model_directory(directory).string();
       constexpr std::int64_t longest = std::int64_t{16} << 20;
-      auto settings = family.from_config_json(read_file(directory + "/config.json", longest));
-      const std::string processor = directory + "/preprocessor_config.json";
+      auto settings = family.from_config_json(read_file(folder + "/config.json", longest));
+      const std::string processor = folder + "/preprocessor_config.json";
       if (family.read_processor_file && std::filesystem::exists(processor)) {
         family.read_processor_file(*settings, read_file(processor, longest));
       }
@@ -47,8 +52,8 @@ std::shared_ptr<ConfigArguments> add_config_arguments(CLI::App& verb, bool requi
   return arguments;
 }
 
-config::Loaded load(const ConfigArguments& arguments) {
-  return config::load(arguments.path, arguments.overrides, tables());
+config::Loaded load(const ConfigArguments& arguments, bool may_lack) {
+  return config::load(arguments.path, arguments.overrides, tables(may_lack));
 }
 
 }  // namespace tandem::cli

@@ -16,6 +16,7 @@ struct ConfigArguments {
   std::vector<std::string> overrides{};
 };
 std::shared_ptr<ConfigArguments> add_config_arguments(CLI::App& verb, bool required = true);
-config::Loaded load(const ConfigArguments& arguments);
+// may_lack: as config::Tables::may_lack.
+config::Loaded load(const ConfigArguments& arguments, bool may_lack = false);
 
 }  // namespace tandem::cli

@@ -29,6 +29,6 @@ void add_search(CLI::App& app, const Choose& choose);
 void add_weight_choice(CLI::App& verb, jobs::WeightChoice& choice);
 
 // The families, formats and tasks that a config may name.
-config::Tables tables();
+config::Tables tables(bool may_lack = false);
 
 }  // namespace tandem::cli

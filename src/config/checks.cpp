@@ -75,6 +75,14 @@ void check_data(FieldVisitor& v, const StageData& data, const StageSurroundings&
     v.problem("micro_batch", "expected at most batch (" + std::to_string(data.batch) + "); got " +
                                  std::to_string(data.micro_batch));
   }
+  if (data.group > 0 && data.batch % data.group != 0) {
+    v.problem("group", "expected a divisor of batch (" + std::to_string(data.batch) + "); got " +
+                           std::to_string(data.group));
+  }
+  if (data.group > 0 && data.micro_batch > 0 && data.micro_batch != data.group) {
+    v.problem("micro_batch", "expected the group (" + std::to_string(data.group) +
+                                 "), or none: a rank takes one group at a time");
+  }
   if (data.mix.empty() && !data.proportional && data.temperature == 0 &&
       around.sources.size() > 1) {
     v.problem("mix", "expected shares of the sources or `proportional`: there are " +
@@ -98,6 +106,22 @@ void check_epochs(FieldVisitor& v, const StageConfig& stage, const StageSurround
   }
 }
 
+const std::shared_ptr<Settings>& model_of(const RunConfig& config, const StageConfig& stage) {
+  return stage.own_model && stage.settings ? stage.settings : config.model.settings;
+}
+
+bool begins_anew(const RunConfig& config, std::size_t stage) {
+  const StageConfig& own = config.stages.at(stage);
+  if (!own.init.empty()) return true;
+  return stage > 0 && (own.own_model || config.stages[stage - 1].own_model);
+}
+
+std::int64_t micro_batch_of(const StageData& data, int ranks) {
+  const std::int64_t share = std::max<std::int64_t>(1, data.batch / ranks);
+  const std::int64_t wanted = data.group > 0 ? data.group : data.micro_batch;
+  return wanted > 0 ? std::min(wanted, share) : share;
+}
+
 const EmaConfig& ema_of(const RunConfig& config, const StageConfig& stage) {
   return stage.own_ema ? stage.ema : config.ema;
 }
@@ -113,6 +137,16 @@ bool less_is_better(const std::string& metric, const std::string& mode) {
 }
 
 void check_metrics(FieldVisitor& v, const RunConfig& config) {
+  std::vector<std::string> stages;
+  for (const StageConfig& stage : config.stages) stages.push_back(stage.name);
+  for (const EvalTask& task : config.eval.tasks) {
+    for (const std::string& name : task.stages) {
+      if (std::find(stages.begin(), stages.end(), name) != stages.end()) continue;
+      const std::string near = nearest(name, stages);
+      v.problem("", "eval.tasks: no stage " + quote(name) +
+                        (near.empty() ? "" : "; did you mean " + near + "?"));
+    }
+  }
   const auto check = [&](const std::string& key, const std::string& metric, bool ema) {
     if (metric.empty()) return;
     if (config.eval.tasks.empty() || config.eval.every == 0) {

@@ -7,6 +7,20 @@
 namespace tandem::config {
 namespace {
 
+// The settings that a model has before any key of the YAML: the family's, or those of the directory
+// that it starts from.
+std::unique_ptr<Settings> plain_model(const ModelConfig& model, const Tables& tables) {
+  if (!model.settings) return nullptr;
+  try {
+    if (!model.pretrained.empty() && tables.pretrained) {
+      return tables.pretrained(model.family, model.pretrained);
+    }
+  } catch (const Error&) {
+    return nullptr;  // told where the model is read
+  }
+  return tables.families.make ? tables.families.make(model.family) : nullptr;
+}
+
 void describe_model(FieldVisitor& v, ModelConfig& model, const Tables& tables) {
   v.field("pretrained", model.pretrained,
           {.doc = "a Hugging Face directory to start from; empty: from scratch",
@@ -72,12 +86,67 @@ void describe_sources(FieldVisitor& v, std::vector<SourceConfig>& sources, const
         item);
 }
 
+bool writes_plainly(const EvalTask& task) {
+  const EvalTask plain;
+  return task.beams == plain.beams && !task.sample && task.top_p == plain.top_p &&
+         task.max_length == plain.max_length && task.min_length == plain.min_length &&
+         task.prompt.empty() && task.answers.empty() && task.answer_list.empty() &&
+         task.candidates == plain.candidates;
+}
+
 bool is_plain(const EvalTask& task) {
   const EvalTask plain;
   return task.source.empty() && task.size == plain.size && task.captions == plain.captions &&
          task.rerank == plain.rerank && task.rerank_score == plain.rerank_score &&
          task.classes.empty() && task.templates.empty() && task.classes_file.empty() &&
-         task.templates_file.empty();
+         task.templates_file.empty() && task.stages.empty() && writes_plainly(task);
+}
+
+// How a model writes captions and answers.
+void describe_writing(FieldVisitor& v, EvalTask& task) {
+  v.field("beams", task.beams,
+          {.doc = "caption, vqa: texts that are followed at once; 1: the likeliest word each time",
+           .min = 1,
+           .max = 1024,
+           .unset = 3,
+           .aliases = {"num_beams"}});
+  v.field("sample", task.sample, {.doc = "caption, vqa: words are drawn instead", .unset = 0});
+  v.field("top_p", task.top_p,
+          {.doc = "of a draw: among the likeliest words that make up this share",
+           .min = 0,
+           .max = 1,
+           .above_min = true,
+           .unset = 0.9});
+  v.field("max_length", task.max_length,
+          {.doc = "caption, vqa: most tokens, a caption's prompt included; 0: 20 of a caption, 10 "
+                  "of an answer",
+           .min = 0,
+           .max = 1e6,
+           .unset = 0,
+           .aliases = {"max_new_tokens"}});
+  v.field("min_length", task.min_length,
+          {.doc = "and fewest; -1: 5 of a caption, 1 of an answer",
+           .min = -1,
+           .max = 1e6,
+           .unset = -1});
+  v.field("prompt", task.prompt,
+          {.doc = "caption: words that each begins with; vqa: a text with {} for the question; "
+                  "empty: the family's own",
+           .unset = 0});
+  v.field("answers", task.answers,
+          {.doc = "vqa: one of a closed list by the model's classes, the best of a list by their "
+                  "probability, or free text; empty: the first of them that the model can",
+           .choices = {"", "closed", "ranked", "generated"},
+           .unset = 0});
+  v.field("answer_list", task.answer_list,
+          {.doc = "vqa, ranked: a JSON list or a line each; without it, the source's list",
+           .unset = 0,
+           .path = true,
+           .must_exist = true});
+  v.field("candidates", task.candidates,
+          {.doc = "vqa, ranked: so many are weighed as a whole, chosen by their first token",
+           .min = 1,
+           .unset = 128});
 }
 
 // What single tasks have.
@@ -106,6 +175,9 @@ void describe_task(FieldVisitor& v, EvalTask& task) {
   v.field(
       "templates_file", task.templates_file,
       {.doc = "zero_shot: more of them, one a line", .unset = 0, .path = true, .must_exist = true});
+  describe_writing(v, task);
+  v.field("stages", task.stages,
+          {.doc = "in which it is measured; empty: in those whose model can do it", .unset = 0});
 }
 
 void describe_tasks(FieldVisitor& v, EvalConfig& eval, const Tables& tables,
@@ -155,7 +227,8 @@ void describe_checkpoint(FieldVisitor& v, CheckpointConfig& checkpoint) {
                      .min = 1,
                      .max = 1e6,
                      .aliases = {"save_total_limit", "keep_last"}};
-  if (!v.number("keep", checkpoint.keep, checkpoint.best.empty(), last)) {
+  const bool plain = checkpoint.best.empty() && !checkpoint.stages;
+  if (!v.number("keep", checkpoint.keep, plain, last)) {
     v.block("keep", {.doc = "which ones stay: a number alone is `last`"}, [&](FieldVisitor& inner) {
       inner.field("last", checkpoint.keep, last);
       inner.field("best", checkpoint.best,
@@ -167,6 +240,8 @@ void describe_checkpoint(FieldVisitor& v, CheckpointConfig& checkpoint) {
                   {.doc = "of `best`; auto: min for losses, else max",
                    .choices = {"auto", "max", "min"},
                    .aliases = {"greater_is_better"}});
+      inner.field("stages", checkpoint.stages,
+                  {.doc = "and the end of every stage, for `init: RUN@STAGE`", .unset = 0});
     });
   }
   v.field("async", checkpoint.async,
@@ -189,13 +264,23 @@ void describe_loader(FieldVisitor& v, LoaderConfig& loader) {
 }
 
 void describe_stages(FieldVisitor& v, std::vector<StageConfig>& stages,
-                     const std::vector<std::string>& sources) {
+                     const std::vector<std::string>& sources,
+                     const std::function<std::unique_ptr<Settings>()>& make_model) {
   const auto item = [&](std::size_t i, FieldVisitor& inner) {
-    describe(inner, stages[i], {.sources = sources});
+    StageSurroundings around{.sources = sources, .earlier = {}, .make_model = make_model};
+    for (std::size_t k = 0; k < i; ++k) {
+      around.earlier.push_back(stages[k].name);
+      if (stages[k].kind == "job") around.sources.push_back(stages[k].name);
+    }
+    describe(inner, stages[i], around);
     const auto same = [&](const StageConfig& other) { return other.name == stages[i].name; };
     if (!stages[i].name.empty() &&
         std::any_of(stages.begin(), stages.begin() + static_cast<std::ptrdiff_t>(i), same)) {
       inner.problem("name", "another stage has this name");
+    }
+    if (stages[i].kind == "job" &&
+        std::find(sources.begin(), sources.end(), stages[i].name) != sources.end()) {
+      inner.problem("name", "a source has this name, which the job's result gets");
     }
   };
   v.list(
@@ -274,7 +359,7 @@ void describe(FieldVisitor& v, RunConfig& config, const Tables& tables) {
           [&](FieldVisitor& inner) { describe_loader(inner, config.loader); });
   std::vector<std::string> sources;
   for (const SourceConfig& source : config.sources) sources.push_back(source.name);
-  describe_stages(v, config.stages, sources);
+  describe_stages(v, config.stages, sources, [&] { return plain_model(config.model, tables); });
   describe_machine(v, config);
   v.optional_block("ema", own_ema, ema_rule(),
                    [&](FieldVisitor& inner) { describe(inner, config.ema); });

@@ -17,6 +17,9 @@ inline constexpr const char* temperature_word = "temperature";
 // What a stage needs of the rest of the file.
 struct StageSurroundings {
   std::vector<std::string> sources{};
+  std::vector<std::string> earlier{};  // stages before this one
+  // The run's model as it is before any key of the YAML; null for an unknown family.
+  std::function<std::unique_ptr<Settings>()> make_model{};
 };
 void describe(FieldVisitor& visitor, StageConfig& stage, const StageSurroundings& around);
 

@@ -152,6 +152,13 @@ void describe_data(FieldVisitor& v, StageData& data, const StageSurroundings& ar
            .unset = 0,
            .aliases = {"micro_batch_size", "per_device_train_batch_size", "per_device_batch_size",
                        "accum_freq", "gradient_accumulation_steps"}});
+  v.field("group", data.group,
+          {.doc = "samples in a row that are what the papers call the batch on a GPU: in-batch "
+                  "negatives and the like stay among them, whatever the number of ranks; without "
+                  "it, the micro-batch",
+           .min = 1,
+           .unit = Unit::samples,
+           .unset = 0});
   v.field("block", data.block,
           {.doc = "samples that stay together when shuffled", .min = 1, .unit = Unit::samples});
   check_data(v, data, around);
@@ -260,6 +267,66 @@ void describe_itc(FieldVisitor& v, ItcConfig& itc) {
           {.doc = "rows of the similarity matrix held at once; 0: all", .min = 0});
 }
 
+void describe_start(FieldVisitor& v, StageConfig& stage, const StageSurroundings& around) {
+  Rule init = {.doc =
+                   "where its weights come from: scratch, an earlier stage's name, RUN@STAGE, a "
+                   "run, a checkpoint or a Hugging Face directory; empty: the stage before, or "
+                   "`model.pretrained`",
+               .unset = 0,
+               .path = true,
+               .aliases = {"init_from", "resume_from", "load_from"}};
+  init.choices = around.earlier;  // words that stand in place of a path
+  init.choices.emplace_back("scratch");
+  v.field("init", stage.init, init);
+  v.optional_block(
+      "model", stage.own_model,
+      {.doc = "the model's own keys that are others in this stage than the run's; what "
+              "is new begins as `model` says, what is gone is left out",
+       .unset = 0},
+      [&](FieldVisitor& inner) {
+        if (!stage.own_model) return;
+        if (!stage.settings && around.make_model) stage.settings = around.make_model();
+        if (stage.settings) stage.settings->fields(inner);
+      });
+  if (!stage.own_model) stage.settings = nullptr;
+}
+
+void describe_job(FieldVisitor& v, JobConfig& job, const StageSurroundings& around) {
+  v.field("task", job.task,
+          {.doc = "caption: writes one for every picture; filter: drops those that do not match "
+                  "their picture",
+           .required = true,
+           .choices = {"caption", "filter"}});
+  v.field("inputs", job.inputs,
+          {.doc = "sources, and job stages before this one, whose results are sources by their "
+                  "names",
+           .required = true,
+           .aliases = {"sources", "source"}});
+  for (const std::string& name : job.inputs) check_source_name(v, "inputs", name, around.sources);
+  v.field("batch", job.batch, {.doc = "samples at once", .min = 1, .unit = Unit::samples});
+  v.field(
+      "part", job.part,
+      {.doc = "samples between two looks at signals; what is done of one is lost when the run is "
+              "killed",
+       .min = 1,
+       .unit = Unit::samples});
+  v.field("top_p", job.top_p,
+          {.doc = "caption: words are drawn among the likeliest that make up this share",
+           .min = 0,
+           .max = 1,
+           .above_min = true});
+  v.field("repetition_penalty", job.repetition_penalty,
+          {.doc = "caption: words that are there become less likely", .min = 1, .max = 100});
+  v.field("beams", job.beams, {.doc = "caption: above 1 nothing is drawn", .min = 1, .max = 1024});
+  v.field("max_length", job.max_length,
+          {.doc = "caption: most tokens, marks and prompt included", .min = 2, .max = 65536});
+  v.field("min_length", job.min_length, {.doc = "and fewest", .min = 0, .max = 65536});
+  v.field("prompt", job.prompt,
+          {.doc = "caption: words that each begins with; empty: the model's", .unset = 0});
+  v.field("threshold", job.threshold,
+          {.doc = "filter: kept above this probability of a match", .min = 0, .max = 1});
+}
+
 }  // namespace
 
 void describe(FieldVisitor& v, StageConfig& stage, const StageSurroundings& around) {
@@ -267,7 +334,16 @@ void describe(FieldVisitor& v, StageConfig& stage, const StageSurroundings& arou
   if (!stage.name.empty() && !plain_name(stage.name)) {
     v.problem("name", "expected letters, digits, `_` and `-`");
   }
-  v.field("kind", stage.kind, {.doc = "what the stage does", .choices = {"train"}});
+  v.field("kind", stage.kind, {.doc = "what the stage does", .choices = {"train", "job"}});
+  describe_start(v, stage, around);
+  bool works = !stage.job.task.empty() || stage.kind == "job";
+  v.optional_block("job", works, {.doc = "what a stage of `kind: job` does to data", .unset = 0},
+                   [&](FieldVisitor& inner) { describe_job(inner, stage.job, around); });
+  if (works != (stage.kind == "job")) v.problem("job", "expected it with `kind: job` alone");
+  if (stage.kind == "job") {
+    stage.train.clear();
+    return;
+  }
   describe_train(v, stage.train);
   describe_losses(v, stage.losses);
   v.block("data", {.doc = "its samples"},

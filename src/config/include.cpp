@@ -177,6 +177,25 @@ void merge_top(Node& base, Node over) {
   merge(base, std::move(over));
 }
 
+void spread_model(Node& root) {
+  const Node* model = root.find("model");
+  Node* stages = root.find("stages");
+  if (!model || model->kind != Node::Kind::map) return;
+  if (!stages || stages->kind != Node::Kind::list) return;
+  Node common = *model;
+  std::erase_if(common.entries, [](const Entry& entry) {
+    return entry.key == "family" || entry.key == "pretrained" || entry.key == "tokenizer" ||
+           entry.key == "vocabulary";
+  });
+  for (Node& stage : stages->items) {
+    Node* own = stage.find("model");
+    if (!own || own->kind != Node::Kind::map) continue;
+    Node whole = common;
+    merge(whole, std::move(*own));
+    *own = std::move(whole);
+  }
+}
+
 bool read_tree(const fs::path& path, Problems& problems, Node& out) {
   return Files(problems).read(path, {}, out);
 }

@@ -26,8 +26,9 @@ Loaded checked(Node& root, Loaded loaded, const std::vector<std::string>& overri
   for (std::size_t i = 0; i < overrides.size(); ++i) {
     apply_override(root, overrides[i], static_cast<int>(i), problems);
   }
+  spread_model(root);
   std::map<std::string, Place> origins;
-  ReadContext context{problems, origins};
+  ReadContext context{problems, origins, tables.may_lack ? &loaded.absent : nullptr};
   Reader reader(&root, root.place, "", "", context);
   describe(reader, loaded.config, tables);
   reader.finish();

@@ -76,6 +76,9 @@ bool parse(const std::string& text, const std::shared_ptr<const Document>& docum
 // The top level's `stages` merge by name.
 void merge_top(Node& base, Node over);
 
+// The model's own keys, without its start and its tokenizer, below those of each stage's `model`.
+void spread_model(Node& root);
+
 // The file with its includes merged below it. False after a problem was added.
 bool read_tree(const std::filesystem::path& path, Problems& problems, Node& out);
 

@@ -18,6 +18,7 @@ namespace tandem::config {
 struct ReadContext {
   Problems& problems;
   std::map<std::string, Place>& origins;
+  std::vector<std::string>* absent = nullptr;  // where paths that do not exist go; null: mistakes
 };
 
 class Reader final : public FieldVisitor {

@@ -118,8 +118,10 @@ bool Reader::read(std::string_view name, const Node& node, std::string& value, c
         return true;
       }
     }
-    wrong(name, node, joined(rule.choices), nearest(node.text, rule.choices));
-    return false;
+    if (!rule.path) {
+      wrong(name, node, joined(rule.choices), nearest(node.text, rule.choices));
+      return false;
+    }
   }
   if (!rule.path || node.text.empty()) {
     value = node.text;
@@ -132,6 +134,10 @@ bool Reader::read(std::string_view name, const Node& node, std::string& value, c
   value = full.lexically_normal().string();
   if (value.size() > 1 && value.back() == '/') value.pop_back();  // of `.` and `folder/`
   if (rule.must_exist && !fs::exists(value, ignored)) {
+    if (context_.absent != nullptr) {
+      context_.absent->push_back(shown(name) + ": " + value);
+      return true;
+    }
     bad_.emplace(name);
     context_.problems.add(node.place, shown(name) + ": no such file or folder: " + quote(value));
     return false;

@@ -6,26 +6,48 @@
 #include "eval/labels.h"
 #include "eval/loss.h"
 #include "eval/retrieval.h"
+#include "eval/writing.h"
 #include "eval/zero_shot.h"
 #include "tandem/base/error.h"
 #include "tandem/eval/task.h"
 
 namespace tandem::eval {
 
+namespace {
+
+using models::Abilities;
+
+bool ranks_pairs(const Abilities& can) {
+  return (can.embed_image && can.embed_text) || can.match || can.match_score;
+}
+bool embeds(const Abilities& can) { return can.embed_image && can.embed_text; }
+bool classifies(const Abilities& can) { return static_cast<bool>(can.classify); }
+bool writes(const Abilities& can) { return static_cast<bool>(can.generate); }
+bool answers(const Abilities& can) {
+  return can.classify || can.rank || (can.generate && !can.captions_only);
+}
+bool locates(const Abilities& can) { return static_cast<bool>(can.locate); }
+
+}  // namespace
+
 const std::vector<Task>& tasks() {
   static const std::vector<Task> table{
       {"retrieval", "pictures by captions and captions by pictures: recall at 1, 5 and 10",
-       retrieval},
+       retrieval, ranks_pairs},
       {"hard", "the same within groups that differ in one detail: share of right first places",
-       hard_retrieval},
+       hard_retrieval, ranks_pairs},
       {"loss", "the losses of the stage, on batches of eval.batch samples in their order", loss},
       {"zero_shot", "pictures among classes that are described by templates: share of right ones",
-       zero_shot},
-      {"vqa", "questions with a list of answers: the mean score of the answers given", vqa},
-      {"nlvr2", "sentences about two pictures, true or false: share of right ones", nlvr2},
+       zero_shot, embeds},
+      {"vqa", "questions: the mean score of the answers that are chosen, ranked or written", vqa,
+       answers, true},
+      {"caption", "what the model writes of pictures: BLEU, ROUGE-L and CIDEr against their texts",
+       caption, writes},
+      {"nlvr2", "sentences about two pictures, true or false: share of right ones", nlvr2,
+       classifies, true},
       {"ve", "sentences that a picture entails, contradicts or neither: share of right ones",
-       entailment},
-      {"grounding", "where in a picture a text is: share of right places", grounding},
+       entailment, classifies, true},
+      {"grounding", "where in a picture a text is: share of right places", grounding, locates},
   };
   return table;
 }

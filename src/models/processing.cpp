@@ -1,12 +1,15 @@
 #include "models/processing.h"
 
+#include <ATen/ops/full.h>
 #include <ATen/ops/ones_like.h>
+#include <ATen/ops/zeros.h>
 
 #include <cstdint>
 #include <span>
 #include <utility>
 
 #include "tandem/base/error.h"
+#include "tandem/objectives/token_loss.h"
 #include "tandem/vision/resize.h"
 
 namespace tandem::models {
@@ -87,6 +90,48 @@ std::function<std::string(const std::vector<std::int64_t>&)> words_of(
 const std::string& caption_of(const data::Sample& sample, Key key, bool train) {
   const std::uint64_t drawn = train ? Random(key.fold("caption")).below(sample.texts.size()) : 0;
   return sample.texts.at(drawn);
+}
+
+const std::string& words_asked(const data::Sample& sample, Key key, bool train) {
+  if (!sample.question.empty()) return sample.question;
+  if (!sample.texts.empty()) return caption_of(sample, key, train);
+  throw Error(ErrorKind::data, "[prepare] expected a question or a sentence; got neither",
+              sample.id);
+}
+
+void expect_pictures(const data::Sample& sample, std::size_t count) {
+  if (sample.pictures.size() == count) return;
+  throw Error(ErrorKind::data,
+              "[prepare] expected " + std::to_string(count) + " picture" + (count == 1 ? "" : "s") +
+                  "; got " + std::to_string(sample.pictures.size()),
+              sample.id);
+}
+
+at::Tensor label_of(const data::Sample& sample, std::int64_t classes, bool train) {
+  if (sample.label >= classes || (train && sample.label < 0)) {
+    throw Error(ErrorKind::data,
+                "[prepare] expected a label below " + std::to_string(classes) + "; got " +
+                    (sample.label < 0 ? "none" : std::to_string(sample.label)),
+                sample.id);
+  }
+  return at::full({1}, sample.label < 0 ? objectives::ignored : sample.label, at::kLong);
+}
+
+at::Tensor scores_of(const data::Sample& sample, std::int64_t answers) {
+  at::Tensor scores = at::zeros({1, answers}, at::kFloat);
+  auto* const values = scores.mutable_data_ptr<float>();
+  const auto set = [&](std::int64_t label, double score) {
+    if (label >= answers) {
+      throw Error(ErrorKind::data,
+                  "[prepare] expected an answer of a list of " + std::to_string(answers) +
+                      "; got number " + std::to_string(label),
+                  sample.id, "model.labels is the length of the data's list");
+    }
+    if (label >= 0) values[label] = static_cast<float>(score);
+  };
+  if (sample.answers.empty()) set(sample.label, 1);
+  for (const data::Answer& one : sample.answers) set(one.label, one.score);
+  return scores;
 }
 
 }  // namespace tandem::models

@@ -48,6 +48,18 @@ Tokens tokens_of(const std::vector<std::int32_t>& ids);  // all of them visible
 Tokens masked_tokens(const std::vector<std::int32_t>& ids, const text::MaskingRule& rule,
                      const text::MaskingVocabulary& vocabulary, Key key);
 
+// What a task's sample asks: its question, or else its sentence, one of the captions as above.
+// Throws Error(data) where there is neither.
+const std::string& words_asked(const data::Sample& sample, Key key, bool train);
+// So many pictures. Throws Error(data) for a sample of another number.
+void expect_pictures(const data::Sample& sample, std::size_t count);
+// int64 [1]: the right class of `classes`, objectives::ignored where it is not known. Throws
+// Error(data) for one that there is not, and in training for one that is not known.
+at::Tensor label_of(const data::Sample& sample, std::int64_t classes, bool train);
+// fp32 [1, answers]: what each answer of the closed list is worth; the others are worth nothing.
+// Throws Error(data) for an answer that is not in a list of that length.
+at::Tensor scores_of(const data::Sample& sample, std::int64_t answers);
+
 // Processor::decode of a tokenizer: special tokens are left out, ids that do not exist, too.
 std::function<std::string(const std::vector<std::int64_t>&)> words_of(
     std::shared_ptr<const text::Tokenizer> tokenizer);

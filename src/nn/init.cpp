@@ -8,6 +8,7 @@
 #include <string>
 
 #include "tandem/base/error.h"
+#include "tandem/nn/outline.h"
 
 namespace tandem::nn {
 namespace {
@@ -17,6 +18,7 @@ constexpr std::int64_t block = 4096;
 
 template <class Draw>
 void fill(const at::Tensor& tensor, Key key, Draw draw) {
+  if (tensor.is_meta() || Outline::drawn()) return;
   TANDEM_CHECK(tensor.is_contiguous() && tensor.is_cpu() && tensor.scalar_type() == at::kFloat,
                "[init] expected a contiguous fp32 tensor on the CPU");
   const at::NoGradGuard no_grad;

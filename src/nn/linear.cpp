@@ -15,11 +15,13 @@
 #include <vector>
 
 #include "tandem/base/error.h"
+#include "tandem/nn/outline.h"
 
 namespace tandem::nn {
 
 at::Tensor make_parameter(at::IntArrayRef shape) {
-  return at::empty(shape, at::kFloat).set_requires_grad(true);
+  const at::Device device = Outline::drawn() ? at::kMeta : at::kCPU;
+  return at::empty(shape, at::TensorOptions(at::kFloat).device(device)).set_requires_grad(true);
 }
 
 Linear::Linear(std::int64_t in, std::int64_t out, bool with_bias) {

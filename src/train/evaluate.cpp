@@ -16,7 +16,8 @@ Metrics measure_weights(Session& session, const models::LossRequest& request,
                         const std::string& prefix, std::string& lines) {
   const std::vector<Measurement> measured =
       measure({session.config, session.sources, *session.parts.model, session.parts.processor,
-               *session.options.mesh, session.options.device},
+               *session.options.mesh, session.options.device,
+               &session.config.stages.at(static_cast<std::size_t>(session.cursor.stage))},
               [&](eval::Input& input) {
                 input.request = request;
                 input.between = [&] {

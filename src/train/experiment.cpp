@@ -6,9 +6,9 @@
 
 #include "tandem/base/error.h"
 #include "tandem/base/log.h"
-#include "tandem/checkpoint/checkpoint.h"
-#include "tandem/models/weights.h"
+#include "tandem/models/outline.h"
 #include "tandem/text/kinds.h"
+#include "tandem/train/measure.h"
 #include "tandem/train/rules.h"
 
 namespace tandem::train {
@@ -18,6 +18,11 @@ constexpr std::int64_t max_captions = 50'000;
 
 std::vector<std::pair<std::string, double>> mix_of(const config::RunConfig& config,
                                                    const config::StageConfig& stage) {
+  if (stage.kind == "job") {
+    std::vector<std::pair<std::string, double>> inputs;
+    for (const std::string& name : stage.job.inputs) inputs.emplace_back(name, 1.0);
+    return inputs;
+  }
   if (!stage.data.mix.empty()) return stage.data.mix;
   if (stage.data.proportional || stage.data.temperature > 0) {
     std::vector<std::pair<std::string, double>> all;
@@ -44,14 +49,28 @@ std::set<std::string> names_in_use(const config::RunConfig& config) {
 
 }  // namespace
 
-SourceMap open_sources(const config::RunConfig& config) {
+SourceMap open_sources(
+    const config::RunConfig& config,
+    const std::function<void(const std::string& name, const Error& error)>& absent) {
   const std::set<std::string> used = names_in_use(config);
   SourceMap sources;
   for (const config::SourceConfig& source : config.sources) {
     if (!used.contains(source.name)) continue;
-    sources[source.name] = data::open_source(source.format, *source.settings);
+    try {
+      sources[source.name] = data::open_source(source.format, *source.settings);
+    } catch (const Error& error) {
+      if (!absent) throw;
+      absent(source.name, error);
+    }
   }
   return sources;
+}
+
+std::vector<std::string> sources_of(const config::RunConfig& config,
+                                    const config::StageConfig& stage) {
+  std::vector<std::string> names;
+  for (const auto& [name, weight] : mix_of(config, stage)) names.push_back(name);
+  return names;
 }
 
 text::Tokenizer make_tokenizer(const config::RunConfig& config, const SourceMap& sources,
@@ -65,8 +84,9 @@ text::Tokenizer make_tokenizer(const config::RunConfig& config, const SourceMap&
     std::set<std::string> done;
     for (const config::StageConfig& stage : config.stages) {
       for (const auto& [name, weight] : mix_of(config, stage)) {
-        if (!done.insert(name).second) continue;
-        const std::vector<std::string> some = data::captions_of(*sources.at(name), max_captions);
+        const auto source = sources.find(name);
+        if (!done.insert(name).second || source == sources.end()) continue;
+        const std::vector<std::string> some = data::captions_of(*source->second, max_captions);
         captions.insert(captions.end(), some.begin(), some.end());
       }
     }
@@ -87,23 +107,62 @@ std::int64_t tokens_of(const text::Tokenizer& tokenizer, const std::string& text
       tokenizer.encode_with_marks(text, std::numeric_limits<int>::max()).size());
 }
 
-Parts make_parts(const config::RunConfig& config, text::Tokenizer tokenizer) {
+std::vector<std::string> answers_of(const config::RunConfig& config,
+                                    const config::StageConfig& stage, const SourceMap& sources) {
+  std::vector<std::string> answers;
+  std::string from;
+  for (const auto& [name, weight] : mix_of(config, stage)) {
+    const auto source = sources.find(name);
+    if (source == sources.end()) continue;  // of a plan, or of a job that is not done
+    const std::vector<std::string> own = source->second->answers();
+    if (own.empty() || own == answers) continue;
+    if (!answers.empty()) {
+      throw Error(ErrorKind::config,
+                  "[data] expected one list of answers in a stage; got " +
+                      std::to_string(answers.size()) + " of " + from + " and " +
+                      std::to_string(own.size()) + " others of " + name,
+                  "stages." + stage.name + ".data.mix", "give the sources one answer_list");
+    }
+    answers = own;
+    from = name;
+  }
+  return answers;
+}
+
+Parts make_parts(const config::RunConfig& config, std::size_t stage,
+                 std::shared_ptr<const text::Tokenizer> tokenizer, const SourceMap& sources,
+                 bool outline) {
   Parts parts;
+  const config::StageConfig& own = config.stages.at(stage);
   parts.family = &models::family(config.model.family);
-  parts.settings = config.model.settings;
-  parts.tokenizer = std::make_shared<const text::Tokenizer>(std::move(tokenizer));
+  parts.settings = config::model_of(config, own);
+  parts.tokenizer = std::move(tokenizer);
   if (parts.family->fit_vocabulary) {
     parts.family->fit_vocabulary(*parts.settings, *parts.tokenizer);
   }
-  parts.model = parts.family->make(*parts.settings,
-                                   Key(static_cast<std::uint64_t>(config.seed)).fold("init"));
-  if (!config.model.pretrained.empty()) {
-    models::assign_weights(*parts.model,
-                           parts.family->import_weights(
-                               checkpoint::load_weights(config.model.pretrained), *parts.settings));
+  const std::vector<std::string> answers = answers_of(config, own, sources);
+  if (parts.family->fit_answers && !answers.empty()) {
+    parts.family->fit_answers(*parts.settings, answers);
   }
+  Key init = Key(static_cast<std::uint64_t>(config.seed)).fold("init");
+  if (stage > 0) init = init.fold(static_cast<std::uint64_t>(stage));
+  parts.model = outline ? models::make_outline(*parts.family, *parts.settings)
+                        : parts.family->make(*parts.settings, init);
   parts.processor = parts.family->processor(*parts.settings, parts.tokenizer);
   return parts;
+}
+
+std::vector<std::shared_ptr<Parts>> outlines(
+    const config::RunConfig& config, const std::shared_ptr<const text::Tokenizer>& tokenizer,
+    const SourceMap& sources) {
+  std::vector<std::shared_ptr<Parts>> all;
+  for (std::size_t i = 0; i < config.stages.size(); ++i) {
+    const bool same = i > 0 && !config::begins_anew(config, i);
+    all.push_back(same ? all.back()
+                       : std::make_shared<Parts>(
+                             make_parts(config, i, tokenizer, sources, /*outline=*/true)));
+  }
+  return all;
 }
 
 models::LossRequest loss_request(const config::StageConfig& stage) {
@@ -114,13 +173,25 @@ models::LossRequest loss_request(const config::StageConfig& stage) {
   return request;
 }
 
-void check_stages(const config::RunConfig& config, const models::Model& model, int ranks) {
+void check_stages(const config::RunConfig& config,
+                  const std::vector<std::shared_ptr<Parts>>& outlines, int ranks) {
   std::string problems;
   const auto complain = [&](const config::StageConfig& stage, const std::string& text) {
     problems += "\n  stages." + stage.name + text;
   };
-  const std::vector<std::string> known = model.losses_known();
-  for (const config::StageConfig& stage : config.stages) {
+  for (std::size_t i = 0; i < config.stages.size(); ++i) {
+    const config::StageConfig& stage = config.stages[i];
+    const models::Model& model = *outlines.at(i)->model;
+    if (stage.kind == "job") {
+      const models::Abilities can = outlines.at(i)->model->abilities();
+      if (stage.job.task == "caption" ? !can.generate : !can.match) {
+        complain(stage, ".job: expected a model that can " +
+                            std::string(stage.job.task == "caption" ? "write" : "match") +
+                            "; this one cannot");
+      }
+      continue;
+    }
+    const std::vector<std::string> known = model.losses_known();
     try {
       resolve_rules(stage, model.parameters());
       adapters_of(stage, models::linear_layers(model));
@@ -136,6 +207,21 @@ void check_stages(const config::RunConfig& config, const models::Model& model, i
     if (stage.data.batch % ranks != 0) {
       complain(stage, ".data.batch: expected a batch that " + std::to_string(ranks) +
                           " ranks divide; got " + std::to_string(stage.data.batch));
+    } else if (stage.data.group > 0 && stage.data.batch / ranks % stage.data.group != 0) {
+      complain(stage, ".data.group: expected whole groups on each of " + std::to_string(ranks) +
+                          " ranks; got " + std::to_string(stage.data.batch / ranks) +
+                          " samples of a rank and groups of " + std::to_string(stage.data.group));
+    }
+  }
+  for (const config::EvalTask& task : config.eval.tasks) {
+    bool measured = false;
+    for (std::size_t i = 0; i < config.stages.size(); ++i) {
+      const config::StageConfig& stage = config.stages[i];
+      measured =
+          measured || (stage.kind != "job" && measured_in(task, stage, *outlines.at(i)->model));
+    }
+    if (!measured) {
+      problems += "\n  eval.tasks: no stage's model has what " + task.task + " takes";
     }
   }
   if (problems.empty()) return;

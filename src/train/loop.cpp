@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/zeros.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "tandem/base/error.h"
@@ -34,9 +35,7 @@ data::LoaderOptions loader_options(const Session& session, const config::StageCo
   options.global_batch = stage.data.batch;
   options.world_size = session.options.mesh->size();
   options.rank = session.options.mesh->rank();
-  const std::int64_t share = std::max<std::int64_t>(1, stage.data.batch / options.world_size);
-  options.micro_batch =
-      stage.data.micro_batch > 0 ? std::min(stage.data.micro_batch, share) : share;
+  options.micro_batch = config::micro_batch_of(stage.data, options.world_size);
   options.threads = static_cast<int>(session.config.loader.threads);
   options.memory = session.config.loader.memory;
   options.start_position = session.cursor.stage_step * stage.data.batch;
@@ -145,6 +144,7 @@ class StageLoop {
     }
     settle();
     progress_.finish();
+    session_.cursor.ends.emplace_back(stage_.name, session_.cursor.step);
     save(session_, *optimizer_);
     return 0;
   }
@@ -295,11 +295,25 @@ class StageLoop {
     }
   }
 
+  // Does this stage measure the task that the metric is of?
+  bool measures(const std::string& metric, const Metrics& metrics) const {
+    const std::string plain = metric.starts_with("ema.") ? metric.substr(4) : metric;
+    for (const config::EvalTask& task : session_.config.eval.tasks) {
+      const std::string prefix = config::metric_prefix(session_.config, task);
+      if (!plain.starts_with(prefix)) continue;
+      const auto is_of_it = [&](const auto& one) {
+        return one.first.starts_with(prefix) || one.first.starts_with("ema." + prefix);
+      };
+      return std::any_of(metrics.begin(), metrics.end(), is_of_it);
+    }
+    return true;
+  }
+
   void decide(const Metrics& metrics) {
     Cursor& cursor = session_.cursor;
     const config::CheckpointConfig& keep = session_.config.checkpoint;
     const bool without_average = keep.best.starts_with("ema.") && session_.ema == nullptr;
-    if (!keep.best.empty() && !without_average) {
+    if (!keep.best.empty() && !without_average && measures(keep.best, metrics)) {
       const double value = metric_of(metrics, keep.best, "checkpoint.keep.best");
       const bool less = config::less_is_better(keep.best, keep.mode);
       is_best_ = improve(cursor.best, value, cursor.step, less, 0);
@@ -347,6 +361,7 @@ int signal_of_all(const dist::Mesh& mesh) { return agree(mesh, 0).signal; }
 int run_stage(Session& session) {
   const config::StageConfig& stage =
       session.config.stages.at(static_cast<std::size_t>(session.cursor.stage));
+  if (stage.kind == "job") return run_job_stage(session);
   return StageLoop(session, stage).run();
 }
 

@@ -1,5 +1,6 @@
 #include "tandem/train/measure.h"
 
+#include <algorithm>
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -8,6 +9,7 @@
 #include "tandem/base/error.h"
 #include "tandem/base/files.h"
 #include "tandem/base/log.h"
+#include "tandem/data/vqa.h"
 #include "tandem/eval/thumbnail.h"
 
 namespace tandem::train {
@@ -80,12 +82,43 @@ void write_samples(const Record& record, const std::string& name, const Measurem
                json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
 }
 
+// How a model writes; captions and answers as BLIP's released code has them.
+void set_writing(eval::Input& input, const config::EvalTask& task) {
+  const bool tells = task.task == "caption";
+  models::GenerateOptions& o = input.generate;
+  o.beams = task.sample ? 1 : task.beams;
+  o.sample = task.sample;
+  o.top_p = task.sample ? task.top_p : 1;
+  o.max_length = task.max_length > 0 ? task.max_length : tells ? 20 : 10;
+  o.min_length = task.min_length >= 0 ? task.min_length : tells ? 5 : 1;
+  o.key = Key(0).fold("eval").fold(task.task);
+  input.prompt = task.prompt;
+  input.answers = task.answers;
+  input.first = task.candidates;
+  if (!task.answer_list.empty()) input.candidates = data::read_answer_list(task.answer_list);
+}
+
 }  // namespace
+
+bool measured_in(const config::EvalTask& task, const config::StageConfig& stage,
+                 models::Model& model) {
+  if (!task.stages.empty()) {
+    return std::find(task.stages.begin(), task.stages.end(), stage.name) != task.stages.end();
+  }
+  const eval::Task& wanted = eval::task(task.task);
+  if (wanted.is_loss && model.abilities().classify) {
+    const std::vector<std::string> losses = model.losses_known();
+    return std::find(losses.begin(), losses.end(), wanted.name) != losses.end();
+  }
+  const auto& can = wanted.can;
+  return !can || can(model.abilities());
+}
 
 std::vector<Measurement> measure(const MeasureInput& from,
                                  const std::function<void(eval::Input&)>& adjust) {
   std::vector<Measurement> all;
   for (const config::EvalTask& one : from.config.eval.tasks) {
+    if (from.stage != nullptr && !measured_in(one, *from.stage, from.model)) continue;
     const std::string& first = from.config.sources.front().name;
     const std::string& source = one.source.empty() ? first : one.source;
     Measurement measured;
@@ -106,6 +139,7 @@ std::vector<Measurement> measure(const MeasureInput& from,
     input.classes = lines_of(one.classes, one.classes_file);
     input.templates = lines_of(one.templates, one.templates_file);
     if (input.templates.empty()) input.templates = {"a photo of a {}."};
+    set_writing(input, one);
     input.predictions = &measured.predictions;
     if (adjust) adjust(input);
     measured.metrics = eval::task(one.task).run(input);

@@ -7,6 +7,7 @@
 
 #include "tandem/base/error.h"
 #include "tandem/tensor/batch.h"
+#include "tandem/text/kinds.h"
 #include "tandem/train/experiment.h"
 #include "tandem/train/optimizer.h"
 #include "tandem/train/rules.h"
@@ -54,7 +55,14 @@ std::optional<Batch> largest_example(const StageData& data, const Parts& parts) 
 struct Activations {
   std::int64_t kept = 0, peak = 0;
   bool known = false;
+  std::string why = "no sample could be read";  // they are not known
 };
+
+constexpr std::int64_t most_measured = std::int64_t{1} << 25;  // weights that are made for it
+
+void attach_for_plan(const config::StageConfig& stage, models::Model& model) {
+  models::attach_adapters(model, adapters_of(stage, models::linear_layers(model)), Key(0));
+}
 
 // A forward pass of one sample and of two, on the CPU, and the line through both: a part of what is
 // kept does not grow with the batch.
@@ -93,7 +101,7 @@ std::string memory_line(const config::RunConfig& config, const config::StageConf
                      megabytes(weights) + ", gradients " + megabytes(gradients) + ", optimizer " +
                      megabytes(state);
   if (average > 0) text += ", averages " + megabytes(average);
-  if (!activations.known) return text + "; activations are not known: no sample could be read\n";
+  if (!activations.known) return text + "; activations are not known: " + activations.why + "\n";
   return text + ", activations " + megabytes(activations.peak) + " (" +
          megabytes(activations.kept) +
          " kept for backward)\n    activations: measured on the CPU in a forward pass of one and "
@@ -102,49 +110,132 @@ std::string memory_line(const config::RunConfig& config, const config::StageConf
          "micro-batch\n";
 }
 
-std::string stage_plan(const config::RunConfig& config, std::size_t index, const SourceMap& sources,
-                       const Parts& parts, int ranks) {
-  const config::StageConfig& stage = config.stages[index];
-  models::merge_adapters(*parts.model);  // of the stage before
-  models::attach_adapters(*parts.model, adapters_of(stage, models::linear_layers(*parts.model)),
-                          Key(0));
-  NamedTensors parameters = parts.model->parameters();
-  const auto resolved = resolve_rules(stage, parameters);
-  for (std::size_t i = 0; i < parameters.size(); ++i) {
-    parameters[i].second.set_requires_grad(resolved[i].trained);
+bool is_there(const PlanInput& input, const config::StageConfig& stage) {
+  for (const std::string& name : sources_of(input.loaded.config, stage)) {
+    if (!input.sources.contains(name)) return false;
   }
-  const StageData data = stage_data(config, index, sources);
-  const std::int64_t steps = total_steps(stage, data.order.epoch_size());
+  return true;
+}
+
+// Samples per step, ranks and micro-batches.
+std::string batch_line(const config::StageConfig& stage, std::int64_t micro, int ranks) {
   const std::int64_t share = std::max<std::int64_t>(1, stage.data.batch / ranks);
-  const std::int64_t micro =
-      stage.data.micro_batch > 0 ? std::min(stage.data.micro_batch, share) : share;
+  return std::to_string(stage.data.batch) + " samples = " + std::to_string(ranks) + " ranks x " +
+         std::to_string((share + micro - 1) / micro) + " micro-batches x " + std::to_string(micro);
+}
+
+// data: null where a source is absent.
+std::string steps_line(const config::StageConfig& stage, const StageData* data,
+                       const std::string& batch) {
+  if (data == nullptr && stage.until.epochs > 0) {
+    return "  " + std::to_string(stage.until.epochs) + " epochs of unknown length, in steps of " +
+           batch + "\n";
+  }
+  const std::int64_t epoch = data != nullptr ? data->order.epoch_size() : 1;
+  const std::int64_t steps = total_steps(stage, epoch);
+  const std::int64_t samples = steps * stage.data.batch;
+  std::string text = "  " + std::to_string(steps) + " steps of " + batch + "; " +
+                     std::to_string(samples) + " samples";
+  if (data != nullptr) {
+    text += ", " + std::to_string(static_cast<double>(samples) / static_cast<double>(epoch)) +
+            " epochs";
+  }
+  return text + "\n";
+}
+
+// A pass on the CPU, with weights that are made for it.
+Activations measured(const PlanInput& input, std::size_t index, const StageData& data,
+                     const std::vector<ResolvedParameter>& resolved, std::int64_t micro) {
+  const config::RunConfig& config = input.loaded.config;
+  std::int64_t elements = 0;
+  for (const ResolvedParameter& one : resolved) elements += one.elements;
+  if (elements > most_measured) return {.why = "the weights are too many to be made for it"};
+  const Parts parts = make_parts(config, index, input.tokenizer, input.sources);
+  attach_for_plan(config.stages[index], *parts.model);
+  const NamedTensors parameters = parts.model->parameters();
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    at::Tensor(parameters[i].second).set_requires_grad(resolved[i].trained);
+  }
+  return activations_of(config, index, data, parts, micro);
+}
+
+std::string stage_plan(const PlanInput& input, std::size_t index, int ranks) {
+  const config::RunConfig& config = input.loaded.config;
+  const config::StageConfig& stage = config.stages[index];
+  const Parts parts = make_parts(config, index, input.tokenizer, input.sources, /*outline=*/true);
+  attach_for_plan(stage, *parts.model);
+  const auto resolved = resolve_rules(stage, parts.model->parameters());
+  const std::int64_t micro = config::micro_batch_of(stage.data, ranks);
   std::string losses;
   for (const auto& [name, weight] : stage.losses) losses += (losses.empty() ? "" : " + ") + name;
-  std::string text = "stage " + stage.name + ": " + losses + "\n" + rules_table(stage, resolved);
-  for (std::size_t i = 0; i < data.sources.size(); ++i) {
-    text += "  source of " + std::to_string(data.sources[i]->size()) + " samples\n";
+  std::string text = "stage " + stage.name + ": " + losses + "\n";
+  if (!stage.init.empty()) text += "  begins with the weights of " + stage.init + "\n";
+  text += rules_table(stage, resolved);
+  std::optional<StageData> data;
+  if (is_there(input, stage)) data.emplace(stage_data(config, index, input.sources));
+  for (const std::string& name : sources_of(config, stage)) {
+    const auto found = input.sources.find(name);
+    text += found == input.sources.end()
+                ? "  source " + name + " is not here\n"
+                : "  source of " + std::to_string(found->second->size()) + " samples\n";
   }
-  text += "  " + std::to_string(steps) + " steps of " + std::to_string(stage.data.batch) +
-          " samples = " + std::to_string(ranks) + " ranks x " +
-          std::to_string((share + micro - 1) / micro) + " micro-batches x " +
-          std::to_string(micro) + "; " + std::to_string(steps * stage.data.batch) + " samples, " +
-          std::to_string(static_cast<double>(steps * stage.data.batch) /
-                         static_cast<double>(data.order.epoch_size())) +
-          " epochs\n";
-  return text +
-         memory_line(config, stage, resolved, activations_of(config, index, data, parts, micro));
+  text += steps_line(stage, data ? &*data : nullptr, batch_line(stage, micro, ranks));
+  Activations activations{.why = "its samples are not here"};
+  if (data) activations = measured(input, index, *data, resolved, micro);
+  return text + memory_line(config, stage, resolved, activations);
+}
+
+// The config's own; else one of the size that the family's best known one has.
+std::shared_ptr<const text::Tokenizer> tokenizer_for_plan(const config::RunConfig& config,
+                                                          const SourceMap& sources,
+                                                          std::vector<std::string>& absent) {
+  try {
+    return std::make_shared<const text::Tokenizer>(make_tokenizer(config, sources, {}));
+  } catch (const Error& error) {
+    const std::string& kind = models::family(config.model.family).vocabulary;
+    auto made = std::make_shared<const text::Tokenizer>(text::stand_in_tokenizer(kind));
+    absent.push_back("the tokenizer (" + error.message() + "); planned with a vocabulary of " +
+                     std::to_string(made->vocab_size()));
+    return made;
+  }
 }
 
 }  // namespace
 
-std::string plan(const config::RunConfig& config, int ranks) {
-  const SourceMap sources = open_sources(config);
-  const Parts parts = make_parts(config, make_tokenizer(config, sources, {}));
+PlanInput open_for_plan(const config::Loaded& loaded) {
+  PlanInput input{.loaded = loaded, .sources = {}, .absent = loaded.absent, .tokenizer = {}};
+  input.sources = open_sources(loaded.config, [&](const std::string& name, const Error& error) {
+    input.absent.push_back("data.sources." + name + ": " + error.what());
+  });
+  input.tokenizer = tokenizer_for_plan(loaded.config, input.sources, input.absent);
+  return input;
+}
+
+namespace {
+
+std::string job_plan(const PlanInput& input, const config::StageConfig& stage) {
+  std::string text = "stage " + stage.name + ": job " + stage.job.task + "\n";
+  for (const std::string& name : stage.job.inputs) {
+    const auto source = input.sources.find(name);
+    text += "  of " + name +
+            (source == input.sources.end()
+                 ? ", which is not here yet\n"
+                 : ", " + std::to_string(source->second->size()) + " samples\n");
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string plan(const PlanInput& input, int ranks) {
+  const config::RunConfig& config = input.loaded.config;
   std::string text = "run " + config.name + ": " + config.model.family + ", vocabulary of " +
-                     std::to_string(parts.tokenizer->vocab_size()) + "\n";
-  check_stages(config, *parts.model, ranks);
+                     std::to_string(input.tokenizer->vocab_size()) + "\n";
+  for (const std::string& one : input.absent) text += "not here: " + one + "\n";
+  check_stages(config, outlines(config, input.tokenizer, input.sources), ranks);
   for (std::size_t i = 0; i < config.stages.size(); ++i) {
-    text += stage_plan(config, i, sources, parts, ranks);
+    const config::StageConfig& stage = config.stages[i];
+    text += stage.kind == "job" ? job_plan(input, stage) : stage_plan(input, i, ranks);
   }
   return text;
 }

@@ -29,17 +29,6 @@ int thread_count(const config::RunConfig& config, const RunOptions& options) {
   return std::max(1, cores / std::max(1, options.local_ranks));
 }
 
-// What transformers needs beside the weights, so that a checkpoint's folder loads as it is.
-std::vector<std::pair<std::string, std::string>> model_files(const Parts& parts) {
-  std::vector<std::pair<std::string, std::string>> files{
-      {"config.json", parts.family->to_config_json(*parts.settings)}};
-  for (const auto& file : parts.tokenizer->files()) files.push_back(file);
-  if (parts.family->processor_files) {
-    for (const auto& file : parts.family->processor_files(*parts.settings)) files.push_back(file);
-  }
-  return files;
-}
-
 // The checkpoint that the run goes on from, on rank 0; nothing on the others.
 std::optional<checkpoint::State> find_state(Session& session) {
   if (!session.leads()) return {};
@@ -109,13 +98,19 @@ std::map<std::string, at::Tensor> weights_of(const checkpoint::State& state) {
   return weights;
 }
 
-// Puts the session where the newest good checkpoint stands.
+// Puts the session where the newest good checkpoint stands, or at the start of the first stage.
 void resume(Session& session) {
   const std::optional<checkpoint::State> state = find_state(session);
   const std::string text =
       dist::all_gather_text(*session.options.mesh, state ? state->json : std::string()).at(0);
   if (!text.empty()) session.cursor = cursor_of(text);
   const bool within = session.cursor.stage_step > 0;
+  if (text.empty()) {
+    begin_stage(session);
+  } else {
+    make_stage_model(session);
+    session.parts.model->to(session.options.device);
+  }
   if (within) attach_stage_adapters(session);
   if (state) models::assign_weights(*session.parts.model, weights_of(*state));
   share(*session.options.mesh, session.parts.model->parameters());
@@ -172,15 +167,20 @@ int run_stages(Session& session, std::size_t wanted) {
     session.optimizer_state.clear();
     session.ema_state.clear();
     next_stage(cursor);
+    begin_stage(session);
   }
-  for (; cursor.stage < stages; next_stage(cursor)) {
+  for (;;) {
     const int code = run_stage(session);
-    if (code != 0 || cursor.stage + 1 == stages) wait_for_saves(session);
+    const bool ends = cursor.stage + 1 == stages;
+    if (code != 0 || ends) wait_for_saves(session);
     if (code != 0) {
       log_info("stopped after step " + std::to_string(session.cursor.step) +
                "; the same command goes on");
       return code;
     }
+    if (ends) break;
+    next_stage(cursor);
+    begin_stage(session);
   }
   log_info("done: " + std::to_string(session.cursor.step) + " steps in " +
            session.options.directory.string());
@@ -207,13 +207,12 @@ int run(const config::Loaded& loaded, const RunOptions& options) {
   Session session{.config = config, .options = options};
   session.environment = environment_of(options, threads);
   session.sources = open_sources(config);
-  session.parts = make_parts(config, make_tokenizer(config, session.sources, options.directory));
-  check_stages(config, *session.parts.model, options.mesh->size());
-  session.parts.model->to(options.device);
+  session.tokenizer = std::make_shared<const text::Tokenizer>(
+      make_tokenizer(config, session.sources, options.directory));
+  check_stages(config, outlines(config, session.tokenizer, session.sources), options.mesh->size());
   if (leads) {
     write_run_files(loaded, options, session.environment);
-    text::save_tokenizer(*session.parts.tokenizer, options.directory);
-    session.model_files = model_files(session.parts);
+    text::save_tokenizer(*session.tokenizer, options.directory);
     session.checkpointer = std::make_unique<checkpoint::Checkpointer>(
         options.directory / "checkpoints", config.checkpoint.keep,
         [](const std::string& line) { log_info(line); });

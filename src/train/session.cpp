@@ -1,5 +1,6 @@
 #include "train/session.h"
 
+#include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -48,6 +49,8 @@ std::string json_of(const Cursor& cursor, const std::string& environment) {
   json["patience"] = {{"best", json_of(cursor.patience.best)},
                       {"without", cursor.patience.without}};
   json["best"] = json_of(cursor.best);
+  json["ends"] = Json::array();
+  for (const auto& [stage, step] : cursor.ends) json["ends"].push_back({stage, step});
   json["unfinished_row"] = cursor.unfinished_row;
   json["environment"] = Json::parse(environment);
   return json.dump(1) + "\n";
@@ -71,6 +74,8 @@ Cursor cursor_of(const std::string& text) {
                        .without = json.at("patience").at("without")};
     cursor.best = best_of(json.at("best"));
     cursor.unfinished_row = json.at("unfinished_row");
+    if (!json.contains("ends")) return cursor;
+    for (const Json& end : json.at("ends")) cursor.ends.emplace_back(end.at(0), end.at(1));
     return cursor;
   } catch (const nlohmann::json::exception& error) {
     throw Error(ErrorKind::data, std::string("[resume] ") + error.what(), "state.json");
@@ -100,11 +105,26 @@ std::string environment_difference(const std::string& state, const std::string& 
 
 namespace {
 
+// The ends of stages that something begins with later.
+std::vector<std::int64_t> kept_steps(const Session& session) {
+  std::vector<std::int64_t> steps;
+  for (const auto& [stage, step] : session.cursor.ends) {
+    const auto begins_there = [&name = stage](const config::StageConfig& other) {
+      return other.init == name;
+    };
+    const auto& stages = session.config.stages;
+    if (session.config.checkpoint.stages || std::any_of(stages.begin(), stages.end(), begins_there))
+      steps.push_back(step);
+  }
+  return steps;
+}
+
 // Everything that a checkpoint saves, in the tensors that are trained on.
 checkpoint::State state_of(const Session& session, const Optimizer& optimizer) {
   checkpoint::State state;
   state.step = session.cursor.step;
   state.best_step = session.cursor.best.step;
+  state.kept_steps = kept_steps(session);
   const NamedTensors parameters = session.parts.model->parameters();
   for (const auto& [name, tensor] : parameters) {
     if (!models::adapted_layer(name)) state.model.emplace_back(name, tensor.detach());

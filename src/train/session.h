@@ -30,6 +30,8 @@ struct Cursor {
   bool ended = false;              // the stage ended early
   Patience patience{};             // of the stage's early stopping
   Best best{};                     // by checkpoint.keep.best
+  // The stages that have ended, and the steps of the run at which they did.
+  std::vector<std::pair<std::string, std::int64_t>> ends{};
   // The row of the last step, where a signal came during the evaluation that belongs to it: the
   // evaluation is made again. Empty: there is none.
   std::string unfinished_row{};
@@ -45,7 +47,8 @@ struct Session {
   const config::RunConfig& config;
   const RunOptions& options;
   SourceMap sources{};
-  Parts parts{};
+  std::shared_ptr<const text::Tokenizer> tokenizer{};
+  Parts parts{};  // of the cursor's stage
   Cursor cursor{};
   NamedTensors optimizer_state{}, ema_state{};  // of a checkpoint within a stage; else empty
   std::vector<models::Adapter> adapters{};      // that are attached to the model
@@ -71,9 +74,23 @@ void wait_for_saves(Session& session);
 // Steps of the stage of the cursor.
 std::int64_t stage_steps(const Session& session);
 
+// Where weights of a stage stand, of this run or of another (`init`). Throws Error(config).
+std::filesystem::path end_of_stage(const std::filesystem::path& run, const std::string& stage);
+
+// Makes the model of the cursor's stage, without weights.
+void make_stage_model(Session& session);
+// The weights that a stage begins with where it does not go on with the model as it stands: those
+// of the stage before, of `init`, or of model.pretrained.
+void begin_stage(Session& session);
+
 // From session.cursor.stage_step to the end of the stage, which is committed. 0, or the exit code
 // of what stopped it (RunOptions).
 int run_stage(Session& session);
+
+// The same of a stage of `kind: job`, which changes no weights: its folder says where it stands.
+int run_job_stage(Session& session);
+// Results of job stages that are done, among the session's sources under the names of their stages.
+void open_results(Session& session);
 
 // Has any rank seen a signal? The same answer on all of them, which all call it. 0: none.
 int signal_of_all(const dist::Mesh& mesh);

@@ -5,12 +5,13 @@ import common
 from common import main, metrics, newest, tandem, tensors
 
 ROOT = common.HERE.parent.parent
-TINY = {path.parent.name: path for path in sorted(ROOT.glob("configs/*/tiny.yaml"))}
+# By system; a second one of a system has its own name behind it (tiny_t5.yaml).
+TINY = {path.parent.name + path.stem[4:]: path for path in sorted(ROOT.glob("configs/*/tiny*.yaml"))}
 
 
 class Families(common.RunTest):
     def test_all_of_them_are_here(self):
-        self.assertEqual(sorted(TINY), ["albef", "blip", "vilt", "vlmo"])  # CLIP's is tiny.yaml here
+        self.assertEqual(sorted(TINY), ["albef", "blip", "blip2", "blip2_t5", "vilt", "vlmo"])  # CLIP's is tiny.yaml here
 
     def test_stopped_and_resumed_ends_in_the_same_bytes(self):
         for name, config in TINY.items():
@@ -36,13 +37,36 @@ class Families(common.RunTest):
                 self.assertEqual(tensors(out / "model.safetensors"), kept)
 
     def test_the_configs_for_the_world_are_planned(self):
-        for name in [*TINY, "clip"]:
+        for name in sorted({path.parent.name for path in TINY.values()} | {"clip"}):
             for config in sorted((ROOT / "configs" / name).glob("*.yaml")):
-                if config.name in ("paper.yaml", "stamps.yaml"):  # their data are not here
+                if config.name.startswith(("paper", "stamps")):  # their data are not here
                     continue
                 with self.subTest(str(config.relative_to(ROOT))):
                     code, _, error = tandem("check", config)
                     self.assertEqual(code, 0, error)
+
+    def test_the_papers_sizes_are_planned_without_their_weights_and_data(self):
+        papers = sorted(path for name in TINY for path in ROOT.glob("configs/%s/paper*.yaml" % name))
+        self.assertGreaterEqual(len(papers), 15)
+        for config in papers:
+            with self.subTest(str(config.relative_to(ROOT))):
+                code, out, error = tandem("check", config)
+                self.assertEqual(code, 65, error)  # training could not start
+                self.assertIn("not here: data.sources.", out)
+                self.assertIn("planned with a vocabulary of 30522", out)
+                self.assertRegex(out, r"memory of a rank, about \d+ MiB: weights \d{3,6} MiB")
+                self.assertIn("activations are not known: its samples are not here", out)
+                code, again, error = tandem("check", "--plan-only", config)
+                self.assertEqual((code, again), (0, out), error)
+
+    def test_a_mistake_is_told_although_data_are_missing(self):
+        config = ROOT / "configs" / "vilt" / "paper.yaml"
+        code, _, error = tandem("check", config, "stages.pretraining.losses={itc: 1}")
+        self.assertEqual(code, 64)
+        self.assertIn("expected a loss of the model (mlm, itm, wpa); got 'itc'", error)
+        code, _, error = tandem("check", config, "model.widht=3")
+        self.assertEqual(code, 64)
+        self.assertIn("did you mean model.width?", error)
 
 
 if __name__ == "__main__":

@@ -320,15 +320,17 @@ def make_original(module, case, folder, tokenizer):
                 attention_probs_dropout_prob=0.1, hidden_dropout_prob=0.1, add_cross_attention=True)
     path = folder / "bert_config.json"
     path.write_text(json.dumps(bert))
-    model = module.BLIP_Pretrain(str(path), v["image_size"], "base", embed_dim=case["embed"],
-                                 queue_size=case["queue"], momentum=case["momentum"])
+    model = getattr(module, case.get("class", "BLIP_Pretrain"))(
+        str(path), v["image_size"], "base", embed_dim=case["embed"], queue_size=case["queue"],
+        momentum=case["momentum"])
     path.unlink()
-    tie(model)
+    if "class" not in case:
+        tie(model)
     return model.eval()
 
 
 def config_json(case):
-    return dict(architectures=["BLIP_Pretrain"], model_type="blip", image_text_hidden_size=case["embed"],
+    return dict(architectures=[case.get("class", "BLIP_Pretrain")], model_type="blip", image_text_hidden_size=case["embed"],
                 queue_size=case["queue"], momentum=case["momentum"], temp=0.07, alpha=0.4,
                 vision_config=case["vision"], text_config=dict(case["text"], enc_token_id=ENC))
 
@@ -348,6 +350,11 @@ PRETRAIN = {
         momentum=0.5, pointer=2, temp=0.7, alpha=0.85, rows=2, length=7, twice=True),
 }
 
+# Retrieval, two texts of one picture in the batch and one more in the queue.
+RETRIEVAL = {"class": "BLIP_Retrieval", "idx": [3, 7, 3, 5], **dict(
+    vision=vision(16, 1, 2, 32, 16, 8), text=text(16, 1, 2, 24), embed=8, queue=8, momentum=0.9,
+    pointer=4, temp=0.11, alpha=0.4, rows=4, length=6, twice=True)}
+
 
 def make_pretraining(module, name, case, out):
     generator = torch.Generator().manual_seed(len(name))
@@ -358,7 +365,9 @@ def make_pretraining(module, name, case, out):
     randomize(model.named_parameters(), generator)
     with torch.no_grad():
         model.temp.fill_(case["temp"])
-        model.queue_ptr[0] = case["pointer"]
+        (model.ptr_queue if "class" in case else model.queue_ptr)[0] = case["pointer"]
+        if "class" in case:
+            model.idx_queue[0, 1] = case["idx"][1]
     first, aliases = {}, {}
     before = {}
     for key, value in model.state_dict(keep_vars=True).items():
@@ -379,7 +388,8 @@ def make_pretraining(module, name, case, out):
     torch.multinomial = recorded
     image = torch.randn(case["rows"], 3, case["vision"]["image_size"], case["vision"]["image_size"],
                         generator=generator)
-    losses = model(image, None, case["alpha"])
+    numbers = [torch.tensor(case["idx"])] if "class" in case else []
+    losses = model(image, None, case["alpha"], *numbers)
     torch.multinomial = multinomial
     sum(losses).backward()
     rows = case["rows"]
@@ -387,19 +397,22 @@ def make_pretraining(module, name, case, out):
                "input.alpha": torch.tensor(case["alpha"]),
                "input.itm_neg_image_idx": torch.cat(draws[:rows]),
                "input.itm_neg_text_idx": torch.cat(draws[rows:])}
+    if numbers:
+        tensors["input.idx"] = numbers[0]
     for key, loss in zip(("itc", "itm", "lm"), losses):
         tensors["output.loss_" + key] = loss
     for key, p in model.named_parameters():
         if p.requires_grad:
             tensors["grad." + key] = p.grad if p.grad is not None else torch.zeros_like(p)
     state = model.state_dict()
-    for key in ("image_queue", "text_queue", "queue_ptr", "temp"):
-        tensors["output.state." + key] = state[key]
+    for key in ("image_queue", "text_queue", "queue_ptr", "idx_queue", "ptr_queue", "temp"):
+        if key in state:
+            tensors["output.state." + key] = state[key]
     for key in state:
         if key.split(".")[0].endswith("_m") and not key.endswith("position_ids"):
             tensors["output.state." + key] = state[key]
     more = {} if case["twice"] else {"aliases": json.dumps(aliases)}
-    save(folder, tensors, "BLIP_Pretrain", **more)
+    save(folder, tensors, case.get("class", "BLIP_Pretrain"), **more)
 
 
 # Eight layers: those from the seventh on join both pictures by a matrix.
@@ -454,6 +467,8 @@ def main():
     module = load_original(checkout)
     for name, case in PRETRAIN.items():
         make_pretraining(module, name, case, out)
+    retrieval = importlib.import_module("models.blip_retrieval")
+    make_pretraining(retrieval, "blip_retrieval", RETRIEVAL, out)
     make_nlvr(NLVR, out)
 
 

@@ -31,6 +31,7 @@ struct State {
   std::vector<std::pair<std::string, std::string>> files{};  // config.json, tokenizer.json, ...
   // More tensors by the name of their file: ema.safetensors, adapter_model.safetensors.
   std::vector<std::pair<std::string, NamedTensors>> more{};
+  std::vector<std::int64_t> kept_steps{};  // whose checkpoints stay, too. Not saved.
   std::int64_t best_step = -1;  // its checkpoint stays whatever its age; below 0: none. Not saved.
 };
 
@@ -64,13 +65,18 @@ class Checkpointer {
   std::filesystem::path directory_of(std::int64_t step) const;
 
  private:
-  void remove_surplus(std::int64_t step, std::int64_t best_step);
+  void remove_surplus(const State& state);
   void try_to(const std::function<void()>& action) const;
 
   std::filesystem::path directory_;
   std::int64_t keep_;
   Log log_;
 };
+
+// In the folder of a run's checkpoints: that of a step, whether it is there or not, and the newest
+// that is (nothing of it is read).
+std::filesystem::path directory_of(const std::filesystem::path& checkpoints, std::int64_t step);
+std::optional<std::filesystem::path> newest_directory(const std::filesystem::path& checkpoints);
 
 // Weights of a Hugging Face directory (model.safetensors, or model.safetensors.index.json with its
 // shards) or of one .safetensors file, by name. Throws Error(data) naming the file: `.pt`, `.bin`

@@ -59,6 +59,9 @@ struct StageData {
   double temperature = 0;                             // shares times size^(1/T); 0: none
   std::int64_t batch = 64;                            // over all ranks
   std::int64_t micro_batch = 0;                       // of one rank; 0: batch / ranks
+  // Samples in a row of the global order that count as "the batch on a GPU": a rank takes one such
+  // group at a time, so that results do not depend on the number of ranks. 0: the micro-batch.
+  std::int64_t group = 0;
   std::int64_t block = 1;  // samples that stay together when shuffled (groups, slow disks)
 };
 
@@ -87,9 +90,29 @@ struct ItcConfig {
   std::int64_t chunk = 0;        // rows of the similarity matrix held at once; 0: all
 };
 
+// What a stage of `kind: job` does to data (jobs/capfilt.h).
+struct JobConfig {
+  std::string task{};                 // caption, filter; empty: the stage trains
+  std::vector<std::string> inputs{};  // sources, and job stages before this one
+  std::int64_t batch = 64, part = 1024;
+  // caption
+  double top_p = 0.9, repetition_penalty = 1.1;
+  std::int64_t beams = 1;  // above 1 nothing is drawn
+  std::int64_t max_length = 30, min_length = 10;
+  std::string prompt{};
+  double threshold = 0.5;  // filter
+};
+
 struct StageConfig {
   std::string name{};
   std::string kind = "train";
+  JobConfig job{};
+  // Where the weights come from: "scratch", an earlier stage, RUN@STAGE, a run, a checkpoint or a
+  // Hugging Face directory; empty: the stage before, or model.pretrained.
+  std::string init{};
+  // The run's model with this stage's own keys laid on it; null: the run's as it is.
+  std::shared_ptr<Settings> settings{};
+  bool own_model = false;
   std::vector<TrainRule> train{{}};  // `all` is one rule "*", `none` is empty
   std::vector<std::pair<std::string, double>> losses{};
   StageData data{};
@@ -121,14 +144,25 @@ struct LoaderConfig {
 
 // One line of `eval.tasks`: a name alone, or {task, source, size}.
 struct EvalTask {
-  std::string task{};                               // of eval's table: retrieval, hard
-  std::string source{};                             // of data.sources; empty: the first
-  std::int64_t size = 500;                          // samples of it, from the start
-  std::int64_t captions = 5;                        // retrieval: of a picture; 0: all
-  std::int64_t rerank = 0;                          // retrieval, hard: so many by matching; 0: none
-  std::string rerank_score = "match";               // match, match+cosine
+  std::string task{};                  // of eval's table: retrieval, hard
+  std::string source{};                // of data.sources; empty: the first
+  std::int64_t size = 500;             // samples of it, from the start
+  std::int64_t captions = 5;           // retrieval: of a picture; 0: all
+  std::int64_t rerank = 0;             // retrieval, hard: so many by matching; 0: none
+  std::string rerank_score = "match";  // match, match+cosine
+  // caption, vqa: how the model writes.
+  std::int64_t beams = 3;
+  bool sample = false;
+  double top_p = 0.9;            // of a draw
+  std::int64_t max_length = 0;   // tokens; 0: 20 of a caption, 10 of an answer
+  std::int64_t min_length = -1;  // -1: 5 of a caption, 1 of an answer
+  std::string prompt{};
+  std::string answers{};      // vqa: closed, ranked, generated; empty: what the model can
+  std::string answer_list{};  // vqa, ranked: a file
+  std::int64_t candidates = 128;
   std::vector<std::string> classes{}, templates{};  // zero_shot; and their files, a line each
   std::string classes_file{}, templates_file{};
+  std::vector<std::string> stages{};  // after which it is measured; empty: where the model can
 };
 
 struct EvalConfig {
@@ -141,6 +175,7 @@ struct CheckpointConfig {
   std::int64_t keep = 3;      // the newest ones
   std::string best{};         // and the best by this metric of the evaluations; empty: none
   std::string mode = "auto";  // of `best`: max, min; auto: min for losses
+  bool stages = false;        // and the end of every stage
   bool async = false;         // written in the background
 };
 
@@ -167,6 +202,12 @@ struct RunConfig {
   ReportConfig report{};
 };
 
+// The settings of a stage's model.
+const std::shared_ptr<Settings>& model_of(const RunConfig& config, const StageConfig& stage);
+// Does a stage begin with another model, or other weights, than the stage before left?
+bool begins_anew(const RunConfig& config, std::size_t stage);
+// Samples of a rank at once: the stage's group, its micro-batch, or the rank's whole share.
+std::int64_t micro_batch_of(const StageData& data, int ranks);
 // Of a stage; decay 0: none.
 const EmaConfig& ema_of(const RunConfig& config, const StageConfig& stage);
 // What the metrics of a task begin with: "eval.retrieval.", "eval.SOURCE.retrieval." where the
@@ -183,6 +224,7 @@ struct Tables {
   std::function<std::unique_ptr<Settings>(std::string_view family, const std::string& directory)>
       pretrained{};
   std::vector<std::string> tasks{};  // of eval.tasks; empty: any
+  bool may_lack = false;  // a plan: paths that have to exist may be absent; Loaded::absent has them
 };
 
 struct Loaded {
@@ -190,6 +232,7 @@ struct Loaded {
   std::string resolved{};  // YAML; reading it again gives the same config
   std::string
       origins{};  // the same with `# file:line` or `# default` or `# override` behind values
+  std::vector<std::string> absent{};  // "data.sources.pairs.path: PATH"; of a plan only
 };
 
 // Reads the file, its includes and the overrides (`dotted.key=value`). Throws Error(config) with

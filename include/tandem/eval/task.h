@@ -53,10 +53,18 @@ struct Input {
   // retrieval: of each query, so many of the best by cosine are ranked anew by matching; 0: none.
   // hard: above 0 all of a group are.
   std::int64_t rerank = 0;
-  bool add_cosine = false;               // to the score of the match
-  std::vector<std::string> classes{};    // zero_shot
-  std::vector<std::string> templates{};  // zero_shot: texts with {}
-  Predictions* predictions = nullptr;    // null: not wanted
+  bool add_cosine = false;  // to the score of the match
+  // caption, vqa: how the model writes, what its prompt is made of (empty: the family's own, or the
+  // question), and how it answers questions: closed, ranked, generated; empty: the first of them
+  // that it can.
+  models::GenerateOptions generate{};
+  std::string prompt{};
+  std::string answers{};
+  std::vector<std::string> candidates{};  // vqa, ranked: empty: the source's list
+  std::int64_t first = 128;               // vqa, ranked: so many by their first token
+  std::vector<std::string> classes{};     // zero_shot
+  std::vector<std::string> templates{};   // zero_shot: texts with {}
+  Predictions* predictions = nullptr;     // null: not wanted
 };
 
 using Metrics = std::vector<std::pair<std::string, double>>;
@@ -65,6 +73,9 @@ struct Task {
   std::string name{};
   std::string doc{};
   std::function<Metrics(const Input&)> run{};
+  // Has a model what it takes? Empty: every model has.
+  std::function<bool(const models::Abilities&)> can{};
+  bool is_loss = false;  // a loss of that name trains for it
 };
 
 // One line each in src/eval/tasks.cpp.

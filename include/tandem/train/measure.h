@@ -28,7 +28,14 @@ struct MeasureInput {
   const models::Processor& processor;
   const dist::Mesh& mesh;
   at::Device device;
+  // Of a run that trains: tasks of other stages, and those that the stage's model cannot do, are
+  // left out. Null: all are made.
+  const config::StageConfig* stage = nullptr;
 };
+// Is the task measured in that stage? By its `stages`; else where the model can, and a head for
+// answers is one for that task (the model has a loss of its name).
+bool measured_in(const config::EvalTask& task, const config::StageConfig& stage,
+                 models::Model& model);
 
 // In the order of config.eval.tasks. `adjust` may set more of a task's input; empty: nothing.
 std::vector<Measurement> measure(const MeasureInput& input,

@@ -4,12 +4,31 @@
 #include <c10/core/Device.h>
 
 #include <filesystem>
+#include <functional>
+#include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "tandem/config/run_config.h"
 #include "tandem/dist/mesh.h"
+#include "tandem/train/experiment.h"
 
 namespace tandem::train {
+
+// What a stage of `kind: job` is given.
+struct StageJob {
+  const config::StageConfig& stage;
+  models::Model& model;
+  const models::Processor& processor;
+  std::vector<std::pair<std::string, std::shared_ptr<const data::Source>>> inputs{};
+  std::filesystem::path folder{};  // jobs/STAGE of the run: there it writes and goes on
+  const dist::Mesh& mesh;
+  at::Device device;
+  Key key;                          // of its draws
+  int threads = 1;                  // that read
+  std::function<void()> between{};  // all ranks call it now and then; it throws to end the job
+};
 
 struct RunOptions {
   std::filesystem::path directory{};  // runs/NAME
@@ -19,7 +38,8 @@ struct RunOptions {
   std::string command{};        // for command.txt
   at::Device device{at::kCPU};
   const dist::Mesh* mesh = nullptr;
-  int local_ranks = 1;  // on this machine: they share its cores
+  int local_ranks = 1;                         // on this machine: they share its cores
+  std::function<void(const StageJob&)> job{};  // does what stages of `kind: job` ask for
 };
 
 // The exit code: 0 done; with a checkpoint written 130/143 after a signal, 75 after `stop_after`.
@@ -27,8 +47,18 @@ struct RunOptions {
 // that must not be resumed with this config, ...
 int run(const config::Loaded& loaded, const RunOptions& options);
 
-// What `tandem check` prints: of each stage the parameters per rule, samples, steps, and an
-// estimate of memory.
-std::string plan(const config::RunConfig& config, int ranks);
+// What a plan is made of. What is not there is told and not needed.
+struct PlanInput {
+  const config::Loaded& loaded;
+  SourceMap sources{};                // that could be opened
+  std::vector<std::string> absent{};  // what is not there, a line each
+  std::shared_ptr<const text::Tokenizer> tokenizer{};
+};
+PlanInput open_for_plan(const config::Loaded& loaded);
+
+// What `tandem check` prints: what is absent, and of each stage the parameters per rule, samples,
+// steps, and an estimate of memory. Weights are not made but where they are small: then the
+// activations of a pass are measured.
+std::string plan(const PlanInput& input, int ranks);
 
 }  // namespace tandem::train

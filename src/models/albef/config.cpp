@@ -55,6 +55,7 @@ void text_fields(FieldVisitor& v, TextConfig& c) {
           {.doc = "tokens; 0: the tokenizer's", .min = 0, .max = 10'000'000});
   const Rule id{.doc = "-1: the tokenizer's", .min = -1, .max = 10'000'000};
   v.field("cls_id", c.cls_id, id);
+  v.field("sep_id", c.sep_id, id);
   v.field("pad_id", c.pad_id, id);
   v.field("context_length", c.context_length,
           {.doc = "most tokens of a text, [CLS] included", .min = 2, .max = 65536});
@@ -158,7 +159,8 @@ Problems problems(const Config& c) {
     found.emplace_back("text.width",
                        "expected vision.width: the decoder reads the question's rows");
   }
-  for (const auto& [name, id] : {std::pair{"cls_id", c.text.cls_id}, {"pad_id", c.text.pad_id}}) {
+  for (const auto& [name, id] :
+       {std::pair{"cls_id", c.text.cls_id}, {"sep_id", c.text.sep_id}, {"pad_id", c.text.pad_id}}) {
     if (c.text.vocab_size > 0 && id >= c.text.vocab_size) {
       found.emplace_back(std::string("text.") + name, "expected an id below vocab_size");
     }
@@ -167,10 +169,16 @@ Problems problems(const Config& c) {
 }
 
 void Config::fields(FieldVisitor& v) {
-  v.field(
-      "kind", kind,
-      {.doc = "which of the original's models is trained", .choices = {"pretrain", "retrieval"}});
-  v.field("distill", distill, {.doc = "retrieval: targets are partly the copies' answers"});
+  v.field("kind", kind,
+          {.doc = "which of the original's models is trained: entailment is of a picture and a "
+                  "sentence (VE), reasoning of two pictures (NLVR2), answering of a question (VQA)",
+           .choices = {"pretrain", "retrieval", "entailment", "reasoning", "answering"}});
+  v.field("distill", distill,
+          {.doc = "fine-tuning: targets are partly the momentum copies' answers"});
+  v.field("decoder_layers", decoder_layers,
+          {.doc = "answering: layers of the decoder, which begin as the text's last ones",
+           .min = 1,
+           .max = 1024});
   v.field("embed_dim", embed_dim, {.doc = "numbers of the common space", .min = 1, .max = widest});
   objective_fields(v, *this);
   v.block("vision", {.doc = "the image encoder (a vision transformer)"},
@@ -211,6 +219,7 @@ void fit_vocabulary(Settings& settings, const text::Tokenizer& tokenizer) {
   };
   mark(text.cls_id, "[CLS]");
   mark(text.pad_id, "[PAD]");
+  if (dynamic_cast<Config&>(settings).the_kind() == Kind::answering) mark(text.sep_id, "[SEP]");
   if (text.vocab_size == 0) text.vocab_size = tokenizer.vocab_size();
   expect_rows(text.vocab_size, tokenizer, "model.text.vocab_size");
 }

@@ -41,6 +41,7 @@ struct TextConfig {
   double dropout = 0.1, attention_dropout = 0.1;
   std::int64_t positions = 512, types = 2;
   std::int64_t vocab_size = 0, cls_id = -1, pad_id = -1;
+  std::int64_t sep_id = -1;          // ends an answer; no other text
   std::int64_t context_length = 25;  // most tokens of a text, [CLS] included
   std::int64_t words = 30;           // most words of a caption; the rest is cut before tokens
   bool clean = true;                 // captions without most punctuation, as in the original
@@ -75,6 +76,8 @@ struct Config final : Settings {
 
   Kind the_kind() const;
   bool copies() const;  // are there momentum copies?
+  // Of the head of entailment (contradiction, neutral, entailment) and of reasoning (false, true).
+  std::int64_t classes() const { return the_kind() == Kind::reasoning ? 2 : 3; }
   // The text's shape in this kind: reasoning has its fusion layers twice, one for each picture.
   nn::BertShape text_shape() const;
   nn::BertShape decoder_shape() const;

@@ -1,7 +1,7 @@
 // config.json with the original's names: those of Pretrain.yaml, of the vision transformer that is
 // fixed in its code, and under bert_config those of config_bert.json. Absent keys have the released
 // values (BertConfig's defaults). Ours besides, which the original does not read: alpha_ramp,
-// max_length, max_words, clean_captions, cls_token_id.
+// max_length, max_words, clean_captions, cls_token_id, sep_token_id.
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -35,6 +35,7 @@ void read_text(const ConfigNode& b, Config& config) {
   const bool null_pad = b.value->contains("pad_token_id") && b.find("pad_token_id") == nullptr;
   t.pad_id = null_pad ? -1 : b.whole("pad_token_id", 0, 0, most_words);
   t.cls_id = b.whole("cls_token_id", -1, -1, most_words);
+  t.sep_id = b.whole("sep_token_id", -1, -1, most_words);
   t.activation = b.text("hidden_act", "gelu");
   if (nn::activation_of(t.activation) == nullptr) {
     wrong_config(b.path + "hidden_act", "gelu, quick_gelu, gelu_new, relu, silu or tanh",
@@ -70,6 +71,7 @@ json bert_json(const Config& c) {
                {"encoder_width", c.vision.width}};
   bert["pad_token_id"] = t.pad_id < 0 ? json() : json(t.pad_id);
   if (t.cls_id >= 0) bert["cls_token_id"] = t.cls_id;
+  if (t.sep_id >= 0) bert["sep_token_id"] = t.sep_id;
   return bert;
 }
 

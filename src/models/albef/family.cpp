@@ -1,3 +1,4 @@
+#include "models/albef/answering.h"
 #include "models/albef/batch.h"
 #include "models/albef/config.h"
 #include "models/albef/model.h"
@@ -27,6 +28,7 @@ Family albef_family() {
     if (kind == albef::Kind::pretrain || kind == albef::Kind::retrieval) {
       return std::make_unique<albef::AlbefModel>(config, init);
     }
+    if (kind == albef::Kind::answering) return std::make_unique<albef::AnswerModel>(config, init);
     return std::make_unique<albef::TaskModel>(config, init);
   };
   family.processor = albef::make_processor;

@@ -1,5 +1,6 @@
 #include "models/albef/tasks.h"
 
+#include <ATen/ops/cat.h>
 #include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/relu.h>
@@ -13,6 +14,7 @@
 #include "tandem/base/error.h"
 #include "tandem/nn/init.h"
 #include "tandem/nn/naming.h"
+#include "tandem/objectives/classification.h"
 #include "tandem/objectives/token_loss.h"
 
 namespace tandem::models::albef {
@@ -44,13 +46,14 @@ at::Tensor soft_loss(const at::Tensor& logits, const at::Tensor& copy) {
   return -(at::log_softmax(logits, -1) * at::softmax(copy, -1)).sum(-1);
 }
 
-struct Question {
-  at::Tensor pixels;
-  Texts texts;
-  double alpha = 0;
-};
+nn::BlockContext part_of(nn::BlockContext context, const char* purpose) {
+  if (context.key) context.key = context.key->fold(purpose);
+  return context;
+}
 
-Question question_of(const ReferenceInputs& inputs, const Config& config) {
+}  // namespace
+
+Asked asked_in(const ReferenceInputs& inputs, const Config& config) {
   const at::Tensor ids = inputs.ids("input_ids", config.text.vocab_size);
   const at::Tensor mask = inputs.optional("attention_mask");
   if (mask.defined() && mask.sizes() != ids.sizes()) {
@@ -69,8 +72,6 @@ Question question_of(const ReferenceInputs& inputs, const Config& config) {
   return {pixels, Texts(ids, mask), alpha.defined() ? alpha.item<double>() : config.alpha};
 }
 
-}  // namespace
-
 TaskParts::TaskParts(const Config& c, const std::string& suffix) : Encoders(c, suffix) {
   const Kind kind = c.the_kind();
   if (kind == Kind::answering) {
@@ -87,26 +88,20 @@ TaskParts::TaskParts(const Config& c, const std::string& suffix) : Encoders(c, s
   const std::string head = "cls_head" + suffix;
   hidden = nn::register_module_at(*this, head + ".0",
                                   std::make_shared<nn::Linear>(c.text.width, c.text.width));
-  classes = nn::register_module_at(
-      *this, head + ".2",
-      std::make_shared<nn::Linear>(c.text.width, kind == Kind::reasoning ? 2 : 3));
+  classes = nn::register_module_at(*this, head + ".2",
+                                   std::make_shared<nn::Linear>(c.text.width, c.classes()));
 }
 
-at::Tensor TaskParts::read(const at::Tensor& pixels, const Texts& texts) const {
-  const at::Tensor text = encode_text(texts, {});
+at::Tensor TaskParts::read(const at::Tensor& pixels, const Texts& texts,
+                           const nn::BlockContext& context) const {
+  const at::Tensor text = encode_text(texts, part_of(context, "text"));
   const std::int64_t count = texts.ids.size(0);
-  return fuse(text, texts.mask, encode_image(pixels, {}).split(count), {});
+  return fuse(text, texts.mask, encode_image(pixels, part_of(context, "image")).split(count),
+              part_of(context, "fusion"));
 }
 
 at::Tensor TaskParts::classify(const at::Tensor& rows) const {
   return classes->forward(at::relu(hidden->forward(rows.select(1, 0))));
-}
-
-at::Tensor TaskParts::answer(const Texts& answers, const at::Tensor& question,
-                             const nn::Mask& question_mask) const {
-  const at::Tensor rows = decoder->encoder->forward(decoder->embed(answers.ids, {}), answers.mask,
-                                                    question, question_mask, {});
-  return words->forward(rows);
 }
 
 TaskModel::TaskModel(const Config& config, Key init)
@@ -114,18 +109,14 @@ TaskModel::TaskModel(const Config& config, Key init)
   if (config.text.vocab_size < 1) {
     throw Error(ErrorKind::config, "[models] expected model.text.vocab_size");
   }
+  statistics_ = statistics_of(config.image);
   nn::initialize_normal(parameters(), 0.02, init);
   if (!config.copies()) return;
   copies_ = std::make_shared<TaskParts>(config, "_m");
   momentum_.pair(*parts_->vision, *copies_->vision);
   momentum_.pair(*parts_->bert, *copies_->bert);
-  if (parts_->decoder) {
-    momentum_.pair(*parts_->decoder, *copies_->decoder);
-    momentum_.pair(*parts_->words, *copies_->words);
-  } else {
-    momentum_.pair(*parts_->hidden, *copies_->hidden);
-    momentum_.pair(*parts_->classes, *copies_->classes);
-  }
+  momentum_.pair(*parts_->hidden, *copies_->hidden);
+  momentum_.pair(*parts_->classes, *copies_->classes);
   momentum_.copy();
 }
 
@@ -143,21 +134,84 @@ void TaskModel::to(const at::Device& device) {
 }
 
 void TaskModel::train(bool on) {
+  training_ = on;
   parts_->train(on);
   if (copies_) copies_->train(on);
 }
 
-// --- `tandem verify` -------------------------------------------------------------------------
+// --- Fine-tuning -----------------------------------------------------------------------------
 
-std::map<std::string, at::Tensor> TaskModel::reference_outputs(const Outputs& inputs) {
-  return kind_ == Kind::answering ? answers(inputs) : classification(inputs);
+std::vector<std::string> TaskModel::losses_known() const {
+  if (kind_ == Kind::entailment) return {"ve"};
+  if (kind_ == Kind::reasoning) return {"nlvr2"};
+  return {};
 }
 
+std::map<std::string, ChanceLevel> TaskModel::chance_levels(std::int64_t) const {
+  return {{"ve", chance_among(config_.classes())}, {"nlvr2", chance_among(config_.classes())}};
+}
+
+std::map<std::string, double> TaskModel::counts(const Batch& batch, const LossRequest&) const {
+  std::map<std::string, double> counts;
+  for (const std::string& name : losses_known()) {
+    counts[name] = objectives::count_labels(batch.labels);
+  }
+  return counts;
+}
+
+at::Tensor TaskModel::pixels_of(const Batch& batch) const {
+  at::Tensor pixels = batch.images.value().pixels;
+  if (kind_ == Kind::reasoning) pixels = at::cat({pixels, batch.second.value().pixels});
+  return nn::normalize_pixels(pixels, statistics_);
+}
+
+double TaskModel::alpha_at(std::int64_t step) const {
+  if (!training_ || config_.alpha_ramp <= 0) return config_.alpha;
+  return config_.alpha *
+         std::min(1.0, static_cast<double>(step) / static_cast<double>(config_.alpha_ramp));
+}
+
+// The copies move once a step, before its first micro-batch.
+LossTerms TaskModel::losses(const Batch& batch, const LossRequest&, const StepContext& context) {
+  if (training_ && copies_ && context.micro_batch == 0) move_copies();
+  const at::Tensor pixels = pixels_of(batch);
+  const Texts texts(batch.text.value().ids, batch.text->mask);
+  const at::Tensor logits =
+      parts_->classify(parts_->read(pixels, texts, blocks_of(context, "classes")));
+  // In training the loop divides by what counts() said, and a GPU's labels are not waited for.
+  const double count = batch.labels.is_cpu() ? objectives::count_labels(batch.labels) : 1;
+  LossTerm term = objectives::cross_entropy(logits, batch.labels, count);
+  if (copies_) {
+    at::Tensor given;
+    {
+      const at::NoGradGuard no_grad;
+      given = copies_->classify(copies_->read(pixels, texts, blocks_of(context, "classes copy")));
+    }
+    const double alpha = alpha_at(context.step);
+    term.sum = term.sum * (1 - alpha) + objectives::soft_cross_entropy(logits, given).sum * alpha;
+  }
+  return {{losses_known().front(), term}};
+}
+
+Abilities TaskModel::abilities() {
+  Abilities can;
+  if (kind_ == Kind::entailment || kind_ == Kind::reasoning) {
+    can.classify = [this](const Batch& batch) {
+      const at::NoGradGuard no_grad;
+      const Texts texts(batch.text.value().ids, batch.text->mask);
+      return parts_->classify(parts_->read(pixels_of(batch), texts)).to(at::kFloat);
+    };
+  }
+  return can;
+}
+
+// --- `tandem verify` -------------------------------------------------------------------------
+
 // Logits, and with labels one training step's loss.
-TaskModel::Outputs TaskModel::classification(const Outputs& recorded) {
+std::map<std::string, at::Tensor> TaskModel::reference_outputs(const Outputs& recorded) {
   const ReferenceInputs inputs(recorded,
                                {"pixel_values", "input_ids", "attention_mask", "labels", "alpha"});
-  const Question q = question_of(inputs, config_);
+  const Asked q = asked_in(inputs, config_);
   const at::Tensor logits = parts_->classify(parts_->read(q.pixels, q.texts));
   Outputs outputs{{"logits", logits}};
   if (!inputs.has("labels")) return outputs;
@@ -177,66 +231,17 @@ TaskModel::Outputs TaskModel::classification(const Outputs& recorded) {
     soft = soft_loss(logits, copy).mean();
   }
   outputs["loss"] = mixed(at::cross_entropy_loss(logits, labels), soft, q.alpha);
-  add_state(outputs);
-  return outputs;
-}
-
-// The weighted sum of the answers' losses over the questions' number; a question has k[i] answers,
-// one behind the other.
-TaskModel::Outputs TaskModel::answers(const Outputs& recorded) {
-  const ReferenceInputs inputs(recorded,
-                               {"pixel_values", "input_ids", "attention_mask", "decoder_input_ids",
-                                "decoder_attention_mask", "k", "weights", "alpha"});
-  const Question q = question_of(inputs, config_);
-  const at::Tensor ids = inputs.ids("decoder_input_ids", config_.text.vocab_size);
-  const at::Tensor mask = inputs.optional("decoder_attention_mask");
-  const at::Tensor k = inputs.required("k").to(at::kLong).view({-1});
-  const at::Tensor weights = inputs.required("weights").to(at::kFloat).view({-1});
-  if (k.size(0) != q.texts.ids.size(0) || k.min().item<std::int64_t>() < 0 ||
-      k.sum().item<std::int64_t>() != ids.size(0) || weights.size(0) != ids.size(0) ||
-      (mask.defined() && mask.sizes() != ids.sizes())) {
-    refuse_reference("expected input.k answers of each question, with their weights and masks");
-  }
-  const Texts answers(ids, mask, /*causal=*/true);
-  const auto each = [&](const at::Tensor& x) { return x.repeat_interleave(k, 0); };
-  const nn::Mask question_mask{q.texts.mask.bias.defined() ? each(q.texts.mask.bias) : at::Tensor(),
-                               false};
-  const auto logits_of = [&](const TaskParts& parts) {
-    return parts.answer(answers, each(parts.read(q.pixels, q.texts)), question_mask);
-  };
-  const std::int64_t length = ids.size(1) - 1;
-  const at::Tensor labels =
-      ids.masked_fill(ids.eq(config_.text.pad_id), objectives::ignored).narrow(1, 1, length);
-  const at::Tensor logits = logits_of(*parts_), next = logits.narrow(1, 0, length);
-  const at::Tensor hard = at::cross_entropy_loss(next.transpose(1, 2), labels, {},
-                                                 at::Reduction::None, objectives::ignored)
-                              .sum(1);  // [A]
-  at::Tensor soft;
-  if (copies_) {
-    move_copies();
-    at::Tensor copy;
-    {
-      const at::NoGradGuard no_grad;
-      copy = logits_of(*copies_).narrow(1, 0, length);
-    }
-    soft = (soft_loss(next, copy) * labels.ne(objectives::ignored)).sum(1);
-  }
-  const at::Tensor loss =
-      (mixed(hard, soft, q.alpha) * weights).sum() / static_cast<double>(q.texts.ids.size(0));
-  Outputs outputs{{"loss", loss}, {"logits", logits}};
-  add_state(outputs);
+  if (copies_) add_copies_state(*copies_, outputs);
   return outputs;
 }
 
 void TaskModel::move_copies() { momentum_.update(momentum); }
 
-// Under every name that a tensor has.
-void TaskModel::add_state(Outputs& outputs) const {
-  if (!copies_) return;
-  for (const auto& item : copies_->named_parameters()) {
+void add_copies_state(const TaskParts& copies, std::map<std::string, at::Tensor>& outputs) {
+  for (const auto& item : copies.named_parameters()) {
     outputs["state." + item.key()] = item.value().detach().clone();
   }
-  if (!copies_->decoder) return;
+  if (!copies.decoder) return;
   const std::string text = "state.text_decoder_m.";
   outputs[text + "cls.predictions.decoder.weight"] =
       outputs[text + "bert.embeddings.word_embeddings.weight"];

@@ -1,7 +1,6 @@
 #pragma once
-// ALBEF fine-tuned: classes of a pair (visual entailment), of a text with two pictures (natural
-// language for visual reasoning), and answers from a decoder. For `tandem verify`: there is no data
-// to train them on yet.
+// ALBEF fine-tuned: classes of a pair (visual entailment) and of a text with two pictures (natural
+// language for visual reasoning). Answers from a decoder: answering.h.
 // Source: Li et al. 2021, section 5; salesforce/ALBEF:models/{model_ve,model_nlvr,model_vqa}.py.
 // Letters as in model.h; A answers, C classes.
 
@@ -11,6 +10,7 @@
 #include <vector>
 
 #include "models/albef/model.h"
+#include "models/reference_inputs.h"
 
 namespace tandem::models::albef {
 
@@ -22,12 +22,20 @@ struct TaskParts : Encoders {
   TaskParts(const Config& config, const std::string& suffix);
 
   // Rows of the text that has seen its picture or pictures: pixels [B or 2 B, 3, H, W].
-  at::Tensor read(const at::Tensor& pixels, const Texts& texts) const;
+  at::Tensor read(const at::Tensor& pixels, const Texts& texts,
+                  const nn::BlockContext& context = {}) const;
   at::Tensor classify(const at::Tensor& rows) const;  // [B, T, D] -> [B, C]
-  // Each answer's tokens from those before it: [A, T'] -> [A, T', V].
-  at::Tensor answer(const Texts& answers, const at::Tensor& question,
-                    const nn::Mask& question_mask) const;
 };
+
+// Recorded inputs that all tasks have.
+struct Asked {
+  at::Tensor pixels;
+  Texts texts;
+  double alpha = 0;
+};
+Asked asked_in(const ReferenceInputs& inputs, const Config& config);
+// What verify calls the copies, under every name that a tensor has.
+void add_copies_state(const TaskParts& copies, std::map<std::string, at::Tensor>& outputs);
 
 class TaskModel final : public Model {
  public:
@@ -38,24 +46,25 @@ class TaskModel final : public Model {
   torch::nn::Module* module() const override { return parts_.get(); }
   void to(const at::Device& device) override;
   void train(bool on) override;
-  std::vector<std::string> losses_known() const override { return {}; }
-  std::map<std::string, double> counts(const Batch&, const LossRequest&) const override {
-    return {};
-  }
-  LossTerms losses(const Batch&, const LossRequest&, const StepContext&) override { return {}; }
-  Abilities abilities() override { return {}; }
+  std::vector<std::string> losses_known() const override;
+  std::map<std::string, ChanceLevel> chance_levels(std::int64_t batch) const override;
+  std::map<std::string, double> counts(const Batch& batch, const LossRequest&) const override;
+  LossTerms losses(const Batch& batch, const LossRequest& request,
+                   const StepContext& context) override;
+  Abilities abilities() override;
   std::map<std::string, at::Tensor> reference_outputs(
       const std::map<std::string, at::Tensor>& inputs) override;
 
  private:
   using Outputs = std::map<std::string, at::Tensor>;
-  Outputs classification(const Outputs& inputs);
-  Outputs answers(const Outputs& inputs);
+  at::Tensor pixels_of(const Batch& batch) const;  // the second pictures behind the first ones
+  double alpha_at(std::int64_t step) const;
   void move_copies();
-  void add_state(Outputs& outputs) const;
 
   Config config_;
   Kind kind_;
+  nn::PixelStatistics statistics_;
+  bool training_ = false;
   std::shared_ptr<TaskParts> parts_, copies_;  // the second is null without distillation
   nn::Momentum momentum_;
 };

@@ -66,6 +66,60 @@ void drop_shared_pictures(Weights& weights, const Config& config) {
   }
 }
 
+// A model of one picture has each layer that fuses once: both layers of a pair begin as it.
+void double_fusion(Weights& weights, const Config& config) {
+  const std::int64_t first = config.text.fusion_layer, layers = config.text.layers;
+  for (const std::string text : {"text_encoder", "text_encoder_m"}) {
+    const std::string prefix = text + ".encoder.layer.";
+    const auto layer = [&](std::int64_t i) { return prefix + std::to_string(i) + "."; };
+    const auto any = [&](const std::string& start) {
+      const auto found = weights.lower_bound(start);
+      return found != weights.end() && found->first.starts_with(start);
+    };
+    if (!any(layer(layers - 1)) || any(layer(layers))) continue;  // absent, or of two already
+    for (std::int64_t i = layers - 1; i >= first; --i) {
+      const std::string from = layer(i);
+      Weights moved;
+      for (auto it = weights.lower_bound(from);
+           it != weights.end() && it->first.starts_with(from);) {
+        const std::string leaf = it->first.substr(from.size());
+        moved[layer(2 * i - first) + leaf] = it->second;
+        moved[layer(2 * i - first + 1) + leaf] = it->second;
+        it = weights.erase(it);
+      }
+      weights.merge(moved);
+    }
+  }
+}
+
+// Answers: the decoder begins as the layers that fuse, the table of words and the head of tokens.
+Weights with_decoder(Weights weights, const Config& config) {
+  const auto any = [&](const std::string& start) {
+    const auto found = weights.lower_bound(start);
+    return found != weights.end() && found->first.starts_with(start);
+  };
+  if (any("text_decoder.") || !any("text_encoder.cls.")) return weights;
+  const std::int64_t first = config.text.layers - config.decoder_layers;
+  Weights more;
+  for (const std::string copy : {"", "_m"}) {
+    const std::string from = "text_encoder" + copy + ".", to = "text_decoder" + copy + ".";
+    const std::string layers = from + "bert.encoder.layer.";
+    for (const auto& [name, value] : weights) {
+      if (!name.starts_with(from)) continue;
+      std::string rest = name.substr(from.size());
+      if (name.starts_with(layers)) {
+        const std::string numbered = name.substr(layers.size());
+        const std::int64_t layer = std::stoll(numbered) - first;
+        if (layer < 0) continue;
+        rest = "bert.encoder.layer." + std::to_string(layer) + numbered.substr(numbered.find('.'));
+      }
+      more[to + rest] = value;
+    }
+  }
+  weights.merge(more);
+  return weights;
+}
+
 // What follows the text encoder's name in pre-training only: the level "bert", and the head.
 Weights without_pretraining(const Weights& weights) {
   Weights out;
@@ -88,9 +142,13 @@ Weights import_weights(Weights weights, const Settings& settings) {
   weights = without_module_prefix(std::move(weights));
   erase_ending_in(weights, "position_ids");
   const Kind kind = config.the_kind();
+  if (kind == Kind::answering) weights = with_decoder(std::move(weights), config);
   if (kind != Kind::pretrain) weights = without_pretraining(weights);
   drop_tied(weights);
-  if (kind == Kind::reasoning) drop_shared_pictures(weights, config);
+  if (kind == Kind::reasoning) {
+    double_fusion(weights, config);
+    drop_shared_pictures(weights, config);
+  }
   if (config.copies()) {
     add_copies(weights, {"visual_encoder", "vision_proj", "text_encoder", "text_proj",
                          "text_decoder", "cls_head"});

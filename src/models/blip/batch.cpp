@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "models/answers.h"
 #include "models/blip/config.h"
 #include "models/processing.h"
 #include "tandem/objectives/token_loss.h"
@@ -36,14 +37,34 @@ Processor make_processor(const Settings& settings,
   const vision::ImageSettings image = config->image_settings();
   Processor processor;
   processor.pad_id = std::max<std::int64_t>(config->text.pad_id, 0);
-  processor.prepare = [config, image, tokenizer](const data::Sample& sample, Key key, bool train) {
-    expect_pair(sample);
-    const data::Picture& picture = sample.pictures[0];
+  const auto answer = [config, tokenizer](const std::string& text) {
+    return encoded(*tokenizer, text, config->text.context_length);
+  };
+  const std::int64_t pad_id = processor.pad_id;
+  processor.prepare = [=](const data::Sample& sample, Key key, bool train) {
+    expect_picture(sample);
+    const auto view = [&](std::size_t which, Key of_view) {
+      const data::Picture& picture = sample.pictures[which];
+      return images_of(train ? training_view_of(picture, sample.id, image, config->augment, of_view)
+                             : squeezed(pixels_of(picture, sample.id, image), image));
+    };
     Batch batch;
     batch.picture_ids = at::full({1}, sample.picture_id, at::kLong);
-    batch.images =
-        images_of(train ? training_view_of(picture, sample.id, image, config->augment, key)
-                        : squeezed(pixels_of(picture, sample.id, image), image));
+    batch.images = view(0, key);
+    if (config->the_kind() == Kind::reasoning) {
+      expect_pictures(sample, 2);
+      batch.second = view(1, key.fold("second"));
+      batch.labels = label_of(sample, 2, train);
+    }
+    if (config->the_kind() == Kind::answering) {
+      batch.text =
+          encoded(*tokenizer, words_asked(sample, key, train), config->text.context_length);
+      if (train || !sample.answer.empty() || !sample.answers.empty()) {
+        add_answers(batch, sample, answer, pad_id);
+      }
+      return batch;
+    }
+    expect_pair(sample);
     batch.text = prompted(*tokenizer, config->prompt, caption_of(sample, key, train),
                           config->text.context_length);
     return batch;
@@ -59,10 +80,16 @@ Processor make_processor(const Settings& settings,
     expect_picture(sample);
     Batch batch;
     batch.images = images_of(squeezed(pixels_of(sample.pictures[0], sample.id, image), image));
+    if (config->the_kind() == Kind::answering) {
+      batch.text =
+          encoded(*tokenizer, words.empty() ? sample.question : words, config->text.context_length);
+      return batch;
+    }
     const std::string& begin = words.empty() ? config->prompt : words;
     if (!begin.empty()) batch.text = tokens_of(tokenizer->encode(begin));
     return batch;
   };
+  processor.answer = answer;
   processor.decode = words_of(tokenizer);
   return processor;
 }

@@ -11,14 +11,15 @@ namespace {
 constexpr double widest = 65536, deepest = 1024;
 
 // (name in YAML, class in files), in the order of Kind.
-const std::array<std::pair<std::string, std::string>, 6>& kinds() {
-  static const std::array<std::pair<std::string, std::string>, 6> table{
+const std::array<std::pair<std::string, std::string>, 7>& kinds() {
+  static const std::array<std::pair<std::string, std::string>, 7> table{
       {{"pretrain", "BLIP_Pretrain"},
        {"captioning", "BlipForConditionalGeneration"},
        {"answering", "BlipForQuestionAnswering"},
        {"retrieval", "BlipForImageTextRetrieval"},
        {"contrast", "BlipModel"},
-       {"reasoning", "BLIP_NLVR"}}};
+       {"reasoning", "BLIP_NLVR"},
+       {"matching", "BLIP_Retrieval"}}};
   return table;
 }
 
@@ -93,6 +94,8 @@ Kind Config::the_kind() const {
   throw Error(ErrorKind::config, "[models] expected a kind of blip; got " + kind, "model.kind");
 }
 
+bool Config::copies() const { return kind == "pretrain" || kind == "matching"; }
+
 nn::VitShape VisionConfig::shape() const {
   return {.block = {width, heads, hidden(), layer_norm_eps, nn::activation_of(activation)},
           .layers = layers,
@@ -148,8 +151,12 @@ void Config::fields(FieldVisitor& v) {
   v.field(
       "kind", kind,
       {.doc = "which of the original's classes: pretrain has everything, captioning the decoder "
-              "alone; the others are for evaluation",
-       .choices = {"pretrain", "captioning", "answering", "retrieval", "contrast"}});
+              "alone, answering questions, matching fine-tunes retrieval, reasoning is of two "
+              "pictures (NLVR2); "
+              "retrieval and "
+              "contrast, as Hugging Face has them, are for evaluation",
+       .choices = {"pretrain", "captioning", "answering", "retrieval", "contrast", "reasoning",
+                   "matching"}});
   v.field("embed_dim", embed_dim, {.doc = "numbers of the common space", .min = 1, .max = widest});
   v.field("prompt", prompt, {.doc = "words before every caption; the decoder does not learn them"});
   contrast_fields(v, *this);
@@ -163,6 +170,9 @@ void Config::fields(FieldVisitor& v) {
           [&](FieldVisitor& inner) { text_fields(inner, text); });
   view_fields(v, image, augment);
   for (const auto& [field, text_of] : problems(*this)) v.problem(field, text_of);
+  if (kind == "answering" && text.width != vision.width) {
+    v.problem("text.width", "expected vision.width: the decoder reads the question's rows");
+  }
 }
 
 vision::ImageSettings Config::image_settings() const {

@@ -59,6 +59,7 @@ enum class Kind {
   retrieval,   // BlipForImageTextRetrieval: pictures, the encoder, both projections, matching
   contrast,    // BlipModel: two towers in CLIP's manner
   reasoning,   // BLIP_NLVR: pairs of pictures with a sentence, true or false
+  matching,    // BLIP_Retrieval: contrast and matching, positives by the picture's number
 };
 const std::string& class_of(Kind kind);
 
@@ -80,6 +81,7 @@ struct Config final : Settings {
   vision::AugmentSettings augment;
 
   Kind the_kind() const;
+  bool copies() const;  // are there momentum copies and queues?
   void fields(FieldVisitor& visitor) override;
   vision::ImageSettings image_settings() const;
 };

@@ -59,15 +59,15 @@ void read_text(const ConfigNode& t, TextConfig& text, bool pretrain) {
 
 Kind kind_of(const json& root) {
   const std::string name = architecture_of(root);
-  for (int i = 0; i < 6; ++i) {
+  for (int i = 0; i < 7; ++i) {
     if (class_of(static_cast<Kind>(i)) == name) return static_cast<Kind>(i);
   }
   return Kind::retrieval;
 }
 
 const std::string& name_of(Kind kind) {
-  static const std::vector<std::string> names{"pretrain",  "captioning", "answering",
-                                              "retrieval", "contrast",   "reasoning"};
+  static const std::vector<std::string> names{"pretrain", "captioning", "answering", "retrieval",
+                                              "contrast", "reasoning",  "matching"};
   return names.at(static_cast<std::size_t>(kind));
 }
 
@@ -118,7 +118,7 @@ std::unique_ptr<Settings> from_config_json(const std::string& text) {
   config->prompt = top.text("prompt", "");
 
   const ConfigNode v = top.part("vision_config");
-  const bool original = kind == Kind::pretrain || kind == Kind::reasoning;
+  const bool original = kind == Kind::pretrain || kind == Kind::reasoning || kind == Kind::matching;
   read_tower(v, config->vision, 12, original ? 1e-6 : 1e-5);
   config->vision.image_size = v.side("image_size", 384);
   config->vision.patch_size = v.side("patch_size", 16);
@@ -153,7 +153,7 @@ std::string to_config_json(const Settings& settings) {
                {"vision_config", vision}};
   if (!c.tied) root["text_config"]["tie_word_embeddings"] = false;
   if (!c.prompt.empty()) root["prompt"] = c.prompt;
-  if (c.the_kind() == Kind::pretrain) {
+  if (c.copies()) {
     root["queue_size"] = c.queue;
     root["momentum"] = c.momentum;
     root["temp"] = c.temperature;

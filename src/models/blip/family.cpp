@@ -14,7 +14,8 @@ Family blip_family() {
                           "BlipForQuestionAnswering",
                           "BlipForImageTextRetrieval",
                           "BlipModel",
-                          "BLIP_NLVR"};
+                          "BLIP_NLVR",
+                          "BLIP_Retrieval"};
   family.vocabulary = "wordpiece";
   family.settings = [] { return std::make_unique<blip::Config>(); };
   family.from_config_json = blip::from_config_json;

@@ -25,7 +25,9 @@ nn::Mask decoder_mask(const Texts& texts) {
   return texts.mask.defined() ? nn::causal_padding_mask(texts.mask) : nn::causal_mask();
 }
 
-bool is_original(Kind kind) { return kind == Kind::pretrain || kind == Kind::reasoning; }
+bool is_original(Kind kind) {
+  return kind == Kind::pretrain || kind == Kind::reasoning || kind == Kind::matching;
+}
 
 }  // namespace
 
@@ -50,7 +52,7 @@ Blip::Blip(const Config& c) {
                           bool bias = true) {
     return nn::register_module_at(*this, name, std::make_shared<nn::Linear>(in, out, bias));
   };
-  if (kind == Kind::pretrain || kind == Kind::retrieval) {
+  if (kind == Kind::pretrain || kind == Kind::retrieval || kind == Kind::matching) {
     vision_proj = linear("vision_proj", c.vision.width, c.embed_dim);
     text_proj = linear("text_proj", c.text.width, c.embed_dim);
     itm_head = linear("itm_head", c.text.width, 2);
@@ -70,7 +72,7 @@ Blip::Blip(const Config& c) {
   if (kind == Kind::pretrain || kind == Kind::captioning || kind == Kind::answering) {
     make_decoder(c, kind == Kind::pretrain);
   }
-  if (kind == Kind::pretrain) temperature = register_parameter("temp", nn::make_parameter({}));
+  if (c.copies()) temperature = register_parameter("temp", nn::make_parameter({}));
 }
 
 // "text_decoder.bert" and "text_decoder.cls.predictions". shared: everything but self-attention is
@@ -113,14 +115,14 @@ BlipModel::BlipModel(const Config& config, Key init) : config_(config), kind_(co
   statistics_ = statistics_of(config.image);
   blip_ = std::make_shared<Blip>(config);
   initialize(*blip_, config, init);
-  if (kind_ != Kind::pretrain) return;
+  if (!config.copies()) return;
   copies_ = std::make_shared<Copies>(config);
   momentum_.pair(*blip_->vision, *copies_->vision);
   momentum_.pair(*blip_->vision_proj, *copies_->vision_proj);
   momentum_.pair(*blip_->encoder, *copies_->encoder);
   momentum_.pair(*blip_->text_proj, *copies_->text_proj);
   momentum_.copy();
-  queues_ = FeatureQueues(config.embed_dim, config.queue, /*keep_pictures=*/false, init);
+  queues_ = FeatureQueues(config.embed_dim, config.queue, kind_ == Kind::matching, init);
 }
 
 // --- The roles -------------------------------------------------------------------------------
@@ -163,7 +165,8 @@ NamedTensors BlipModel::buffers() const {
   NamedTensors all = parameters_of(*copies_);
   all.emplace_back("image_queue", queues_.image);
   all.emplace_back("text_queue", queues_.text);
-  all.emplace_back("queue_ptr", queues_.next);
+  if (queues_.pictures.defined()) all.emplace_back("idx_queue", queues_.pictures);
+  all.emplace_back(kind_ == Kind::matching ? "ptr_queue" : "queue_ptr", queues_.next);
   return all;
 }
 
@@ -173,6 +176,7 @@ void BlipModel::to(const at::Device& device) {
   copies_->to(device);
   queues_.image = queues_.image.to(device);
   queues_.text = queues_.text.to(device);
+  if (queues_.pictures.defined()) queues_.pictures = queues_.pictures.to(device);
 }
 
 void BlipModel::train(bool on) {
@@ -200,12 +204,44 @@ Abilities BlipModel::abilities() {
       return match_logits(batch).to(at::kFloat).select(1, 1);
     };
   }
-  if (blip_->lm_head) {
+  if (blip_->twin) {
+    can.classify = [this](const Batch& batch) {
+      const at::NoGradGuard no_grad;
+      return reason_logits(batch, {}).to(at::kFloat);
+    };
+  }
+  if (kind_ == Kind::answering) {
+    can.generate = [this](const Batch& prompts, const GenerateOptions& o) {
+      return write_answers(prompts, o);
+    };
+    can.rank = [this](const Batch& prompts, const Tokens& candidates, std::int64_t k) {
+      return rank(prompts, candidates, k);
+    };
+  } else if (blip_->lm_head) {
     can.generate = [this](const Batch& prompts, const GenerateOptions& o) {
       return captions(prompts, o);
     };
+    can.captions_only = true;
   }
   return can;
+}
+
+// Of a sentence's two pictures: the grounded encoder's [ENC] row, by two layers.
+at::Tensor BlipModel::reason_logits(const Texts& texts, const at::Tensor& first,
+                                    const at::Tensor& second,
+                                    const nn::BlockContext& context) const {
+  const at::Tensor fused = blip_->twin->forward(with_first(texts.ids, config_.text.enc_id),
+                                                encoder_mask(texts), first, second, context);
+  return blip_->cls2->forward(blip_->cls0->forward(fused.select(1, 0)).relu());
+}
+
+// Both pictures go through the encoder at once.
+at::Tensor BlipModel::reason_logits(const Batch& batch, const StepContext& context) const {
+  TANDEM_CHECK(batch.second.has_value(), "[nlvr2] expected a second picture");
+  const at::Tensor pixels = at::cat({batch.images.value().pixels, batch.second->pixels});
+  const auto rows = picture_rows(pixels, blocks_of(context, "image")).chunk(2);
+  return reason_logits({batch.text.value().ids, batch.text->mask}, rows[0], rows[1],
+                       blocks_of(context, "reasoning"));
 }
 
 at::Tensor BlipModel::match_logits(const Batch& batch) const {

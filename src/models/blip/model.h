@@ -101,18 +101,35 @@ class BlipModel final : public Model {
                     const nn::BlockContext& context) const;
 
   at::Tensor match_logits(const Batch& batch) const;  // [B, 2]
+  // Logits of (false, true), [B, 2]; rows of the first and the second picture [B, S, D].
+  at::Tensor reason_logits(const Texts& texts, const at::Tensor& first, const at::Tensor& second,
+                           const nn::BlockContext& context) const;
+  at::Tensor reason_logits(const Batch& batch, const StepContext& context) const;
   std::vector<std::vector<std::int64_t>> captions(const Batch& prompts,
                                                   const GenerateOptions& options) const;
+
+  // --- Questions (answering.cpp)
+  struct Question {
+    at::Tensor rows, mask;  // [B, T, D]; int64 [B, T] or undefined
+  };
+  Question read_question(const Batch& batch, const StepContext& context) const;
+  // Of the answers [A, T'] to the questions `rows`, int64 [A]; hide: the question's padding.
+  at::Tensor answer_logits(const Texts& answers, const Question& question, const at::Tensor& rows,
+                           bool hide, const nn::BlockContext& context) const;
+  LossTerms answer_losses(const Batch& batch, const StepContext& context) const;
+  Ranked rank(const Batch& prompts, const Tokens& candidates, std::int64_t k) const;
+  std::vector<std::vector<std::int64_t>> write_answers(const Batch& prompts,
+                                                       const GenerateOptions& options) const;
 
   // --- Pre-training (pretrain.cpp): section 3.2, each loss a function of its choices
   struct Contrast {
     objectives::MomentumItc itc;
+    at::Tensor image, text;            // [B, E], of the model itself
     at::Tensor image_copy, text_copy;  // [B, E]: what the queues will get
   };
   Contrast contrast(const at::Tensor& pixels, const Texts& texts, const at::Tensor& rows,
-                    double alpha, const StepContext& context) const;
-  Negatives draw_negatives(const objectives::MomentumItc& itc, const at::Tensor& picture_ids,
-                           Key key) const;
+                    const at::Tensor& picture_ids, double alpha, const StepContext& context) const;
+  Negatives draw_negatives(const Contrast& contrast, const at::Tensor& picture_ids, Key key) const;
   LossTerm itm(const Texts& texts, const at::Tensor& rows, const Negatives& negatives,
                const StepContext& context) const;
   LossTerm lm(const Texts& texts, const at::Tensor& labels, double count, const at::Tensor& rows,
@@ -121,7 +138,7 @@ class BlipModel final : public Model {
   double alpha_at(std::int64_t step) const;
 
   // --- `tandem verify` (reference.cpp), by class
-  Outputs pretrain_reference(const Outputs& inputs);
+  Outputs pretrain_reference(const Outputs& inputs);  // and matching's step
   Outputs captioning_reference(const Outputs& inputs) const;
   Outputs answering_reference(const Outputs& inputs) const;
   Outputs retrieval_reference(const Outputs& inputs) const;
@@ -132,7 +149,7 @@ class BlipModel final : public Model {
   Kind kind_;
   nn::PixelStatistics statistics_;
   std::shared_ptr<Blip> blip_;
-  std::shared_ptr<Copies> copies_;  // pre-training only, as are the queues
+  std::shared_ptr<Copies> copies_;  // of pre-training and matching only, as are the queues
   nn::Momentum momentum_;
   FeatureQueues queues_;
 };

@@ -1,8 +1,11 @@
 // Pre-training: image-text contrast against momentum copies, matching with hard negatives, and
-// language modelling. Source: Li et al. 2022, section 3.2; salesforce/BLIP:models/blip_pretrain.py.
+// language modelling; and retrieval, which is fine-tuned on the first two.
+// Source: Li et al. 2022, sections 3.2 and 5.1;
+// salesforce/BLIP:models/{blip_pretrain,blip_retrieval}.py.
 
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/matmul.h>
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/zeros.h>
 
@@ -40,9 +43,13 @@ at::Tensor labels_of(const Tokens& tokens) {
 
 // Online features against those of the copies and of the queues, with soft targets.
 BlipModel::Contrast BlipModel::contrast(const at::Tensor& pixels, const Texts& texts,
-                                        const at::Tensor& rows, double alpha,
-                                        const StepContext& context) const {
+                                        const at::Tensor& rows, const at::Tensor& picture_ids,
+                                        double alpha, const StepContext& context) const {
   Contrast out;
+  at::Tensor same;  // [B, B + Q]: retrieval shares the target among a picture's texts
+  if (kind_ == Kind::matching) {
+    same = picture_ids.unsqueeze(1).eq(at::cat({picture_ids.unsqueeze(0), queues_.pictures}, 1));
+  }
   {
     const at::NoGradGuard no_grad;
     const at::Tensor copied = copies_->vision->forward(nn::normalize_pixels(pixels, statistics_),
@@ -57,32 +64,42 @@ BlipModel::Contrast BlipModel::contrast(const at::Tensor& pixels, const Texts& t
     out.image_copy = feature(*copies_->vision_proj, copied);
     out.text_copy = feature(*copies_->text_proj, read);
   }
-  out.itc = objectives::momentum_itc({.image = image_feature(rows),
-                                      .text = text_feature(texts, blocks_of(context, "text")),
+  out.image = image_feature(rows);
+  out.text = text_feature(texts, blocks_of(context, "text"));
+  out.itc = objectives::momentum_itc({.image = out.image,
+                                      .text = out.text,
                                       .image_copy = out.image_copy,
                                       .text_copy = out.text_copy,
                                       .image_queue = queues_.image,
                                       .text_queue = queues_.text,
                                       .temperature = blip_->temperature,
                                       .alpha = alpha,
-                                      .same = {}});
+                                      .same = same});
   return out;
 }
 
 // The more alike, the likelier: softmax of the similarities within the batch, plus a little, so
-// that no row is empty; never another caption of the same picture.
-Negatives BlipModel::draw_negatives(const objectives::MomentumItc& itc,
-                                    const at::Tensor& picture_ids, Key key) const {
+// that no row is empty; never another caption of the same picture. Retrieval compares the model's
+// own features, not those of the copies, and adds nothing.
+Negatives BlipModel::draw_negatives(const Contrast& contrast, const at::Tensor& picture_ids,
+                                    Key key) const {
   const at::NoGradGuard no_grad;
-  const std::int64_t size = itc.image_to_text.size(0);
-  const at::Tensor own = at::arange(size, itc.image_to_text.options().dtype(at::kLong));
+  const std::int64_t size = contrast.image.size(0);
+  at::Tensor to_text = contrast.itc.image_to_text, to_image = contrast.itc.text_to_image;
+  double least = 1e-4;
+  if (kind_ == Kind::matching) {
+    to_text = at::matmul(contrast.image, contrast.text.t()) / blip_->temperature;
+    to_image = to_text.t();
+    least = 0;
+  }
+  const at::Tensor own = at::arange(size, to_text.options().dtype(at::kLong));
   const at::Tensor ids = picture_ids.defined() ? picture_ids : own;
   const at::Tensor same = ids.unsqueeze(1).eq(ids.unsqueeze(0));
   const auto draw = [&](const at::Tensor& similarities, const char* purpose) {
-    const at::Tensor weights = unit(similarities.narrow(1, 0, size)) + 1e-4;
+    const at::Tensor weights = unit(similarities.narrow(1, 0, size)) + least;
     return objectives::draw_columns(weights.masked_fill(same, 0), own, key.fold(purpose));
   };
-  return {draw(itc.text_to_image, "negative image"), draw(itc.image_to_text, "negative text")};
+  return {draw(to_image, "negative image"), draw(to_text, "negative text")};
 }
 
 // B pairs that match; B texts with a wrong picture; B pictures with a wrong text.
@@ -115,12 +132,16 @@ LossTerm BlipModel::lm(const Texts& texts, const at::Tensor& labels, double coun
 std::vector<std::string> BlipModel::losses_known() const {
   if (kind_ == Kind::pretrain) return {"itc", "itm", "lm"};
   if (kind_ == Kind::captioning) return {"lm"};
+  if (kind_ == Kind::matching) return {"itc", "itm"};
+  if (kind_ == Kind::reasoning) return {"nlvr2"};
+  if (kind_ == Kind::answering) return {"vqa"};
   return {};
 }
 
 std::map<std::string, ChanceLevel> BlipModel::chance_levels(std::int64_t batch) const {
   std::map<std::string, ChanceLevel> levels{{"lm", chance_among(config_.text.vocab_size)}};
-  if (kind_ == Kind::pretrain) {
+  if (kind_ == Kind::reasoning) levels["nlvr2"] = chance_among(2);
+  if (config_.copies()) {
     levels["itc"] = chance_among(batch + config_.queue);
     levels["itm"] = {std::log(3.0) - 2 * std::log(2.0) / 3, "one in three matches"};
   }
@@ -129,6 +150,8 @@ std::map<std::string, ChanceLevel> BlipModel::chance_levels(std::int64_t batch) 
 
 std::map<std::string, double> BlipModel::counts(const Batch& batch, const LossRequest&) const {
   const auto size = static_cast<double>(batch.images.value().pixels.size(0));
+  if (kind_ == Kind::reasoning) return {{"nlvr2", objectives::count_labels(batch.labels)}};
+  if (kind_ == Kind::answering) return {{"vqa", size}};
   return {{"itc", size}, {"itm", 3 * size}, {"lm", predicted_tokens(batch.text.value())}};
 }
 
@@ -146,10 +169,17 @@ void BlipModel::clamp_temperature() const {
 // The picture is encoded once and serves all three losses.
 LossTerms BlipModel::losses(const Batch& batch, const LossRequest& request,
                             const StepContext& context) {
+  if (kind_ == Kind::reasoning) {
+    // In training the loop divides by what counts() said, and a GPU's labels are not waited for.
+    const double count = batch.labels.is_cpu() ? objectives::count_labels(batch.labels) : 1;
+    return {
+        {"nlvr2", objectives::cross_entropy(reason_logits(batch, context), batch.labels, count)}};
+  }
+  if (kind_ == Kind::answering) return answer_losses(batch, context);
   const at::Tensor& pixels = batch.images.value().pixels;
   const Tokens& tokens = batch.text.value();
   const Texts texts{tokens.ids, tokens.mask};
-  const bool contrasts = kind_ == Kind::pretrain && (asks(request, "itc") || asks(request, "itm"));
+  const bool contrasts = copies_ && (asks(request, "itc") || asks(request, "itm"));
   const bool learns = blip_->is_training();
   if (learns && context.micro_batch == 0) {
     if (copies_) momentum_.update(config_.momentum);
@@ -158,11 +188,12 @@ LossTerms BlipModel::losses(const Batch& batch, const LossRequest& request,
   const at::Tensor rows = picture_rows(pixels, blocks_of(context, "image"));
   LossTerms terms;
   if (contrasts) {
-    const Contrast c = contrast(pixels, texts, rows, alpha_at(context.step), context);
+    const Contrast c =
+        contrast(pixels, texts, rows, batch.picture_ids, alpha_at(context.step), context);
     terms["itc"] = c.itc.loss;
-    if (learns) queues_.add(c.image_copy, c.text_copy, {}, batch.positions);
+    if (learns) queues_.add(c.image_copy, c.text_copy, batch.picture_ids, batch.positions);
     if (asks(request, "itm")) {
-      const Negatives negatives = draw_negatives(c.itc, batch.picture_ids, context.key);
+      const Negatives negatives = draw_negatives(c, batch.picture_ids, context.key);
       terms["itm"] = itm(texts, rows, negatives, context);
     }
   }

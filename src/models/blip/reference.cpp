@@ -237,11 +237,8 @@ Outputs BlipModel::reasoning_reference(const Outputs& recorded) const {
   if (rows.size(0) != 2 * size || config_.text.enc_id < 0) {
     refuse_reference("expected two pictures a sentence, and text_config.enc_token_id");
   }
-  const at::Tensor fused =
-      blip_->twin->forward(with_first(ids, config_.text.enc_id), padding(mask),
-                           rows.narrow(0, 0, size), rows.narrow(0, size, size), {});
-  const at::Tensor hidden = blip_->cls0->forward(fused.select(1, 0)).relu();
-  const at::Tensor logits = blip_->cls2->forward(hidden);
+  const at::Tensor logits =
+      reason_logits({ids, mask}, rows.narrow(0, 0, size), rows.narrow(0, size, size), {});
   Outputs out{{"logits", logits}};
   if (inputs.has("labels")) {
     const at::Tensor labels = inputs.required("labels").reshape({-1}).to(at::kLong);
@@ -255,14 +252,15 @@ Outputs BlipModel::reasoning_reference(const Outputs& recorded) const {
 // take what the copies gave.
 Outputs BlipModel::pretrain_reference(const Outputs& recorded) {
   const ReferenceInputs inputs(recorded, {"pixel_values", "input_ids", "attention_mask",
-                                          "itm_neg_image_idx", "itm_neg_text_idx", "alpha"});
+                                          "itm_neg_image_idx", "itm_neg_text_idx", "alpha", "idx"});
   const at::Tensor ids = inputs.ids("input_ids", config_.text.vocab_size);
   const Texts texts{ids, mask_of(inputs, "attention_mask", ids)};
   const at::Tensor pixels = inputs.pixels();
   if (pixels.size(0) != ids.size(0) || ids.size(1) < 2) {
     refuse_reference("expected as many pictures as texts, of 2 tokens or more");
   }
-  if (config_.text.enc_id < 0 || config_.text.bos_id < 0) {
+  const bool learns_words = kind_ == Kind::pretrain;
+  if (config_.text.enc_id < 0 || (learns_words && config_.text.bos_id < 0)) {
     throw Error(ErrorKind::config, "[verify] expected text_config.enc_token_id and bos_token_id");
   }
   const double alpha =
@@ -270,19 +268,26 @@ Outputs BlipModel::pretrain_reference(const Outputs& recorded) {
   clamp_temperature();
   const at::Tensor rows = picture_rows(pixels, {});
   momentum_.update(config_.momentum);
-  const Contrast c = contrast(pixels, texts, rows, alpha, {});
-  queues_.write(c.image_copy, c.text_copy);
+  at::Tensor pictures;
+  if (!learns_words) {
+    pictures = inputs.required("idx").reshape({-1}).to(at::kLong);
+    if (pictures.size(0) != ids.size(0)) refuse_reference("expected input.idx to be [B]");
+  }
+  const Contrast c = contrast(pixels, texts, rows, pictures, alpha, {});
+  queues_.write(c.image_copy, c.text_copy, pictures);
   const Negatives negatives{choices(inputs, "itm_neg_image_idx", ids.size(0)),
                             choices(inputs, "itm_neg_text_idx", ids.size(0))};
   const LossTerm match = itm(texts, rows, negatives, {});
-  const at::Tensor started = with_first(ids, config_.text.bos_id);
-  const at::Tensor labels = started.masked_fill(started.eq(config_.text.pad_id), -100);
-  const double count = objectives::count_labels(labels.narrow(1, 1, labels.size(1) - 1));
-  const LossTerm language = lm(texts, labels, count, rows, {});
   Outputs out{{"loss_itc", c.itc.loss.sum / c.itc.loss.count},
               {"loss_itm", match.sum / match.count},
-              {"loss_lm", language.sum / language.count},
               {"state.temp", blip_->temperature.detach()}};
+  if (learns_words) {
+    const at::Tensor started = with_first(ids, config_.text.bos_id);
+    const at::Tensor labels = started.masked_fill(started.eq(config_.text.pad_id), -100);
+    const double count = objectives::count_labels(labels.narrow(1, 1, labels.size(1) - 1));
+    const LossTerm language = lm(texts, labels, count, rows, {});
+    out["loss_lm"] = language.sum / language.count;
+  }
   for (const auto& [name, value] : buffers()) out["state." + name] = value.detach();
   return out;
 }
@@ -290,6 +295,7 @@ Outputs BlipModel::pretrain_reference(const Outputs& recorded) {
 Outputs BlipModel::reference_outputs(const Outputs& inputs) {
   switch (kind_) {
     case Kind::pretrain:
+    case Kind::matching:
       return pretrain_reference(inputs);
     case Kind::captioning:
       return captioning_reference(inputs);

@@ -11,7 +11,9 @@
 namespace tandem::models::blip {
 namespace {
 
-bool original_names(Kind kind) { return kind == Kind::pretrain || kind == Kind::reasoning; }
+bool original_names(Kind kind) {
+  return kind == Kind::pretrain || kind == Kind::reasoning || kind == Kind::matching;
+}
 
 }  // namespace
 
@@ -124,6 +126,9 @@ void drop_tied(Weights& weights, bool shared) {
 
 // What a class takes from a pre-trained model.
 bool is_wanted(const std::string& name, Kind kind) {
+  if (kind == Kind::matching) {  // all that has no decoder, the copies and the queues included
+    return !name.starts_with("text_decoder.") && name != "queue_ptr";
+  }
   if (name.starts_with("visual_encoder.")) return true;
   if (name.starts_with(encoder_prefix)) return kind != Kind::captioning;
   if (name.starts_with("text_decoder.")) {
@@ -146,6 +151,25 @@ Weights from_pretraining(const Weights& weights, Kind kind) {
   return out;
 }
 
+// The cross-attention of one picture begins that of both.
+Weights doubled(const Weights& weights) {
+  Weights out;
+  for (const auto& [name, value] : weights) {
+    bool twice = false;
+    for (const std::string part : {".crossattention.self.", ".crossattention.output.dense."}) {
+      const std::size_t at = name.find(part);
+      if (at == std::string::npos) continue;
+      const std::size_t end = at + part.size() - 1;  // of the part's last word
+      for (const char* number : {"0", "1"}) {
+        out[name.substr(0, end) + number + name.substr(end)] = value;
+      }
+      twice = true;
+    }
+    if (!twice) out[name] = value;
+  }
+  return out;
+}
+
 }  // namespace
 
 Weights import_weights(Weights weights, const Settings& settings) {
@@ -155,8 +179,9 @@ Weights import_weights(Weights weights, const Settings& settings) {
   const bool pretrained = weights.contains("temp") && weights.contains("visual_encoder.cls_token");
   if (pretrained && kind != Kind::pretrain) weights = from_pretraining(weights, kind);
   weights = rename_vision(std::move(weights), kind);
+  if (kind == Kind::reasoning) weights = doubled(weights);
   if (config.tied) drop_tied(weights, kind == Kind::pretrain);
-  if (kind == Kind::pretrain) {
+  if (config.copies()) {
     add_copies(weights, {"visual_encoder", "vision_proj", "text_encoder", "text_proj"});
   }
   const std::string tower = original_names(kind) ? "visual_encoder" : "vision_model";

@@ -8,7 +8,6 @@
 
 #include "models/processing.h"
 #include "models/vilt/config.h"
-#include "tandem/base/error.h"
 
 namespace tandem::models::vilt {
 namespace {
@@ -46,27 +45,32 @@ Tokens counted(Tokens tokens) {
   return tokens;
 }
 
-// A question, or one of the captions: any in training, the first in evaluation.
-const std::string& text_of(const data::Sample& sample, Key key, bool train) {
-  return sample.question.empty() ? caption_of(sample, key, train) : sample.question;
+Images view(const Preparation& p, const data::Sample& sample, std::size_t which, Key key,
+            bool train) {
+  vision::Image image = pixels_of(sample.pictures[which], sample.id, p.config.image);
+  if (train) image = training_view(std::move(image), p.config.augment, key);
+  return fitted(image, p.config);
+}
+
+// What the sample is judged by, of the model's task.
+void add_truth(const Preparation& p, const data::Sample& sample, Key key, bool train,
+               Batch& batch) {
+  if (p.config.has("vqa")) batch.scores = scores_of(sample, p.config.classes());
+  if (!p.config.has("nlvr2")) return;
+  expect_pictures(sample, 2);
+  batch.labels = label_of(sample, p.config.classes(), train);
+  batch.second = view(p, sample, 1, key.fold("second"), train);
 }
 
 Batch prepare(const Preparation& p, const data::Sample& sample, Key key, bool train) {
-  if (sample.pictures.empty() || (sample.texts.empty() && sample.question.empty())) {
-    throw Error(ErrorKind::data,
-                "[prepare] expected a picture and a caption or a question; got " +
-                    std::to_string(sample.pictures.size()) + " and " +
-                    std::to_string(sample.texts.size()),
-                sample.id);
-  }
-  vision::Image image = pixels_of(sample.pictures[0], sample.id, p.config.image);
-  if (train) image = training_view(std::move(image), p.config.augment, key);
-  const auto ids = p.tokenizer->encode_with_marks(text_of(sample, key, train),
+  expect_picture(sample);
+  const auto ids = p.tokenizer->encode_with_marks(words_asked(sample, key, train),
                                                   static_cast<int>(p.config.text.context_length));
   Batch batch;
   batch.picture_ids = at::full({1}, sample.picture_id, at::kLong);
-  batch.images = fitted(image, p.config);
+  batch.images = view(p, sample, 0, key, train);
   batch.text = counted(tokens_of(ids));
+  add_truth(p, sample, key, train, batch);
   if (p.config.has("mlm")) {
     batch.masked =
         counted(masked_tokens(ids, p.config.text.masking, p.vocabulary, key.fold("mlm")));

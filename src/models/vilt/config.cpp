@@ -108,6 +108,24 @@ bool Config::has(const std::string& part) const {
   return std::find(parts.begin(), parts.end(), part) != parts.end();
 }
 
+std::int64_t Config::classes() const {
+  if (labels > 0) return labels;
+  return has("vqa") ? 3129 : 2;
+}
+
+void fit_answers(Settings& settings, const std::vector<std::string>& answers) {
+  auto& config = dynamic_cast<Config&>(settings);
+  if (!config.has("vqa")) return;
+  const auto count = static_cast<std::int64_t>(answers.size());
+  if (config.labels > 0 && config.labels != count) {
+    throw Error(ErrorKind::config, "[models] expected as many answers as model.labels, " +
+                                       std::to_string(config.labels) + "; got a list of " +
+                                       std::to_string(count));
+  }
+  config.labels = count;
+  config.answers = answers;
+}
+
 Problems problems(const Config& c) {
   Problems found;
   check_heads(found, "heads", c.width, c.heads);
@@ -134,6 +152,9 @@ Problems problems(const Config& c) {
                        "expected at most one of vqa, nlvr2 and tokens: all three are "
                        "called `classifier` in files");
   }
+  if (c.has("rank") && c.has("itm")) {
+    found.emplace_back("parts", "expected either itm or rank: both are matching");
+  }
   if (c.has("nlvr2") && c.modalities < c.pictures + 1) {
     found.emplace_back("modalities", "expected a row for the text and one for each picture");
   }
@@ -148,7 +169,14 @@ void Config::fields(FieldVisitor& v) {
   v.field(
       "tied", tied,
       {.doc = "MLM's decoder is the table of words, as in transformers; the original's is not"});
-  v.field("labels", labels, {.doc = "answers or classes", .min = 1, .max = 10'000'000});
+  v.field("labels", labels,
+          {.doc = "answers or classes; 0: those of the data's closed list",
+           .min = 0,
+           .max = 10'000'000});
+  v.field("others", others,
+          {.doc = "rank: a picture's text is told from so many of the batch's other texts",
+           .min = 1,
+           .max = 65536});
   v.field("pictures", pictures, {.doc = "pictures of an nlvr2 example", .min = 1, .max = 64});
   v.block("text", {.doc = "words and their embedding"},
           [&](FieldVisitor& inner) { text_fields(inner, text); });

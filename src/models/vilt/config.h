@@ -53,8 +53,10 @@ struct Config final : Settings {
   std::int64_t modalities = 2;                     // rows of the modality table; 3 for two pictures
   // What stands on top: mlm, itm; one of vqa, nlvr2, tokens, rank. Empty: only the pooler.
   std::vector<std::string> parts{"mlm", "itm"};
-  bool tied = false;  // MLM's decoder is the word table; the original's is not
-  std::int64_t labels = 3129, pictures = 2;  // of the classifiers; pictures of nlvr2's
+  bool tied = false;                      // MLM's decoder is the word table; the original's is not
+  std::int64_t labels = 0, pictures = 2;  // of the classifiers, 0: as `answers`; of nlvr2
+  std::int64_t others = 15;               // rank: texts of other pictures beside the right one
+  std::vector<std::string> answers{};     // their names; empty: unknown
   TextConfig text;
   PictureConfig image;
   AugmentConfig augment;
@@ -63,6 +65,8 @@ struct Config final : Settings {
   std::int64_t hidden() const { return mlp > 0 ? mlp : 4 * width; }
   std::int64_t grid() const { return image_size / patch_size; }
   bool has(const std::string& part) const;
+  // Of the classifier: 3129 answers of VQAv2 where nothing says how many; true and false.
+  std::int64_t classes() const;
   // No pooler for a label of each token, as in transformers.
   bool pooled() const { return parts.size() != 1 || parts[0] != "tokens"; }
 };
@@ -80,6 +84,8 @@ std::string to_config_json(const Settings& settings);
 std::vector<std::pair<std::string, std::string>> processor_files(const Settings& settings);
 void read_processor_file(Settings& settings, const std::string& json);
 
+// The closed list of vqa's answers.
+void fit_answers(Settings& settings, const std::vector<std::string>& answers);
 void fit_vocabulary(Settings& settings, const text::Tokenizer& tokenizer);
 
 const Config& config_of(const Settings& settings);

@@ -92,11 +92,33 @@ void read_inputs(const ConfigNode& top, Config& c) {
   c.text.pad_id = std::max<std::int64_t>(c.text.unlearned, 0);
 }
 
+// The names where every label from 0 on has one of its own; else none.
+std::vector<std::string> answer_names(const json& map) {
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < map.size(); ++i) {
+    const auto found = map.find(std::to_string(i));
+    if (found == map.end() || !found->is_string()) return {};
+    names.push_back(found->get<std::string>());
+  }
+  return names;
+}
+
+std::string name_of_answer(const Config& c, std::int64_t label) {
+  const auto at = static_cast<std::size_t>(label);
+  if (at < c.answers.size()) return c.answers[at];
+  if (c.has("nlvr2") && c.classes() == 2) return label == 1 ? "True" : "False";
+  return "LABEL_" + std::to_string(label);
+}
+
 void read_labels(const ConfigNode& top, Config& c) {
-  c.labels = top.whole("num_labels", 2, 1, 10'000'000);
+  const bool classifies = c.has("vqa") || c.has("nlvr2") || c.has("tokens");
+  c.labels = classifies ? top.whole("num_labels", 2, 1, 10'000'000) : 0;
   if (const json* names = top.find("id2label")) {
     if (!names->is_object() || names->empty()) wrong_config("id2label", "a map", *names);
-    c.labels = static_cast<std::int64_t>(names->size());
+    if (classifies) {
+      c.labels = static_cast<std::int64_t>(names->size());
+      c.answers = answer_names(*names);
+    }
   }
   const std::int64_t pictures = top.whole("num_images", -1, -1, 64);
   if (c.has("nlvr2") && pictures < 1) {
@@ -138,9 +160,9 @@ std::unique_ptr<Settings> from_config_json(const std::string& text) {
   config->tied = true;
   read_transformer(top, *config);
   read_inputs(top, *config);
-  read_labels(top, *config);
   if (made_by.name == "ViLTransformerSS") as_original(*config);
   read_own(top, *config);
+  read_labels(top, *config);
   for (const auto& [field, what] : problems(*config)) {
     throw Error(ErrorKind::config, "config.json: " + field + ": " + what);
   }
@@ -174,10 +196,14 @@ std::string to_config_json(const Settings& settings) {
   if (c.text.unlearned >= 0) root["pad_token_id"] = c.text.unlearned;
   if (c.has("vqa") || c.has("nlvr2") || c.has("tokens")) {
     json names = json::object();
-    for (std::int64_t i = 0; i < c.labels; ++i) {
-      names[std::to_string(i)] = "LABEL_" + std::to_string(i);
+    json places = json::object();
+    for (std::int64_t i = 0; i < c.classes(); ++i) {
+      const std::string name = name_of_answer(c, i);
+      names[std::to_string(i)] = name;
+      places[name] = i;
     }
     root["id2label"] = names;
+    root["label2id"] = places;
   }
   root["tandem"] = {{"parts", c.parts},
                     {"tied", c.tied},

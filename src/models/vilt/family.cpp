@@ -21,6 +21,7 @@ Family vilt_family() {
   };
   family.processor = vilt::make_processor;
   family.fit_vocabulary = vilt::fit_vocabulary;
+  family.fit_answers = vilt::fit_answers;
   family.fit_weights = vilt::fit_weights;
   family.import_weights = vilt::import_weights;
   return family;

@@ -29,16 +29,6 @@ bool can_pack(const Tokens& text, const Images& images) {
 
 }  // namespace
 
-Classifier::Classifier(std::int64_t in, std::int64_t hidden, std::int64_t labels) {
-  first = register_module("0", std::make_shared<nn::Linear>(in, hidden));
-  norm = register_module("1", std::make_shared<nn::LayerNorm>(hidden, 1e-5));
-  last = register_module("3", std::make_shared<nn::Linear>(hidden, labels));
-}
-
-at::Tensor Classifier::forward(const at::Tensor& x) const {
-  return last->forward(nn::erf_gelu(norm->forward(first->forward(x))));
-}
-
 Heads::Heads(const Config& c) {
   vilt = register_module("vilt", std::make_shared<Vilt>(c));
   if (c.has("mlm")) {
@@ -56,16 +46,17 @@ Heads::Heads(const Config& c) {
     rank_output = register_module("rank_output", std::make_shared<nn::Linear>(c.width, 1));
   }
   if (c.has("vqa")) {
-    classifier =
-        register_module("classifier", std::make_shared<Classifier>(c.width, 2 * c.width, c.labels));
+    classifier = register_module(
+        "classifier", std::make_shared<nn::Classifier>(c.width, 2 * c.width, c.classes()));
   }
   if (c.has("nlvr2")) {
     const std::int64_t in = c.pictures * c.width;
-    classifier = register_module("classifier", std::make_shared<Classifier>(in, in, c.labels));
+    classifier =
+        register_module("classifier", std::make_shared<nn::Classifier>(in, in, c.classes()));
   }
   if (c.has("tokens")) {
     token_classifier =
-        register_module("classifier", std::make_shared<nn::Linear>(c.width, c.labels));
+        register_module("classifier", std::make_shared<nn::Linear>(c.width, c.classes()));
   }
 }
 
@@ -153,6 +144,9 @@ LossTerms ViltModel::matching(const Tokens& text, const MatchingPairs& pairs, bo
 LossTerms ViltModel::losses(const Batch& batch, const LossRequest& request,
                             const StepContext& context) {
   const auto wanted = [&](const char* name) { return request.weights.contains(name); };
+  if (wanted("vqa") || wanted("nlvr2") || (wanted("itm") && heads_->rank_output)) {
+    return task_losses(batch, context);
+  }
   const Images& images = batch.images.value();
   const bool pack = can_pack(batch.text.value(), images);
   LossTerms terms;
@@ -183,30 +177,42 @@ std::vector<std::string> ViltModel::losses_known() const {
   std::vector<std::string> names;
   if (config_.has("mlm")) names.emplace_back("mlm");
   if (config_.has("itm")) names.insert(names.end(), {"itm", "wpa"});
+  if (config_.has("rank")) names.emplace_back("itm");
+  if (config_.has("vqa")) names.emplace_back("vqa");
+  if (config_.has("nlvr2")) names.emplace_back("nlvr2");
   return names;
 }
 
-std::map<std::string, ChanceLevel> ViltModel::chance_levels(std::int64_t) const {
+std::map<std::string, ChanceLevel> ViltModel::chance_levels(std::int64_t batch) const {
+  const std::int64_t others = std::min(config_.others, batch - 1);
   return {{"mlm", chance_among(config_.text.vocab_size)},
-          {"itm", chance_among(2)},
+          {"itm", chance_among(config_.has("rank") ? 1 + others : 2)},
+          {"nlvr2", chance_among(config_.classes())},
           {"wpa", {0, "no difference between pairs"}}};
 }
 
 std::map<std::string, double> ViltModel::counts(const Batch& batch,
                                                 const LossRequest& request) const {
   const auto pairs = static_cast<double>(batch.images.value().pixels.size(0));
-  std::map<std::string, double> counts{{"itm", pairs}, {"wpa", pairs}};
+  std::map<std::string, double> counts{{"itm", pairs}, {"wpa", pairs}, {"vqa", pairs}};
+  if (request.weights.contains("nlvr2")) {
+    counts["nlvr2"] = objectives::count_labels(batch.labels);
+  }
   if (request.weights.contains("mlm")) {
     counts["mlm"] = objectives::count_labels(batch.masked.value().labels);
   }
   return counts;
 }
 
+at::Tensor ViltModel::pooled(const Tokens& text, const Images& images, std::int64_t modality,
+                             const nn::BlockContext& context) const {
+  return heads_->vilt->pool(heads_->vilt->forward(
+      {.text = text, .images = images, .modality = modality, .pack = can_pack(text, images)},
+      context));
+}
+
 at::Tensor ViltModel::pooled(const Batch& batch) const {
-  const Tokens& text = batch.text.value();
-  const Images& images = batch.images.value();
-  return heads_->vilt->pool(
-      heads_->vilt->forward({.text = text, .images = images, .pack = can_pack(text, images)}, {}));
+  return pooled(batch.text.value(), batch.images.value(), 1, {});
 }
 
 Abilities ViltModel::abilities() {
@@ -225,10 +231,10 @@ Abilities ViltModel::abilities() {
     can.match_score = [logits](const Batch& batch) { return logits(batch).select(1, 1); };
     can.match = [logits](const Batch& batch) { return at::softmax(logits(batch), 1).select(1, 1); };
   }
-  if (config_.has("vqa")) {
+  if (config_.has("vqa") || (config_.has("nlvr2") && config_.pictures == 2)) {
     can.classify = [this](const Batch& batch) {
       const at::NoGradGuard no_grad;
-      return heads_->classifier->forward(pooled(batch)).to(at::kFloat);
+      return answer_logits(batch, {}).to(at::kFloat);
     };
   }
   return can;

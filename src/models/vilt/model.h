@@ -9,25 +9,17 @@
 #include "models/vilt/config.h"
 #include "models/vilt/transformer.h"
 #include "tandem/models/model.h"
+#include "tandem/nn/classifier.h"
 
 namespace tandem::models::vilt {
-
-// Linear, LayerNorm, GELU, Linear: "classifier.0", ".1", ".3" in files.
-struct Classifier : torch::nn::Module {
-  std::shared_ptr<nn::Linear> first, last;
-  std::shared_ptr<nn::LayerNorm> norm;
-
-  Classifier(std::int64_t in, std::int64_t hidden, std::int64_t labels);
-  at::Tensor forward(const at::Tensor& x) const;
-};
 
 // The stream and its heads; those that the config does not name are null.
 struct Heads : torch::nn::Module {
   std::shared_ptr<Vilt> vilt;
   std::shared_ptr<nn::PredictionHead> mlm_score;
-  std::shared_ptr<nn::Linear> itm_score;    // [2, D]; row 1 says that the pair matches
-  std::shared_ptr<nn::Linear> rank_output;  // [1, D]
-  std::shared_ptr<Classifier> classifier;   // vqa, nlvr2
+  std::shared_ptr<nn::Linear> itm_score;       // [2, D]; row 1 says that the pair matches
+  std::shared_ptr<nn::Linear> rank_output;     // [1, D]
+  std::shared_ptr<nn::Classifier> classifier;  // vqa, nlvr2
   std::shared_ptr<nn::Linear> token_classifier;
 
   explicit Heads(const Config& config);
@@ -72,7 +64,13 @@ class ViltModel final : public Model {
   // "itm", and "wpa" where asked for, from one pass.
   LossTerms matching(const Tokens& text, const MatchingPairs& pairs, bool with_wpa, bool pack,
                      const nn::BlockContext& context) const;
-  at::Tensor pooled(const Batch& batch) const;  // [B, D]
+  at::Tensor pooled(const Tokens& text, const Images& images, std::int64_t modality,
+                    const nn::BlockContext& context) const;  // [B, D]
+  at::Tensor pooled(const Batch& batch) const;
+  // tasks.cpp: what the model is fine-tuned for, section 4.3.
+  at::Tensor answer_logits(const Batch& batch, const nn::BlockContext& context) const;  // [B, C]
+  LossTerm ranking(const Batch& batch, const StepContext& context) const;
+  LossTerms task_losses(const Batch& batch, const StepContext& context) const;
   std::map<std::string, at::Tensor> reference_step(const std::map<std::string, at::Tensor>&) const;
   std::map<std::string, at::Tensor> reference_head(const PairOutput& output,
                                                    const at::Tensor& labels) const;

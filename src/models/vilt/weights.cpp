@@ -113,6 +113,16 @@ void merge_doubles(Weights& weights, const Config& config) {
   }
 }
 
+// Retrieval's score begins as the logit of a match, as in the original.
+void begin_rank(Weights& weights, const Config& config) {
+  if (!config.has("rank") || weights.contains("rank_output.weight")) return;
+  for (const char* leaf : {"weight", "bias"}) {
+    const auto found = weights.find(std::string("itm_score.fc.") + leaf);
+    if (found == weights.end() || found->second.dim() < 1 || found->second.size(0) != 2) return;
+    weights[std::string("rank_output.") + leaf] = found->second.narrow(0, 1, 1).clone();
+  }
+}
+
 void resize_tables(Weights& weights, const Config& c) {
   const std::string base = "vilt.embeddings.";
   const auto grid = weights.find(base + "position_embeddings");
@@ -150,6 +160,7 @@ Weights import_weights(Weights weights, const Settings& settings) {
     weights = with_prefix(weights);
   }
   merge_doubles(weights, config);
+  begin_rank(weights, config);
   resize_tables(weights, config);
   return config.parts.empty() ? without_prefix(weights, "vilt.") : weights;
 }

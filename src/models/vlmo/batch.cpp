@@ -23,11 +23,14 @@ struct Preparation {
     return tokenizer->encode_with_marks(text, static_cast<int>(config->context_length));
   }
 
+  Images view(const data::Sample& sample, std::size_t which, Key key, bool train) const {
+    const data::Picture& picture = sample.pictures[which];
+    return images_of(train ? training_view_of(picture, sample.id, image, config->augment, key)
+                           : squeezed(pixels_of(picture, sample.id, image), image));
+  }
+
   void add_picture(Batch& batch, const data::Sample& sample, Key key, bool train) const {
-    const data::Picture& picture = sample.pictures[0];
-    batch.images =
-        images_of(train ? training_view_of(picture, sample.id, image, config->augment, key)
-                        : squeezed(pixels_of(picture, sample.id, image), image));
+    batch.images = view(sample, 0, key, train);
     if (!config->parts.mim) return;
     batch.images->hidden =
         row_of(vision::mask_blocks(config->grid(), config->grid(), config->patch_masking, key))
@@ -35,21 +38,33 @@ struct Preparation {
   }
 
   void add_text(Batch& batch, const data::Sample& sample, Key key, bool train) const {
-    const std::vector<std::int32_t> ids = ids_of(caption_of(sample, key, train));
+    const std::vector<std::int32_t> ids = ids_of(words_asked(sample, key, train));
     batch.text = tokens_of(ids);
     if (!config->parts.mlm) return;
     batch.masked = masked_tokens(ids, config->masking, vocabulary, key);
   }
 
+  // What the sample is judged by, of the model's task.
+  void add_truth(Batch& batch, const data::Sample& sample, Key key, bool train) const {
+    if (config->parts.vqa || config->parts.nlvr2) expect_picture(sample);
+    if (config->parts.vqa) batch.scores = scores_of(sample, config->classes());
+    if (!config->parts.nlvr2) return;
+    expect_pictures(sample, 2);
+    batch.labels = label_of(sample, config->classes(), train);
+    batch.second = view(sample, 1, key.fold("second"), train);
+  }
+
   Batch operator()(const data::Sample& sample, Key key, bool train) const {
-    if (sample.pictures.empty() && sample.texts.empty()) {
+    const bool speaks = !sample.texts.empty() || !sample.question.empty();
+    if (sample.pictures.empty() && !speaks) {
       throw Error(ErrorKind::data, "[prepare] expected a picture or a text; got neither",
                   sample.id);
     }
     Batch batch;
     batch.picture_ids = at::full({1}, sample.picture_id, at::kLong);
     if (!sample.pictures.empty()) add_picture(batch, sample, key, train);
-    if (!sample.texts.empty()) add_text(batch, sample, key, train);
+    if (speaks) add_text(batch, sample, key, train);
+    add_truth(batch, sample, key, train);
     return batch;
   }
 };

@@ -15,11 +15,10 @@ struct Part {
   bool Parts::*flag;
 };
 const std::vector<Part>& part_names() {
-  static const std::vector<Part> names{{"itc", &Parts::itc},
-                                       {"itc_vl", &Parts::itc_vl},
-                                       {"itm", &Parts::itm},
-                                       {"mlm", &Parts::mlm},
-                                       {"mim", &Parts::mim}};
+  static const std::vector<Part> names{{"itc", &Parts::itc},    {"itc_vl", &Parts::itc_vl},
+                                       {"itm", &Parts::itm},    {"mlm", &Parts::mlm},
+                                       {"mim", &Parts::mim},    {"vqa", &Parts::vqa},
+                                       {"nlvr2", &Parts::nlvr2}};
   return names;
 }
 
@@ -31,13 +30,14 @@ void part_fields(FieldVisitor& v, Parts& parts) {
   }
   v.field("parts", chosen,
           {.doc = "heads on the transformer: itc and itc_vl (the two contrasts), itm (matching), "
-                  "mlm (hidden tokens), mim (codes of hidden patches)"});
+                  "mlm (hidden tokens), mim (codes of hidden patches), vqa (answers of a closed "
+                  "list), nlvr2 (true or false of two pictures)"});
   for (const Part& part : part_names()) {
     parts.*part.flag = std::find(chosen.begin(), chosen.end(), part.name) != chosen.end();
   }
   for (const std::string& name : chosen) {
     if (std::find(all.begin(), all.end(), name) == all.end()) {
-      v.problem("parts", "expected itc, itc_vl, itm, mlm or mim; got " + name);
+      v.problem("parts", "expected itc, itc_vl, itm, mlm, mim, vqa or nlvr2; got " + name);
     }
   }
 }
@@ -86,6 +86,9 @@ Problems problems(const Config& c) {
   if (c.relative_positions && c.context_length > c.longest_text + 3) {
     found.emplace_back("context_length", "expected at most longest_text + 3");
   }
+  if (c.parts.vqa && c.parts.nlvr2) {
+    found.emplace_back("parts", "expected at most one of vqa and nlvr2");
+  }
   return found;
 }
 
@@ -109,6 +112,8 @@ void Config::fields(FieldVisitor& v) {
       {.doc = "where matching draws its hard negatives: from the micro-batches of all ranks, or "
               "from the own one",
        .choices = {"global", "group"}});
+  v.field("labels", labels,
+          {.doc = "vqa: answers; 0: those of the data's closed list", .min = 0, .max = 10'000'000});
   v.field("codes", codes, {.doc = "visual codes of patches", .min = 2, .max = 1 << 20});
   v.block("patch_masking", {.doc = "which patches are hidden"},
           [&](FieldVisitor& inner) { vision::fields(inner, patch_masking); });
@@ -123,6 +128,24 @@ vision::ImageSettings Config::image_settings() const {
 }
 
 const Config& config_of(const Settings& settings) { return settings_as<Config>(settings); }
+
+std::int64_t Config::classes() const {
+  if (!parts.vqa) return 2;
+  return labels > 0 ? labels : 3129;
+}
+
+void fit_answers(Settings& settings, const std::vector<std::string>& answers) {
+  auto& config = dynamic_cast<Config&>(settings);
+  if (!config.parts.vqa) return;
+  const auto count = static_cast<std::int64_t>(answers.size());
+  if (config.labels > 0 && config.labels != count) {
+    throw Error(ErrorKind::config, "[models] expected as many answers as model.labels, " +
+                                       std::to_string(config.labels) + "; got a list of " +
+                                       std::to_string(count));
+  }
+  config.labels = count;
+  config.answers = answers;
+}
 
 void fit_vocabulary(Settings& settings, const text::Tokenizer& tokenizer) {
   auto& config = dynamic_cast<Config&>(settings);

@@ -24,6 +24,8 @@ struct Parts {
   bool itm = true;     // does the text belong to the picture?
   bool mlm = true;     // the hidden tokens
   bool mim = false;    // the codes of hidden patches
+  bool vqa = false;    // answers of a closed list
+  bool nlvr2 = false;  // is the text true of two pictures?
 };
 
 struct Config final : Settings {
@@ -42,8 +44,10 @@ struct Config final : Settings {
   double logit_scale_init = 2.6592600369327783;  // ln(1 / 0.07)
   Parts parts{};
   text::MaskingRule masking{.whole_words = true};
-  std::string negatives = "global";  // of matching: of the micro-batches of all ranks, or the own
-  std::int64_t codes = 8192;         // of PatchCodes
+  std::string negatives = "global";    // of matching: of the micro-batches of all ranks, or the own
+  std::int64_t codes = 8192;           // of PatchCodes
+  std::int64_t labels = 0;             // of vqa; 0: as `answers`
+  std::vector<std::string> answers{};  // their names; empty: unknown
   vision::BlockMaskingRule patch_masking{};
   vision::ImageSettings image{.mean = {0.5, 0.5, 0.5}, .std = {0.5, 0.5, 0.5}};
   vision::AugmentSettings augment{.min_scale = 0.5};
@@ -55,6 +59,10 @@ struct Config final : Settings {
     return static_cast<std::int64_t>(static_cast<double>(width) * mlp_ratio);
   }
   vision::ImageSettings image_settings() const;
+  // Of the classifier: 3129 answers of VQAv2 where nothing says how many; true and false.
+  std::int64_t classes() const;
+  // Kinds of tokens: text, picture, and of two pictures the second.
+  std::int64_t kinds() const { return parts.nlvr2 ? 3 : 2; }
 };
 
 // (field, what is wrong) of everything that no single field's range can say.
@@ -67,6 +75,8 @@ std::string to_config_json(const Settings& settings);
 std::vector<std::pair<std::string, std::string>> processor_files(const Settings& settings);
 void read_processor_file(Settings& settings, const std::string& json);
 
+// The closed list of vqa's answers.
+void fit_answers(Settings& settings, const std::vector<std::string>& answers);
 void fit_vocabulary(Settings& settings, const text::Tokenizer& tokenizer);
 
 const Config& config_of(const Settings& settings);

@@ -25,6 +25,19 @@ double layer_scale_of(const json& root, const ConfigNode& top) {
   return top.number("layer_scale_init_values", 0.1, 0, 1e6);
 }
 
+// How many answers, and their names where the file says them.
+void read_answers(const ConfigNode& top, Config& c) {
+  c.labels = top.whole("vqav2_label_size", 0, 0, 10'000'000);
+  const json* names = top.find("id2label");
+  if (names == nullptr) return;
+  if (!names->is_object()) wrong_config("id2label", "a map", *names);
+  for (std::size_t i = 0; i < names->size(); ++i) {
+    const auto found = names->find(std::to_string(i));
+    if (found == names->end() || !found->is_string()) wrong_config("id2label", "names", *names);
+    c.answers.push_back(found->get<std::string>());
+  }
+}
+
 }  // namespace
 
 std::unique_ptr<Settings> from_config_json(const std::string& text) {
@@ -48,6 +61,7 @@ std::unique_ptr<Settings> from_config_json(const std::string& text) {
   c.relative_positions = top.flag("need_relative_position_embed", true);
   c.drop_path = top.number("drop_path_rate", 0.1, 0, 0.999);
   c.codes = top.whole("mim_codes", 8192, 2, 1 << 20);
+  read_answers(top, c);
   // The original builds the last layers' experts by index: a start behind the last layer is the
   // same as none.
   c.joint_from = std::min(c.joint_from, c.layers);
@@ -77,6 +91,10 @@ std::string to_config_json(const Settings& settings) {
                {"need_relative_position_embed", c.relative_positions},
                {"drop_path_rate", c.drop_path},
                {"mim_codes", c.codes}};
+  if (c.parts.vqa) root["vqav2_label_size"] = c.classes();  // the original's name
+  for (std::size_t i = 0; i < c.answers.size(); ++i) {
+    root["id2label"][std::to_string(i)] = c.answers[i];
+  }
   if (c.layer_scale < 0) root["layer_scale_init_values"] = nullptr;
   return root.dump(2) + "\n";
 }

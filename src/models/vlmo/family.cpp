@@ -21,6 +21,7 @@ Family vlmo_family() {
   family.processor = vlmo::make_processor;
   family.vocabulary = "wordpiece";
   family.fit_vocabulary = vlmo::fit_vocabulary;
+  family.fit_answers = vlmo::fit_answers;
   family.fit_weights = vlmo::fit_weights;
   family.import_weights = vlmo::import_weights;
   return family;

@@ -80,6 +80,11 @@ Vlmo::Vlmo(const Config& c) : Backbone(c) {
     itc_vl_image = linear("itc_vl_image_proj.fc", c.width, false);
     logit_vl_scale = scale("logit_vl_scale");
   }
+  if (c.parts.vqa || c.parts.nlvr2) {
+    const std::int64_t in = c.parts.vqa ? c.width : 2 * c.width;
+    classifier = register_module(c.parts.vqa ? "vqa_classifier" : "nlvr2_classifier",
+                                 std::make_shared<nn::Classifier>(in, 2 * c.width, c.classes()));
+  }
   if (c.parts.mim) {
     lm_head = linear("transformer.lm_head", c.codes, true);
     codes = register_module("codes", std::make_shared<PatchCodes>(c.codes, c.patch_size));
@@ -124,6 +129,7 @@ LossTerms VlmoModel::losses(const Batch& batch, const LossRequest& request,
                                    masked.ids.size(1), counted(masked.labels, training_), blocks);
   }
   if (asks(request, "itc") || asks(request, "itm")) contrastive(batch, request, context, terms);
+  add_task(batch, request, blocks, terms);
   return terms;
 }
 
@@ -228,6 +234,8 @@ std::vector<std::string> VlmoModel::losses_known() const {
   if (config_.parts.itc && config_.parts.itm) known.emplace_back("itm");
   if (config_.parts.mlm) known.insert(known.end(), {"mlm", "text_mlm"});
   if (config_.parts.mim) known.emplace_back("mim");
+  if (config_.parts.vqa) known.emplace_back("vqa");
+  if (config_.parts.nlvr2) known.emplace_back("nlvr2");
   return known;
 }
 
@@ -238,6 +246,7 @@ std::map<std::string, ChanceLevel> VlmoModel::chance_levels(std::int64_t batch) 
           {"itm", {thirds, "one true pair in three"}},
           {"mlm", chance_among(config_.vocab_size)},
           {"text_mlm", chance_among(config_.vocab_size)},
+          {"nlvr2", chance_among(2)},
           {"mim", chance_among(config_.codes)}};
 }
 
@@ -250,6 +259,8 @@ std::map<std::string, double> VlmoModel::counts(const Batch& batch,
   };
   if (asks(request, "itc")) counts["itc"] = pairs("itc");
   if (asks(request, "itm")) counts["itm"] = 3 * pairs("itm");
+  if (asks(request, "vqa")) counts["vqa"] = pairs("vqa");
+  if (asks(request, "nlvr2")) counts["nlvr2"] = objectives::count_labels(batch.labels);
   for (const char* name : {"mlm", "text_mlm"}) {
     if (asks(request, name)) counts[name] = objectives::count_labels(masked_of(batch, name).labels);
   }
@@ -286,6 +297,12 @@ Abilities VlmoModel::abilities() {
     can.embed_text = [this, width](const Tokens& tokens) {
       const at::NoGradGuard no_grad;
       return contrast(*net_, {}, tokens, {}).text.slice(1, 0, width);
+    };
+  }
+  if (config_.parts.vqa || config_.parts.nlvr2) {
+    can.classify = [this](const Batch& batch) {
+      const at::NoGradGuard no_grad;
+      return task_logits(batch, {}).to(at::kFloat);
     };
   }
   if (config_.parts.itm) {

@@ -10,6 +10,7 @@
 #include "models/vlmo/config.h"
 #include "models/vlmo/transformer.h"
 #include "tandem/models/model.h"
+#include "tandem/nn/classifier.h"
 #include "tandem/nn/normalize.h"
 
 namespace tandem::models::vlmo {
@@ -21,8 +22,9 @@ struct Vlmo : Backbone {
   std::shared_ptr<nn::Linear> itm_score;            // itm_score.fc: [no match, match]
   std::shared_ptr<nn::Linear> itc_text, itc_image;  // itc_{text,image}_proj.fc
   std::shared_ptr<nn::Linear> itc_vl_text, itc_vl_image;
-  at::Tensor logit_scale, logit_vl_scale;  // logs of the inverse temperatures
-  std::shared_ptr<nn::Linear> lm_head;     // transformer.lm_head: [K, D]
+  at::Tensor logit_scale, logit_vl_scale;      // logs of the inverse temperatures
+  std::shared_ptr<nn::Linear> lm_head;         // transformer.lm_head: [K, D]
+  std::shared_ptr<nn::Classifier> classifier;  // vqa_classifier or nlvr2_classifier
   std::shared_ptr<PatchCodes> codes;
 
   explicit Vlmo(const Config& config);
@@ -72,6 +74,15 @@ LossTerm masked_image(const Vlmo& net, const at::Tensor& pixels, const at::Tenso
 // Probability that text and picture belong together, [B].
 at::Tensor match_probability(const Vlmo& net, const at::Tensor& pixels, const Tokens& text);
 
+// --- Section 3.1: the fusion encoder on tasks (tasks.cpp). Letter C: answers or classes --------
+
+// Of the pair's pooled rows: [B, C].
+at::Tensor answer_logits(const Vlmo& net, const at::Tensor& pixels, const Tokens& text,
+                         const nn::BlockContext& context);
+// Of the pooled rows of both pairs, side by side: [B, C].
+at::Tensor reason_logits(const Vlmo& net, const at::Tensor& left, const at::Tensor& right,
+                         const Tokens& text, const nn::BlockContext& context);
+
 class VlmoModel final : public Model {
  public:
   VlmoModel(const Config& config, Key init);
@@ -100,6 +111,9 @@ class VlmoModel final : public Model {
                    LossTerms& terms) const;
   LossTerm match_loss(const Batch& batch, const Contrast& features,
                       const StepContext& context) const;
+  at::Tensor task_logits(const Batch& batch, const nn::BlockContext& context) const;  // [B, C]
+  void add_task(const Batch& batch, const LossRequest& request, const nn::BlockContext& context,
+                LossTerms& terms) const;
   void prepare_codes(const at::Tensor& pixels, const StepContext& context);
 
   Config config_;

@@ -156,7 +156,7 @@ Backbone::Backbone(const Config& c)
                                                          .pad_id = c.pad_id,
                                                          .add_positions = !c.relative_positions}));
   token_type_embeddings =
-      register_module("token_type_embeddings", std::make_shared<nn::Embedding>(2, c.width));
+      register_module("token_type_embeddings", std::make_shared<nn::Embedding>(c.kinds(), c.width));
 }
 
 at::Tensor Backbone::text_rows(const at::Tensor& ids, const nn::BlockContext& context) const {
@@ -167,8 +167,9 @@ at::Tensor Backbone::text_rows(const at::Tensor& ids, const nn::BlockContext& co
          token_type_embeddings->weight[0];
 }
 
-at::Tensor Backbone::image_rows(const at::Tensor& pixels, const at::Tensor& hidden) const {
-  return transformer->embed(pixels, hidden) + token_type_embeddings->weight[1];
+at::Tensor Backbone::image_rows(const at::Tensor& pixels, const at::Tensor& hidden,
+                                std::int64_t kind) const {
+  return transformer->embed(pixels, hidden) + token_type_embeddings->weight[kind];
 }
 
 Biases Backbone::biases(const at::Tensor& index) const {

@@ -89,13 +89,15 @@ struct Backbone : torch::nn::Module {
   std::shared_ptr<MultiwayTransformer> transformer;
   at::Tensor relative_position_bias_table;  // [rows, H L]; undefined without
   std::shared_ptr<nn::BertEmbeddings> text_embeddings;
-  std::shared_ptr<nn::Embedding> token_type_embeddings;  // 0 text, 1 picture
+  std::shared_ptr<nn::Embedding> token_type_embeddings;  // 0 text, 1 picture, 2 second picture
 
   explicit Backbone(const Config& config);
 
   at::Tensor text_rows(const at::Tensor& ids, const nn::BlockContext& context) const;  // [B, T, D]
   // hidden as in MultiwayTransformer::embed.
-  at::Tensor image_rows(const at::Tensor& pixels, const at::Tensor& hidden = {}) const;
+  // kind: the row of token_type_embeddings; 2 is the second picture's.
+  at::Tensor image_rows(const at::Tensor& pixels, const at::Tensor& hidden = {},
+                        std::int64_t kind = 1) const;
 
   // mask: int [B, T]. joint: whether path 2 is run as well.
   Rows text(const at::Tensor& rows, const at::Tensor& mask, bool joint,

@@ -31,6 +31,12 @@ void initialize(Vlmo& net, const Config& c, Key init) {
   if (net.relative_position_bias_table.defined()) {
     nn::fill_constant(net.relative_position_bias_table, 0);
   }
+  if (net.classifier) nn::fill_constant(net.classifier->norm->weight, 1);  // "1" in files
+  if (c.kinds() > 2) {
+    const at::NoGradGuard no_grad;
+    const at::Tensor kinds = net.token_type_embeddings->weight;
+    kinds[2].copy_(kinds[1]);
+  }
   for (const at::Tensor& scale : {net.logit_scale, net.logit_vl_scale}) {
     if (scale.defined()) nn::fill_constant(scale, c.logit_scale_init);
   }
@@ -87,6 +93,13 @@ void resize_positions(Weights& weights, const Config& c) {
   }
 }
 
+// The second picture's kind begins as the first one's, as in the original.
+void add_kind(Weights& weights, const Config& c) {
+  const auto kinds = weights.find("token_type_embeddings.weight");
+  if (kinds == weights.end() || kinds->second.dim() != 2 || kinds->second.size(0) != 2) return;
+  if (c.kinds() == 3) kinds->second = at::cat({kinds->second, kinds->second.narrow(0, 1, 1)});
+}
+
 }  // namespace
 
 Weights import_weights(Weights weights, const Settings& settings) {
@@ -96,6 +109,7 @@ Weights import_weights(Weights weights, const Settings& settings) {
   }
   std::erase_if(weights, [](const auto& item) { return can_be_made_again(item.first); });
   resize_positions(weights, config_of(settings));
+  add_kind(weights, config_of(settings));
   return weights;
 }
 
@@ -112,6 +126,11 @@ void fit_weights(Settings& settings, const Weights& given) {
   c.parts.itc_vl = any("itc_vl_");
   c.parts.itm = any("itm_score.");
   c.parts.mlm = any("mlm_score.");
+  c.parts.vqa = any("vqa_classifier.");
+  c.parts.nlvr2 = any("nlvr2_classifier.");
+  if (const auto last = weights.find("vqa_classifier.3.weight"); last != weights.end()) {
+    c.labels = last->second.size(0);
+  }
   c.parts.mim = any("transformer.lm_head.") || any("transformer.mask_token");
   // The language stage has no joint expert, whatever the config says.
   if (!any(".mlp_vl.") && !any(".norm2_vl.")) c.joint_from = c.layers;

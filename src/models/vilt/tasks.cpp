@@ -1,0 +1,107 @@
+// Fine-tuning: answers of a closed list (VQA), true or false of two pictures (NLVR2), and the right
+// text among others (retrieval). Source: Kim et al. 2021, section 4.3;
+// dandelin/ViLT:vilt/modules/objectives.py, compute_vqa, compute_nlvr2 and compute_irtr.
+
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
+
+#include "models/pass.h"
+#include "models/vilt/model.h"
+#include "tandem/base/error.h"
+#include "tandem/objectives/classification.h"
+#include "tandem/objectives/hard_negatives.h"
+#include "tandem/objectives/token_loss.h"
+
+namespace tandem::models::vilt {
+namespace {
+
+nn::BlockContext part_of(nn::BlockContext context, const char* purpose) {
+  if (context.key) context.key = context.key->fold(purpose);
+  return context;
+}
+
+// Rows of a batch's texts, in the order of `rows`, int64 [N] on the texts' device.
+Tokens chosen(const Tokens& text, const at::Tensor& rows) {
+  Tokens out;
+  out.ids = text.ids.index_select(0, rows);
+  if (text.mask.defined()) out.mask = text.mask.index_select(0, rows);
+  if (!rows.is_cpu() || text.lengths.empty()) return out;  // the host would wait for the rows
+  const auto* numbers = rows.const_data_ptr<std::int64_t>();
+  for (std::int64_t i = 0; i < rows.numel(); ++i) {
+    out.lengths.push_back(text.lengths[static_cast<std::size_t>(numbers[i])]);
+  }
+  return out;
+}
+
+// Each picture `times` times in a row.
+Images repeated(const Images& images, std::int64_t times) {
+  Images out;
+  out.pixels = images.pixels.repeat_interleave(times, 0);
+  if (images.mask.defined()) out.mask = images.mask.repeat_interleave(times, 0);
+  for (const auto& size : images.sizes) {
+    out.sizes.insert(out.sizes.end(), static_cast<std::size_t>(times), size);
+  }
+  return out;
+}
+
+// For each of B pictures its own text, then `others` different ones of other pictures, drawn
+// evenly: int64 [B, 1 + others].
+at::Tensor draw_texts(const at::Tensor& picture_ids, std::int64_t others, Key key) {
+  const std::int64_t size = picture_ids.size(0);
+  const at::Tensor own = at::arange(size, picture_ids.options());
+  at::Tensor weights = picture_ids.unsqueeze(1).ne(picture_ids.unsqueeze(0)).to(at::kFloat);
+  std::vector<at::Tensor> columns{own};
+  for (std::int64_t i = 0; i < others; ++i) {
+    columns.push_back(
+        objectives::draw_columns(weights, own, key.fold(static_cast<std::uint64_t>(i))));
+    weights = weights.scatter(1, columns.back().unsqueeze(1), 0);
+  }
+  return at::stack(columns, 1);
+}
+
+}  // namespace
+
+// The first picture of two is of modality 1, the second of modality 2.
+at::Tensor ViltModel::answer_logits(const Batch& batch, const nn::BlockContext& context) const {
+  const Tokens& text = batch.text.value();
+  const at::Tensor first = pooled(text, batch.images.value(), 1, context);
+  if (!config_.has("nlvr2")) return heads_->classifier->forward(first);
+  TANDEM_CHECK(batch.second.has_value(), "[nlvr2] expected a second picture");
+  const at::Tensor second = pooled(text, *batch.second, 2, part_of(context, "second"));
+  return heads_->classifier->forward(at::cat({first, second}, -1));
+}
+
+// The score of a picture's own text among those of other pictures of the micro-batch. (The original
+// draws 15 texts of the whole data set; a small micro-batch has fewer.)
+LossTerm ViltModel::ranking(const Batch& batch, const StepContext& context) const {
+  const Images& images = batch.images.value();
+  const std::int64_t size = images.pixels.size(0);
+  if (size < 2) {
+    throw Error(ErrorKind::config, "[itm] expected at least 2 pairs in a micro-batch; got 1", "",
+                "stages.NAME.data.micro_batch");
+  }
+  const std::int64_t others = std::min(config_.others, size - 1);
+  const at::Tensor rows =
+      draw_texts(batch.picture_ids, others, context.key.fold("other texts")).flatten();
+  const at::Tensor scores = heads_->rank_output->forward(pooled(chosen(batch.text.value(), rows),
+                                                                repeated(images, 1 + others), 1,
+                                                                blocks_of(context, "ranking")));
+  return objectives::cross_entropy(scores.view({size, 1 + others}),
+                                   at::zeros({size}, rows.options()), static_cast<double>(size));
+}
+
+LossTerms ViltModel::task_losses(const Batch& batch, const StepContext& context) const {
+  if (config_.has("rank")) return {{"itm", ranking(batch, context)}};
+  const at::Tensor logits = answer_logits(batch, blocks_of(context, "answer"));
+  if (config_.has("vqa")) return {{"vqa", objectives::answer_scores(logits, batch.scores)}};
+  // In training the loop divides by what counts() said, and a GPU's labels are not waited for.
+  const double count = batch.labels.is_cpu() ? objectives::count_labels(batch.labels) : 1;
+  return {{"nlvr2", objectives::cross_entropy(logits, batch.labels, count)}};
+}
+
+}  // namespace tandem::models::vilt

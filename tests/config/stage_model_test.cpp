@@ -1,0 +1,88 @@
+#include <catch2/catch.hpp>
+
+#include "support.h"
+
+namespace tandem::config {
+namespace {
+
+std::string staged(const std::string& second) {
+  return R"(name: staged
+model: {family: two_tower, vocabulary: 300, vision: {width: 48, layers: 3}, activation: quick_gelu}
+data: {sources: {pairs: {format: drawn, size: 100}}}
+stages:
+  - {name: first, losses: {itc: 1}, until: {steps: 10}}
+  - name: second
+    losses: {itm: 1}
+    until: {steps: 10}
+)" + second;
+}
+
+const TwoTower& model_in(const Loaded& loaded, std::size_t stage) {
+  return dynamic_cast<const TwoTower&>(*model_of(loaded.config, loaded.config.stages.at(stage)));
+}
+
+}  // namespace
+
+TEST_CASE("a stage's model is the run's with the stage's keys laid on it", "[config]") {
+  const Loaded loaded = load_text(staged("    model: {vision: {width: 96}, projection: null}\n"));
+  const TwoTower &first = model_in(loaded, 0), &second = model_in(loaded, 1);
+  CHECK(first.width == 48);
+  CHECK(first.projection);
+  CHECK(second.width == 96);
+  CHECK(second.layers == 3);
+  CHECK(second.activation == "quick_gelu");
+  CHECK_FALSE(second.projection);
+  CHECK_FALSE(begins_anew(loaded.config, 0));
+  CHECK(begins_anew(loaded.config, 1));
+  CHECK(loaded.origins.find("width: 96") != std::string::npos);
+}
+
+TEST_CASE("a stage without a model goes on with the run's", "[config]") {
+  const Loaded loaded = load_text(staged(""));
+  CHECK(&model_in(loaded, 0) == &model_in(loaded, 1));
+  CHECK_FALSE(begins_anew(loaded.config, 1));
+  CHECK(load_text(staged("    init: first\n")).config.stages[1].init == "first");
+}
+
+TEST_CASE("a stage's model and start read back from the resolved text", "[config]") {
+  Folder folder;
+  const std::string more = "    init: runs/x@first\n    model: {vision: {width: 96}}\n";
+  const Loaded first = load(folder.write("run.yaml", staged(more)), {}, tables());
+  const Loaded again = load(folder.write("far/again.yaml", first.resolved), {}, tables());
+  CHECK(again.resolved == first.resolved);
+  CHECK(again.config.stages[1].init == folder.str() + "/runs/x@first");
+  CHECK(model_in(again, 1).width == 96);
+  CHECK(model_in(again, 0).width == 48);
+  CHECK(resume_differences(first.resolved, again.resolved).empty());
+}
+
+TEST_CASE("overrides reach a stage's model, and mistakes in it are told once", "[config]") {
+  const Loaded loaded = load_text(staged(""), {"stages.second.model.vision.width=80"});
+  CHECK(model_in(loaded, 1).width == 80);
+  CHECK(model_in(loaded, 1).layers == 3);
+  Folder folder;
+  folder.write("run.yaml", staged("    model: {visoin: {width: 96}, family: two_tower}\n"));
+  const std::string report = report_of(folder, "run.yaml");
+  CHECK(report.find("unknown key 'stages.second.model.visoin'") != std::string::npos);
+  CHECK(report.find("unknown key 'stages.second.model.family'") != std::string::npos);
+  CHECK(report.find("unknown key 'model.") == std::string::npos);
+}
+
+TEST_CASE("paths that have to exist are told, not refused, where a plan may lack them",
+          "[config]") {
+  Folder folder;
+  Tables lacking = tables();
+  lacking.may_lack = true;
+  const auto file = folder.write("run.yaml", R"(
+model: {family: two_tower, tokenizer: no/tokenizer.json}
+data: {sources: {pairs: {format: files, path: no/pictures}}}
+stages: [{name: first, losses: {itc: 1}, until: {steps: 10}}]
+)");
+  const Loaded loaded = load(file, {}, lacking);
+  REQUIRE(loaded.absent.size() == 2);
+  CHECK(loaded.absent[0] == "model.tokenizer: " + folder.str() + "/no/tokenizer.json");
+  CHECK(loaded.absent[1] == "data.sources.pairs.path: " + folder.str() + "/no/pictures");
+  CHECK_THROWS_AS(load(file, {}, tables()), Error);
+}
+
+}  // namespace tandem::config

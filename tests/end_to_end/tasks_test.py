@@ -1,0 +1,106 @@
+"""Pre-training and what it is fine-tuned for in one run: other heads by stage, resumed to the same
+bytes across them; weights of another run's stage."""
+
+import json
+
+import common
+from common import main, metrics, newest, tandem, tensors
+
+ROOT = common.HERE.parent.parent
+TASKS = {path.parent.name: path for path in sorted(ROOT.glob("configs/*/tasks_tiny.yaml"))}
+
+
+def evaluated(rows, name):
+    return [row["stage"] for row in rows if any(key.startswith(name + ".") for key in row)]
+
+
+class Tasks(common.RunTest):
+    def test_stopped_and_resumed_ends_in_the_same_bytes(self):
+        self.assertEqual(sorted(TASKS), ["albef", "blip", "vilt", "vlmo"])
+        for name, config in TASKS.items():
+            with self.subTest(name):
+                whole, stopped = name + " whole", name + " stopped"
+                self.train(whole, config=config)
+                rows = metrics(self.folder / whole)
+                ends = [i + 1 for i, row in enumerate(rows)
+                        if i + 1 == len(rows) or rows[i + 1]["stage"] != row["stage"]]
+                # In a stage, at its end, and behind it.
+                for step in (2, ends[0], ends[0] + 1, ends[-2], len(rows) - 1):
+                    self.train(stopped, "--stop-after", step, config=config, code=75)
+                self.train(stopped, config=config)
+                self.assert_same_end(stopped, whole)
+
+    def test_a_task_is_measured_in_the_stage_that_trains_for_it(self):
+        error = self.train("vilt", config=TASKS["vilt"])
+        rows = metrics(self.folder / "vilt")
+        self.assertEqual(evaluated(rows, "eval.questions_test.vqa"), ["vqa"])
+        self.assertEqual(evaluated(rows, "eval.pairs_test.nlvr2"), ["nlvr2"])
+        self.assertEqual(evaluated(rows, "eval.test.retrieval"), ["retrieval"])
+        self.assertIn("stage vqa begins with new classifier.*", error)
+        self.assertIn("stage vqa leaves out itm_score.*, mlm_score.*", error)
+        self.assertNotIn("retrieval begins with new", error)  # its score is that of a match
+
+    def test_answers_travel_with_an_export(self):
+        config = TASKS["vilt"]
+        self.train("run", "--stage", "vqa", config=config)
+        code, _, error = tandem("export", self.folder / "run", self.folder / "out")
+        self.assertEqual(code, 0, error)
+        exported = json.loads((self.folder / "out" / "config.json").read_text())
+        self.assertEqual(exported["architectures"], ["ViltForQuestionAnswering"])
+        self.assertEqual(len(exported["id2label"]), 29)
+        self.assertIn("yes", exported["id2label"].values())
+        lines = {}
+        for model in ("run", "out"):
+            code, out, error = tandem("eval", self.folder / model, config, "task=vqa",
+                                      "eval.tasks=[{task: vqa, source: questions_test, size: 16}]")
+            self.assertEqual(code, 0, error)
+            lines[model] = out
+        self.assertEqual(lines["run"], lines["out"])
+
+    def test_a_stage_of_another_run_is_what_one_begins_with(self):
+        self.train("first", "eval.tasks=[]", "checkpoint.keep={last: 1, stages: true}",
+                   config=TASKS["albef"])
+        start = "stages.nlvr2.init=%s@pretrain" % (self.folder / "first")
+        only = ["eval.tasks=[]", start, "--stage", "ve"]
+        error = self.train("second", *only, config=TASKS["albef"])
+        self.assertNotIn("nlvr2", error)
+        self.train("second", "eval.tasks=[]", start, "--stage", "nlvr2", config=TASKS["albef"])
+        one = tensors(newest(self.folder / "second") / "model.safetensors")
+        self.train("third", "eval.tasks=[]", "--stage", "nlvr2", config=TASKS["albef"])
+        other = tensors(newest(self.folder / "third") / "model.safetensors")
+        self.assertEqual(one, other)  # the runs' pre-training is the same
+
+    def test_a_stage_that_is_not_there_is_refused(self):
+        self.train("first", "--stage", "pretrain", "eval.tasks=[]", config=TASKS["albef"])
+        start = "stages.pretrain.init=%s@%s"
+        for stage, told in (("ve", "expected a stage that has ended (pretrain)"),):
+            error = self.train("other", start % (self.folder / "first", stage), "eval.tasks=[]",
+                               config=TASKS["albef"], code=64)
+            self.assertIn(told, error)
+
+    def test_groups_make_the_losses_the_same_on_any_ranks(self):
+        for name in ("albef", "blip", "vilt"):
+            with self.subTest(name):
+                config = ROOT / "configs" / name / "tiny.yaml"
+                stage = "pretraining" if name == "vilt" else "pretrain"
+                more = ["eval.tasks=[]", "stages.%s.data={batch: 16, group: 4, mix: {train: 1}}" % stage,
+                        "stages.%s.until.steps=6" % stage]
+                for ranks in (1, 2, 4):
+                    self.train("%s %d" % (name, ranks), "--procs", ranks, *more, config=config)
+                for ranks in (2, 4):
+                    self.assert_close(self.losses("%s 1" % name), self.losses("%s %d" % (name, ranks)),
+                                      1e-4, "%s on %d ranks" % (name, ranks))
+                error = self.train("bad", "--procs", 2, *more, "stages.%s.data.group=16" % stage,
+                                   config=config, code=64)
+                self.assertIn("expected whole groups on each of 2 ranks", error)
+
+    def test_what_no_stage_can_do_is_refused_before_anything_is_trained(self):
+        error = self.train("run", "eval.tasks=[{task: grounding, source: test}]",
+                           config=TASKS["vilt"], code=64)
+        self.assertIn("no stage's model has what grounding takes", error)
+        error = self.train("run", "stages.vqa.model.parts=[rank]", config=TASKS["vilt"], code=64)
+        self.assertIn("expected a loss of the model (itm); got 'vqa'", error)
+
+
+if __name__ == "__main__":
+    main()
