@@ -8,8 +8,6 @@
 #include "tandem/base/log.h"
 #include "tandem/models/outline.h"
 #include "tandem/text/kinds.h"
-#include "tandem/train/measure.h"
-#include "tandem/train/rules.h"
 
 namespace tandem::train {
 namespace {
@@ -171,62 +169,6 @@ models::LossRequest loss_request(const config::StageConfig& stage) {
   request.itc_chunk = stage.itc.chunk;
   request.itc_released = stage.itc.gather == "released";
   return request;
-}
-
-void check_stages(const config::RunConfig& config,
-                  const std::vector<std::shared_ptr<Parts>>& outlines, int ranks) {
-  std::string problems;
-  const auto complain = [&](const config::StageConfig& stage, const std::string& text) {
-    problems += "\n  stages." + stage.name + text;
-  };
-  for (std::size_t i = 0; i < config.stages.size(); ++i) {
-    const config::StageConfig& stage = config.stages[i];
-    const models::Model& model = *outlines.at(i)->model;
-    if (stage.kind == "job") {
-      const models::Abilities can = outlines.at(i)->model->abilities();
-      if (stage.job.task == "caption" ? !can.generate : !can.match) {
-        complain(stage, ".job: expected a model that can " +
-                            std::string(stage.job.task == "caption" ? "write" : "match") +
-                            "; this one cannot");
-      }
-      continue;
-    }
-    const std::vector<std::string> known = model.losses_known();
-    try {
-      resolve_rules(stage, model.parameters());
-      adapters_of(stage, models::linear_layers(model));
-    } catch (const Error& error) {
-      complain(stage, ".train: " + error.message());
-    }
-    for (const auto& [name, weight] : stage.losses) {
-      if (std::find(known.begin(), known.end(), name) != known.end()) continue;
-      std::string all;
-      for (const std::string& one : known) all += (all.empty() ? "" : ", ") + one;
-      complain(stage, ".losses: expected a loss of the model (" + all + "); got '" + name + "'");
-    }
-    if (stage.data.batch % ranks != 0) {
-      complain(stage, ".data.batch: expected a batch that " + std::to_string(ranks) +
-                          " ranks divide; got " + std::to_string(stage.data.batch));
-    } else if (stage.data.group > 0 && stage.data.batch / ranks % stage.data.group != 0) {
-      complain(stage, ".data.group: expected whole groups on each of " + std::to_string(ranks) +
-                          " ranks; got " + std::to_string(stage.data.batch / ranks) +
-                          " samples of a rank and groups of " + std::to_string(stage.data.group));
-    }
-  }
-  for (const config::EvalTask& task : config.eval.tasks) {
-    bool measured = false;
-    for (std::size_t i = 0; i < config.stages.size(); ++i) {
-      const config::StageConfig& stage = config.stages[i];
-      measured =
-          measured || (stage.kind != "job" && measured_in(task, stage, *outlines.at(i)->model));
-    }
-    if (!measured) {
-      problems += "\n  eval.tasks: no stage's model has what " + task.task + " takes";
-    }
-  }
-  if (problems.empty()) return;
-  throw Error(ErrorKind::config, "[stages] the config does not fit the model:" + problems + "\n",
-              "", "`tandem check CONFIG` prints the parameters that each rule catches");
 }
 
 StageData stage_data(const config::RunConfig& config, std::size_t index, const SourceMap& sources) {

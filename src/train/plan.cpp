@@ -232,7 +232,7 @@ std::string plan(const PlanInput& input, int ranks) {
   std::string text = "run " + config.name + ": " + config.model.family + ", vocabulary of " +
                      std::to_string(input.tokenizer->vocab_size()) + "\n";
   for (const std::string& one : input.absent) text += "not here: " + one + "\n";
-  check_stages(config, outlines(config, input.tokenizer, input.sources), ranks);
+  check_stages(config, outlines(config, input.tokenizer, input.sources), input.sources, ranks);
   for (std::size_t i = 0; i < config.stages.size(); ++i) {
     const config::StageConfig& stage = config.stages[i];
     text += stage.kind == "job" ? job_plan(input, stage) : stage_plan(input, i, ranks);

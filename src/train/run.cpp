@@ -209,7 +209,8 @@ int run(const config::Loaded& loaded, const RunOptions& options) {
   session.sources = open_sources(config);
   session.tokenizer = std::make_shared<const text::Tokenizer>(
       make_tokenizer(config, session.sources, options.directory));
-  check_stages(config, outlines(config, session.tokenizer, session.sources), options.mesh->size());
+  check_stages(config, outlines(config, session.tokenizer, session.sources), session.sources,
+               options.mesh->size());
   if (leads) {
     write_run_files(loaded, options, session.environment);
     text::save_tokenizer(*session.tokenizer, options.directory);

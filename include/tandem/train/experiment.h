@@ -70,7 +70,8 @@ models::LossRequest loss_request(const config::StageConfig& stage);
 // the model does not have, batches that the ranks do not divide. One Error(config) with all of
 // them. Also an evaluation that no stage's model can do.
 void check_stages(const config::RunConfig& config,
-                  const std::vector<std::shared_ptr<Parts>>& outlines, int ranks);
+                  const std::vector<std::shared_ptr<Parts>>& outlines, const SourceMap& sources,
+                  int ranks);
 
 // A stage's sources in the order of its mix, and the order over them.
 struct StageData {
