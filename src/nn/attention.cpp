@@ -1,9 +1,12 @@
 #include "tandem/nn/attention.h"
 
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/_scaled_dot_product_attention_math.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
 
+#include <limits>
 #include <optional>
 #include <string>
 
@@ -29,6 +32,14 @@ at::Tensor repeated(const at::Tensor& x, std::int64_t times) {
       .reshape({x.size(0), x.size(1) * times, x.size(2), x.size(3)});
 }
 
+// Whether a row sees no key at all (padding on the left): its weights are equal, all of them, which
+// the fused kernels know going forward and lose going backward. Asked on the CPU only.
+bool sees_nothing(const std::optional<at::Tensor>& bias) {
+  if (!bias || !bias->is_cpu() || !at::GradMode::is_enabled()) return false;
+  constexpr double hidden = std::numeric_limits<float>::lowest() / 2;
+  return bias->amax(-1).lt(hidden).any().item<bool>();
+}
+
 // One sample a row.
 at::Tensor attend_rows(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                        const std::optional<at::Tensor>& bias, bool causal, double dropout) {
@@ -38,8 +49,14 @@ at::Tensor attend_rows(const at::Tensor& q, const at::Tensor& k, const at::Tenso
     const at::Tensor rows = q.reshape({q.size(0), groups, heads / groups, q.size(3)});
     return at::scaled_dot_product_attention(rows, k, v, bias, dropout).reshape({q.size(0), 1, -1});
   }
-  const at::Tensor out = at::scaled_dot_product_attention(
-      q, repeated(k, heads / groups), repeated(v, heads / groups), bias, dropout, causal);
+  const at::Tensor keys = repeated(k, heads / groups), values = repeated(v, heads / groups);
+  if (sees_nothing(bias)) {
+    return std::get<0>(
+               at::_scaled_dot_product_attention_math(q, keys, values, bias, dropout, causal))
+        .transpose(1, 2)
+        .flatten(2);
+  }
+  const at::Tensor out = at::scaled_dot_product_attention(q, keys, values, bias, dropout, causal);
   return out.transpose(1, 2).flatten(2);  // [B, T, H d]
 }
 

@@ -39,8 +39,8 @@ void language_fields(FieldVisitor& v, LanguageConfig& c) {
   v.field("vocab_size", c.vocab_size,
           {.doc = "tokens; 0: the tokenizer's", .min = 0, .max = 10'000'000});
   v.field("seq_length", c.seq_length,
-          {.doc = "tokens of a training sequence: longer texts are cut; in evaluation, lengths "
-                  "beyond it are what dynamic_ntk and logn act on",
+          {.doc = "tokens of a training sequence; in evaluation, lengths beyond it are what "
+                  "dynamic_ntk and logn act on",
            .min = 2,
            .max = 1 << 20});
   v.field("positions", c.positions,
@@ -108,6 +108,20 @@ void Config::fields(FieldVisitor& v) {
            .max = 10'000'000});
   v.field("eos_id", eos_id,
           {.doc = "id of <|endoftext|>; -1: the tokenizer's", .min = -1, .max = 10'000'000});
+  v.field("stop_id", stop_id,
+          {.doc = "id of <|im_end|>, which ends a reply; -1: the tokenizer's",
+           .min = -1,
+           .max = 10'000'000});
+  v.field(
+      "format", format,
+      {.doc = "how samples are written: as dialogues (ChatML), or as a text that goes on behind "
+              "its pictures and ends in <|endoftext|> (the two stages of pre-training)",
+       .choices = {"chat", "continued"}});
+  v.field("system", system, {.doc = "of a dialogue, instead of the released one"});
+  v.field("max_tokens", max_tokens,
+          {.doc = "tokens of a sample, longer ones are cut; 0: language.seq_length",
+           .min = 0,
+           .max = 1 << 20});
   v.block("vision", {.doc = "the tower of pictures and the resampler on it"},
           [&](FieldVisitor& inner) { vision_fields(inner, vision); });
   v.block("language", {.doc = "the language model"},
@@ -133,6 +147,7 @@ void fit_vocabulary(Settings& settings, const text::Tokenizer& tokenizer) {
   if (config.language.vocab_size == 0) config.language.vocab_size = tokenizer.vocab_size();
   if (config.image_start < 0) config.image_start = id("<img>");
   if (config.eos_id < 0) config.eos_id = id("<|endoftext|>");
+  if (config.stop_id < 0) config.stop_id = id("<|im_end|>");
   if (config.image_start < 0 || config.eos_id < 0) {
     throw Error(ErrorKind::config,
                 "[models] expected a tokenizer with <img>, </img>, <imgpad> and <|endoftext|>");

@@ -49,6 +49,10 @@ struct Config final : Settings {
   LanguageConfig language;
   std::int64_t image_start = -1;  // <img>; </img> and <imgpad> follow it. -1: the tokenizer's
   std::int64_t eos_id = -1;       // <|endoftext|>
+  std::int64_t stop_id = -1;      // <|im_end|>, which ends a reply
+  std::string format = "chat";    // of samples: chat (ChatML) or continued (pre-training)
+  std::string system{};           // instead of the template's; chat
+  std::int64_t max_tokens = 0;    // of a sample; 0: language.seq_length
   vision::ImageSettings image;    // its size is vision.image_size
 
   void fields(FieldVisitor& visitor) override;
@@ -58,6 +62,7 @@ struct Config final : Settings {
   std::int64_t image_end() const { return image_start + 1; }
   std::int64_t image_pad() const { return image_start + 2; }
   std::int64_t picture_tokens() const;  // of one picture, without its marks
+  std::int64_t sample_tokens() const { return max_tokens > 0 ? max_tokens : language.seq_length; }
 };
 
 Problems problems(const Config& config);

@@ -2,9 +2,13 @@
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/cumsum.h>
 #include <ATen/ops/full.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/matmul.h>
 #include <ATen/ops/ones.h>
+#include <ATen/ops/ones_like.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 
@@ -13,6 +17,7 @@
 
 #include "models/pass.h"
 #include "tandem/base/error.h"
+#include "tandem/models/generate_steps.h"
 #include "tandem/objectives/lm.h"
 #include "tandem/objectives/token_loss.h"
 
@@ -102,6 +107,12 @@ QwenVl::QwenVl(const Config& c) {
   }
 }
 
+at::Tensor QwenVl::head() const {
+  if (lm_head == nullptr) return transformer->embed_tokens->weight;
+  if (!lm_head->adapted()) return lm_head->weight;
+  return lm_head->weight + at::matmul(lm_head->b, lm_head->a) * lm_head->scale;
+}
+
 QwenVlModel::QwenVlModel(const Config& config, Key init) : config_(config) {
   if (config.language.vocab_size < 1 || config.image_start < 0) {
     throw Error(ErrorKind::config,
@@ -139,22 +150,56 @@ nn::Rotary QwenVlModel::rotary(std::int64_t length, const at::Device& device) co
   return rotary_of(c, 0, length, alpha, evaluates && c.logn, device);
 }
 
-LossTerms QwenVlModel::losses(const Batch& batch, const LossRequest& request,
-                              const StepContext& context) {
+LossTerms QwenVlModel::losses(const Batch& batch, const LossRequest&, const StepContext& context) {
   const Tokens& text = batch.text.value();
   at::Tensor features;
-  if (batch.images) features = image_features(batch.images->pixels, blocks_of(context, "image"));
+  if (batch.images && batch.images->pixels.size(0) > 0)
+    features = image_features(batch.images->pixels, blocks_of(context, "image"));
   // Padding stands behind the text, where the causal mask hides it.
   const at::Tensor hidden = net_->transformer->forward(
       embeds(text.ids, features), rotary(text.ids.size(1), text.ids.device()), nn::causal_mask(),
       blocks_of(context, "text"));
-  return {{"lm", objectives::lm_loss(hidden, net_->head(), objectives::shifted_labels(text.labels),
-                                     counts(batch, request).at("lm"))}};
+  const at::Tensor labels = objectives::shifted_labels(text.labels);
+  return {
+      {"lm", objectives::lm_loss(hidden, net_->head(), labels, objectives::host_count(labels))}};
 }
 
-std::map<std::string, double> QwenVlModel::counts(const Batch& batch, const LossRequest&) const {
-  const at::Tensor& labels = batch.text.value().labels;
-  return {{"lm", objectives::count_labels(labels.narrow(1, 1, labels.size(1) - 1))}};
+// --- Replies -----------------------------------------------------------------------------------
+
+// As the released code does with its cache: the base of the rotation stays that of the prompt.
+std::vector<std::vector<std::int64_t>> QwenVlModel::write(const Batch& prompts,
+                                                          const GenerateOptions& options) const {
+  const at::NoGradGuard no_grad;
+  const LanguageConfig& c = config_.language;
+  const Tokens& text = prompts.text.value();
+  const at::Tensor head = net_->head();
+  const double alpha = c.dynamic_ntk ? ntk_alpha(text.ids.size(1), c.seq_length) : 1;
+  nn::KvCache cache(c.layers);
+  at::Tensor mask = text.mask.defined() ? text.mask : at::ones_like(text.ids);
+  const auto next = [&](const GenerationStep& step) {
+    at::Tensor x;
+    if (step.first) {
+      const bool shown = prompts.images && prompts.images->pixels.size(0) > 0;
+      x = embeds(text.ids, shown ? image_features(prompts.images->pixels, {}) : at::Tensor());
+    } else {
+      if (step.from.defined()) {
+        cache.reorder(step.from);
+        mask = mask.index_select(0, step.from);
+      }
+      mask = at::cat({mask, at::ones({mask.size(0), 1}, mask.options())}, 1);
+      x = embeds(step.ids.narrow(1, step.ids.size(1) - 1, 1), {});
+    }
+    const std::int64_t tokens = x.size(1), first = mask.size(1) - tokens;
+    const nn::Rotary rotary = rotary_of(c, first, tokens, alpha, c.logn, x.device());
+    const at::Tensor hidden =
+        net_->transformer->forward(x, rotary, released_mask(mask, tokens), {}, &cache);
+    return at::linear(hidden.select(1, tokens - 1), head);
+  };
+  std::vector<std::int64_t> ends;
+  for (const std::int64_t id : {config_.eos_id, config_.stop_id}) {
+    if (id >= 0) ends.push_back(id);
+  }
+  return generate_steps(next, text.ids, ends, options);
 }
 
 // --- The model as others see it ----------------------------------------------------------------
@@ -167,10 +212,31 @@ NamedTensors QwenVlModel::buffers() const {
   return all;
 }
 
+std::map<std::string, double> QwenVlModel::counts(const Batch& batch, const LossRequest&) const {
+  const Tokens& text = batch.text.value();
+  TANDEM_CHECK(text.labels.defined(), "[lm] expected labels");
+  const std::int64_t pictures = batch.images ? batch.images->pixels.size(0) : 0;
+  const at::Tensor inside = inside_pictures(text.ids, config_.image_start, config_.image_end());
+  const auto places = inside.sum().item<std::int64_t>();
+  if (places != pictures * config_.picture_tokens()) {
+    throw Error(ErrorKind::data, "[models] expected " +
+                                     std::to_string(pictures * config_.picture_tokens()) +
+                                     " places for " + std::to_string(pictures) + " pictures; got " +
+                                     std::to_string(places));
+  }
+  return {{"lm", objectives::count_labels(text.labels.narrow(1, 1, text.labels.size(1) - 1))}};
+}
+
 void QwenVlModel::to(const at::Device& device) { net_->to(device); }
 
 void QwenVlModel::train(bool on) { net_->train(on); }
 
-Abilities QwenVlModel::abilities() { return {}; }
+Abilities QwenVlModel::abilities() {
+  Abilities can;
+  can.generate = [this](const Batch& prompts, const GenerateOptions& options) {
+    return write(prompts, options);
+  };
+  return can;
+}
 
 }  // namespace tandem::models::qwen_vl

@@ -21,9 +21,7 @@ struct QwenVl : torch::nn::Module {
   std::shared_ptr<nn::Linear> lm_head;  // null where it is the table of words
 
   explicit QwenVl(const Config& config);
-  const at::Tensor& head() const {
-    return lm_head ? lm_head->weight : transformer->embed_tokens->weight;
-  }
+  at::Tensor head() const;  // [V, D], with what an adapter adds
 };
 
 // As the released code initialises it; every tensor from the key and its own name.
@@ -67,6 +65,9 @@ class QwenVlModel final : public Model {
   at::Tensor image_features(const at::Tensor& pixels, const nn::BlockContext& context) const;
   // Words, the pictures' tokens in their places. features: [N, Q, D], undefined without pictures.
   at::Tensor embeds(const at::Tensor& ids, const at::Tensor& features) const;  // [B, T, D]
+  // What is written behind each prompt.
+  std::vector<std::vector<std::int64_t>> write(const Batch& prompts,
+                                               const GenerateOptions& options) const;
   // The angles of a whole text of `length` tokens, as the mode (training or not) has them.
   nn::Rotary rotary(std::int64_t length, const at::Device& device) const;
 
