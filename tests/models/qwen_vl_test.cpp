@@ -91,7 +91,7 @@ struct Pass {
 
 Pass pass_of(qwen_vl::QwenVlModel& model, const std::vector<Batch>& batches) {
   Pass pass;
-  for (const auto& [name, parameter] : model.parameters()) parameter.mutable_grad() = {};
+  for (const auto& [name, parameter] : model.parameters()) parameter.mutable_grad() = at::Tensor();
   for (const Batch& batch : batches) {
     const LossTerms terms = model.losses(batch, {{{"lm", 1.0}}}, {});
     pass.sum += terms.at("lm").sum.item<double>();
