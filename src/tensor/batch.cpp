@@ -240,6 +240,10 @@ Batch to(const Batch& batch, const at::Device& device) {
   each_tensor(moved, [&](at::Tensor& tensor) {
     tensor = tensor.to(device, tensor.scalar_type(), /*non_blocking=*/tensor.is_pinned());
   });
+  if (batch.patches) {
+    moved.patches->grid_thw = batch.patches->grid_thw;
+    moved.patches->cu_seqlens = batch.patches->cu_seqlens;
+  }
   return moved;
 }
 

@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/ones.h>
@@ -246,6 +247,28 @@ TEST_CASE("packed patches are laid end to end, examples without pictures adding 
   CHECK(at::equal(batch.patches->grid_thw, at::tensor({1, 1, 2, 1, 1, 3}, at::kLong).view({2, 3})));
   CHECK(batch.patches->cu_seqlens.scalar_type() == at::kInt);
   CHECK(at::equal(batch.patches->cu_seqlens, at::tensor({0, 2, 5}, at::kInt)));
+}
+
+TEST_CASE("packed patches: several pictures of a sample stay in order, and their lengths go on") {
+  Batch two = patched(2);
+  two.patches->patches = at::arange(20, at::kFloat).view({5, 4});
+  two.patches->grid_thw = at::tensor({1, 1, 2, 3, 1, 1}, at::kLong).view({2, 3});
+  two.patches->cu_seqlens = at::tensor({0, 2, 5}, at::kInt);
+  Batch none = patched(0);
+  none.patches->grid_thw = at::empty({0, 3}, at::kLong);
+  none.patches->cu_seqlens = at::zeros({1}, at::kInt);
+  const Batch batch = collate({none, two, patched(1), two}, 0);
+  CHECK(batch.patches->patches.size(0) == 11);
+  CHECK(batch.patches->grid_thw.size(0) == 5);
+  CHECK(at::equal(batch.patches->cu_seqlens, at::tensor({0, 2, 5, 6, 8, 11}, at::kInt)));
+  CHECK(batch.patches->patches[10][3].item<float>() == 19);
+}
+
+TEST_CASE("the grids of packed patches stay on the host when a batch moves") {
+  const Batch moved = to(collate({patched(2), patched(3)}, 0), at::kMeta);
+  CHECK(moved.patches->patches.is_meta());
+  CHECK(moved.patches->grid_thw.is_cpu());
+  CHECK(moved.patches->cu_seqlens.is_cpu());
 }
 
 TEST_CASE("examples that disagree are refused with the name of the part") {

@@ -26,11 +26,11 @@ struct Images {
   at::Tensor rows{};
 };
 
-// Pictures of any size, cut into patches and laid end to end.
+// Pictures of any size, cut into patches and laid end to end, in the order of their places in text.
 struct PackedPatches {
   at::Tensor patches;     // [sum P, patch_dim]
-  at::Tensor grid_thw;    // [N, 3] int64
-  at::Tensor cu_seqlens;  // [N + 1] int32
+  at::Tensor grid_thw;    // [N, 3] int64; stays on the host, where it is decided who sees whom
+  at::Tensor cu_seqlens;  // [N + 1] int32; on the host, too
 };
 
 struct Tokens {
