@@ -181,7 +181,7 @@ struct Loader::State {
                       std::min((static_cast<std::int64_t>(micro) + 1) * options.micro_batch, share);
     std::vector<Batch> examples(std::make_move_iterator(first), std::make_move_iterator(last));
     std::fill(first, last, Batch{});
-    Batch batch = collate(examples, options.pad_id);
+    Batch batch = collate(examples, options.pad_id, options.padding);
     return options.pin ? pin(std::move(batch)) : batch;
   }
 

@@ -47,7 +47,8 @@ std::vector<Answer> scored(const Json& list, bool soft) {
                    [](const auto& a, const auto& b) { return a.second > b.second; });
   std::vector<Answer> answers;
   for (const auto& [text, count] : counts) {
-    answers.push_back({text, soft ? soft_score(count) : static_cast<double>(count) / people, -1});
+    answers.push_back(
+        {text, soft ? soft_score(count) : static_cast<double>(count) / people, -1, count});
   }
   return answers;
 }

@@ -92,7 +92,8 @@ Json json_of(const Outcome& one) {
   for (const Answer& answer : one.query.answers) {
     answers.push_back({answer.text, answer.score, answer.right});
   }
-  return Json::array({one.index, one.id, one.kind, one.values, one.query.text, answers});
+  return Json::array(
+      {one.index, one.id, one.kind, one.values, one.query.text, answers, one.references});
 }
 
 Outcome outcome_of(const Json& json) {
@@ -108,6 +109,7 @@ Outcome outcome_of(const Json& json) {
                                  .score = answer.at(1).get<double>(),
                                  .right = answer.at(2).get<bool>()});
   }
+  json.at(6).get_to(one.references);
   return one;
 }
 
@@ -137,6 +139,7 @@ void predict(const Input& input, const std::string& name, const std::vector<Outc
       line["right"].push_back(answer.right);
     }
     line["values"] = one.values;
+    if (!one.references.empty()) line["references"] = one.references;
     input.predictions->lines.push_back(line.dump(-1, ' ', false, Json::error_handler_t::replace));
     if (static_cast<std::int64_t>(input.predictions->queries.size()) < input.predictions->samples) {
       input.predictions->queries.push_back(one.query);
@@ -146,15 +149,17 @@ void predict(const Input& input, const std::string& name, const std::vector<Outc
 
 }  // namespace
 
-std::vector<Outcome> outcomes_of(const Input& input, const std::string& name, const Judge& judge) {
+std::vector<Outcome> outcomes_of(const Input& input, const std::string& name, const Judge& judge,
+                                 const Reading& reading) {
   const c10::NoGradGuard no_grad;
   const std::int64_t size = std::min(input.size, input.source->size());
   Notes notes;
   data::Order order(Key(0), {{.size = input.source->size()}}, data::Order::Mix::weights,
                     /*shuffle=*/false);
-  const data::LoaderOptions loading = loader_options(input, size);
+  data::LoaderOptions loading = loader_options(input, size);
+  loading.padding = reading.padding;
   data::Loader loader({std::make_shared<Noted>(input.source, notes)}, std::move(order),
-                      input.processor->prepare, loading);
+                      reading.prepare ? reading.prepare : input.processor->prepare, loading);
   std::vector<Outcome> mine;
   for (std::int64_t start = 0; start < size; start += loading.global_batch) {
     if (input.between) input.between();
@@ -164,6 +169,7 @@ std::vector<Outcome> outcomes_of(const Input& input, const std::string& name, co
   if (all.empty()) {
     throw Error(ErrorKind::data, "[eval] expected samples that can be read; got none");
   }
+  if (reading.finish) reading.finish(all);
   if (input.predictions != nullptr && input.mesh->rank() == 0) predict(input, name, all);
   return all;
 }

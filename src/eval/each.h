@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "tandem/data/loader.h"
 #include "tandem/eval/task.h"
 
 namespace tandem::eval {
@@ -17,6 +18,8 @@ struct Outcome {
   std::string kind{};            // Sample::kind; set by outcomes_of
   std::vector<double> values{};  // what the task makes of the sample; finite
   Query query{};                 // for predictions
+  // Of what the model writes: what it is compared with, in the predictions' lines, too.
+  std::vector<std::string> references{};
 };
 
 struct Judged {
@@ -28,11 +31,20 @@ struct Judged {
 using Judge =
     std::function<std::vector<Outcome>(const Batch& batch, const std::vector<const Judged*>&)>;
 
+// How samples become batches, where it is not Processor::prepare, and what is done with all
+// outcomes before they are written down as predictions.
+struct Reading {
+  data::Prepare prepare{};
+  Padding padding = Padding::right;
+  std::function<void(std::vector<Outcome>&)> finish{};
+};
+
 // Samples that cannot be read or prepared are left out with a warning. Throws Error(data) when none
 // is left. name: of the task, in the predictions' lines
 // {"query": name, "id": ..., "kind": ..., "text": ..., "top": [...], "scores": [...], "right":
 // [...], "values": [...]}.
-std::vector<Outcome> outcomes_of(const Input& input, const std::string& name, const Judge& judge);
+std::vector<Outcome> outcomes_of(const Input& input, const std::string& name, const Judge& judge,
+                                 const Reading& reading = {});
 
 // The mean of a value over all outcomes as `name`, and over those of each kind, where there are
 // several, as `name.KIND`.

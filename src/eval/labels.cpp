@@ -131,7 +131,7 @@ Metrics by_label(const Input& input, const std::string& task,
 
 }  // namespace
 
-Metrics vqa(const Input& input) {
+Metrics closed_answers(const Input& input) {
   const std::vector<Outcome> outcomes =
       answered(input, "vqa", input.source->answers(), /*closed=*/false);
   Metrics metrics;

@@ -10,7 +10,7 @@ namespace tandem::eval {
 // Questions about a picture (VQA, closed). accuracy: the mean score of the answers given, by
 // Sample::answers (VQAv2: the official accuracy of the people's answers), and of each kind of
 // question. A question none of whose answers is in the list counts as 0.
-Metrics vqa(const Input& input);
+Metrics closed_answers(const Input& input);
 
 // A sentence about two pictures (NLVR2): accuracy, of each kind, and of each label.
 Metrics nlvr2(const Input& input);

@@ -13,6 +13,7 @@
 #include <limits>
 
 #include "tandem/base/error.h"
+#include "tandem/models/generate_steps.h"
 
 namespace tandem::models {
 namespace {
@@ -42,7 +43,7 @@ std::vector<Ids> rows_of(const at::Tensor& prompt) {
 
 // Scores [N, V] of the next token as the rules change them. Also applied to logarithms of
 // probabilities (beams).
-at::Tensor ruled(at::Tensor scores, const at::Tensor& ids, std::int64_t end,
+at::Tensor ruled(at::Tensor scores, const at::Tensor& ids, const Ids& ends,
                  const GenerateOptions& o) {
   if (o.repetition_penalty != 1) {
     const at::Tensor seen = scores.gather(1, ids);
@@ -52,7 +53,7 @@ at::Tensor ruled(at::Tensor scores, const at::Tensor& ids, std::int64_t end,
   }
   if (ids.size(1) < o.min_length) {
     scores = scores.clone();
-    scores.select(1, end).fill_(hidden);
+    for (const std::int64_t end : ends) scores.select(1, end).fill_(hidden);
   }
   return scores;
 }
@@ -73,13 +74,14 @@ at::Tensor narrowed(at::Tensor scores, const GenerateOptions& o) {
   return scores;
 }
 
-at::Tensor draw(const at::Tensor& scores, std::int64_t position, Key key) {
+at::Tensor draw(const at::Tensor& scores, std::int64_t position, const GenerateOptions& o) {
   const at::Tensor steps = at::softmax(scores, 1).to(at::kCPU, at::kDouble).cumsum(1).contiguous();
   at::Tensor tokens = at::empty({steps.size(0)}, at::kLong);
   const std::int64_t words = steps.size(1);
   for (std::int64_t i = 0; i < steps.size(0); ++i) {
     const auto* row = steps.const_data_ptr<double>() + i * words;
-    const Key own = key.fold(static_cast<std::uint64_t>(i));
+    const Key own = o.keys.empty() ? o.key.fold(static_cast<std::uint64_t>(i))
+                                   : o.keys.at(static_cast<std::size_t>(i));
     const double at =
         Random(own.fold(static_cast<std::uint64_t>(position))).uniform() * row[words - 1];
     const auto* found = std::upper_bound(row, row + words, at);
@@ -88,24 +90,28 @@ at::Tensor draw(const at::Tensor& scores, std::int64_t position, Key key) {
   return tokens;
 }
 
-std::vector<Ids> one_by_one(const NextLogits& next, const at::Tensor& prompt, std::int64_t end,
+bool is_end(std::int64_t token, const Ids& ends) {
+  return std::find(ends.begin(), ends.end(), token) != ends.end();
+}
+
+std::vector<Ids> one_by_one(const NextOfStep& next, const at::Tensor& prompt, const Ids& ends,
                             const GenerateOptions& o) {
   std::vector<Ids> texts = rows_of(prompt);
   std::vector<bool> ended(texts.size(), false);
   std::vector<Ids> growing = texts;  // all of one length
-  const at::Tensor rows = at::arange(prompt.size(0), prompt.options().dtype(at::kLong));
   for (std::int64_t length = prompt.size(1); length < o.max_length; ++length) {
     if (std::all_of(ended.begin(), ended.end(), [](bool done) { return done; })) break;
     const at::Tensor ids = tensor_of(growing, prompt.device());
-    const at::Tensor scores = ruled(next(ids, rows).to(at::kFloat), ids, end, o);
+    const at::Tensor scores =
+        ruled(next({length == prompt.size(1), ids, {}}).to(at::kFloat), ids, ends, o);
     const at::Tensor tokens =
-        o.sample ? draw(narrowed(scores, o), length, o.key) : scores.argmax(1).to(at::kCPU);
+        o.sample ? draw(narrowed(scores, o), length, o) : scores.argmax(1).to(at::kCPU);
     for (std::size_t i = 0; i < texts.size(); ++i) {
       const std::int64_t token = tokens.const_data_ptr<std::int64_t>()[i];
       growing[i].push_back(token);
       if (ended[i]) continue;
       texts[i].push_back(token);
-      ended[i] = token == end;
+      ended[i] = is_end(token, ends);
     }
   }
   return texts;
@@ -117,6 +123,7 @@ struct Beam {
   Ids ids{};
   float score = hopeless;
   bool done = false;
+  std::int64_t from = 0;  // the row of the last call that it goes on from
 };
 
 // The beams of one picture.
@@ -157,22 +164,48 @@ void advance(Search& search, const std::vector<Beam>& candidates, std::int64_t l
       search.hopeful && std::any_of(search.finished.begin(), search.finished.end(), beaten);
 }
 
+// What the model was asked last: the rows of each picture, and how many words it gave scores of.
+struct Asked {
+  std::int64_t first_row = 0;  // of this picture's beams
+  bool shared = false;         // all of them stand in one row: the prompt
+  std::int64_t words = 0;
+};
+
 std::vector<Beam> candidates_of(const Search& search, const float* scores,
-                                const std::int64_t* indices, std::int64_t count, std::int64_t words,
-                                std::int64_t end, bool last) {
+                                const std::int64_t* indices, std::int64_t count, const Asked& asked,
+                                const Ids& ends, bool last) {
   std::vector<Beam> candidates;
   for (std::int64_t j = 0; j < count; ++j) {
     Beam beam;
-    beam.ids = search.running[static_cast<std::size_t>(indices[j] / words)].ids;
-    beam.ids.push_back(indices[j] % words);
+    const std::int64_t parent = indices[j] / asked.words;
+    beam.ids = search.running[static_cast<std::size_t>(parent)].ids;
+    beam.ids.push_back(indices[j] % asked.words);
     beam.score = scores[j];
-    beam.done = last || beam.ids.back() == end;
+    beam.done = last || is_end(beam.ids.back(), ends);
+    beam.from = asked.first_row + (asked.shared ? 0 : parent);
     candidates.push_back(std::move(beam));
   }
   return candidates;
 }
 
-std::vector<Ids> in_beams(const NextLogits& next, const at::Tensor& prompt, std::int64_t end,
+// The running beams of all prompts, as the model is asked about them.
+struct Rows {
+  std::vector<Ids> texts{};
+  std::vector<float> scores{};
+  Ids from{};
+
+  explicit Rows(const std::vector<Search>& searches) {
+    for (const Search& search : searches) {
+      for (const Beam& beam : search.running) {
+        texts.push_back(beam.ids);
+        scores.push_back(beam.score);
+        from.push_back(beam.from);
+      }
+    }
+  }
+};
+
+std::vector<Ids> in_beams(const NextOfStep& next, const at::Tensor& prompt, const Ids& ends,
                           const GenerateOptions& o) {
   const auto beams = static_cast<std::size_t>(o.beams);
   const std::int64_t size = prompt.size(0), before = prompt.size(1);
@@ -182,22 +215,22 @@ std::vector<Ids> in_beams(const NextLogits& next, const at::Tensor& prompt, std:
     search.running[0].score = 0;  // the others begin as its copies and must not be counted
     searches.push_back(std::move(search));
   }
-  const at::Tensor rows =
-      at::arange(size, prompt.options().dtype(at::kLong)).repeat_interleave(o.beams);
+  const std::int64_t kept = std::max<std::int64_t>(2, 1 + static_cast<std::int64_t>(ends.size()));
   bool open = before < o.max_length;
   for (std::int64_t length = before; open; ++length) {
-    std::vector<Ids> texts;
-    std::vector<float> scores;
-    for (const Search& search : searches) {
-      for (const Beam& beam : search.running) {
-        texts.push_back(beam.ids);
-        scores.push_back(beam.score);
-      }
+    const Rows rows(searches);
+    const bool first = length == before;
+    const at::Tensor ids = tensor_of(rows.texts, prompt.device());
+    at::Tensor logits;
+    if (first) {
+      logits = next({true, prompt, {}}).repeat_interleave(o.beams, 0);
+    } else {
+      logits = next({false, ids, at::tensor(rows.from, at::kLong).to(prompt.device())});
     }
-    const at::Tensor ids = tensor_of(texts, prompt.device());
-    const at::Tensor logs = ruled(at::log_softmax(next(ids, rows).to(at::kFloat), 1), ids, end, o);
-    const std::int64_t words = logs.size(1), count = 2 * o.beams;
-    const at::Tensor sums = logs + at::tensor(scores, at::kFloat).to(logs.device()).unsqueeze(1);
+    const at::Tensor logs = ruled(at::log_softmax(logits.to(at::kFloat), 1), ids, ends, o);
+    const std::int64_t words = logs.size(1), count = kept * o.beams;
+    const at::Tensor sums =
+        logs + at::tensor(rows.scores, at::kFloat).to(logs.device()).unsqueeze(1);
     const auto [top, index] = sums.view({size, o.beams * words}).topk(count, 1);
     const at::Tensor values = top.to(at::kCPU).contiguous();
     const at::Tensor places = index.to(at::kCPU).contiguous();
@@ -205,9 +238,10 @@ std::vector<Ids> in_beams(const NextLogits& next, const at::Tensor& prompt, std:
     bool hopeful = false, goes_on = false;
     for (std::int64_t i = 0; i < size; ++i) {
       Search& search = searches[static_cast<std::size_t>(i)];
-      const auto candidates =
-          candidates_of(search, values.const_data_ptr<float>() + i * count,
-                        places.const_data_ptr<std::int64_t>() + i * count, count, words, end, last);
+      const Asked asked{first ? i : i * o.beams, first, words};
+      const auto candidates = candidates_of(search, values.const_data_ptr<float>() + i * count,
+                                            places.const_data_ptr<std::int64_t>() + i * count,
+                                            count, asked, ends, last);
       for (const Beam& beam : candidates) goes_on = goes_on || !beam.done;
       advance(search, candidates, length + 1 - before, o.length_penalty);
       hopeful = hopeful || search.hopeful;
@@ -219,10 +253,8 @@ std::vector<Ids> in_beams(const NextLogits& next, const at::Tensor& prompt, std:
   return texts;
 }
 
-}  // namespace
-
-std::vector<Ids> generate(const NextLogits& next, const at::Tensor& prompt, std::int64_t end,
-                          const GenerateOptions& options) {
+std::vector<Ids> whole_texts(const NextOfStep& next, const at::Tensor& prompt, const Ids& ends,
+                             const GenerateOptions& options) {
   TANDEM_CHECK(prompt.dim() == 2 && prompt.numel() > 0, "[generate] expected a prompt [B, T]");
   if (options.beams < 1 || (options.sample && options.beams > 1) ||
       !(options.top_p > 0 && options.top_p <= 1) || !(options.temperature > 0)) {
@@ -231,8 +263,31 @@ std::vector<Ids> generate(const NextLogits& next, const at::Tensor& prompt, std:
                 "temperature above 0");
   }
   const at::NoGradGuard no_grad;
-  return options.beams > 1 ? in_beams(next, prompt, end, options)
-                           : one_by_one(next, prompt, end, options);
+  return options.beams > 1 ? in_beams(next, prompt, ends, options)
+                           : one_by_one(next, prompt, ends, options);
+}
+
+}  // namespace
+
+std::vector<Ids> generate(const NextLogits& next, const at::Tensor& prompt, std::int64_t end,
+                          const GenerateOptions& options) {
+  const at::Tensor rows = at::arange(prompt.size(0), prompt.options().dtype(at::kLong));
+  const auto step = [&](const GenerationStep& s) {
+    const std::int64_t beams = s.ids.size(0) / prompt.size(0);
+    return next(s.ids, beams == 1 ? rows : rows.repeat_interleave(beams));
+  };
+  return whole_texts(step, prompt, {end}, options);
+}
+
+std::vector<Ids> generate_steps(const NextOfStep& next, const at::Tensor& prompt,
+                                const std::vector<std::int64_t>& ends,
+                                const GenerateOptions& options) {
+  GenerateOptions whole = options;
+  whole.max_length += prompt.size(1);
+  whole.min_length += prompt.size(1);
+  std::vector<Ids> texts = whole_texts(next, prompt, ends, whole);
+  for (Ids& text : texts) text.erase(text.begin(), text.begin() + prompt.size(1));
+  return texts;
 }
 
 }  // namespace tandem::models

@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "eval/grounding.h"
+#include "eval/writing.h"
 #include "support.h"
 
 using namespace tandem;

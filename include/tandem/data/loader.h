@@ -38,6 +38,7 @@ struct LoaderOptions {
   std::int64_t start_position = 0;  // samples of the stage that are done
   std::int64_t end_position = std::numeric_limits<std::int64_t>::max();
   std::int64_t pad_id = 0;
+  Padding padding = Padding::right;
   bool train = true;
   bool pin = false;  // in pinned memory, for copies that do not wait
 };

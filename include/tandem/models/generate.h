@@ -23,7 +23,8 @@ struct GenerateOptions {
   std::int64_t top_k = 0;             // of a draw: the k likeliest; 0: all
   double repetition_penalty = 1;      // tokens that are there already become less likely
   double length_penalty = 1;          // beams: the sum of logs is divided by length^this
-  Key key{0};                         // of the draws
+  Key key{0};                         // of the draws, with the row's number in the batch
+  std::vector<Key> keys{};            // of each row's draws, instead; empty: none
 };
 
 // ids [N, T] so far, of which row i goes on for prompt rows[i] (int64 [N]) -> logits of the next

@@ -78,6 +78,7 @@ struct Abilities {
   std::function<std::vector<std::vector<std::int64_t>>(const Batch& prompts,
                                                        const GenerateOptions&)>
       generate{};
+  bool captions_only = false;  // generate tells of pictures, and answers no questions
   // Of candidates (Processor::answer, collated), the k likeliest for each prompt: k by their first
   // token, ordered by the whole answer.
   std::function<Ranked(const Batch& prompts, const Tokens& candidates, std::int64_t k)> rank{};
