@@ -3,6 +3,7 @@
 #include "cli/common.h"
 #include "cli/ranks.h"
 #include "cli/verbs.h"
+#include "tandem/jobs/capfilt.h"
 #include "tandem/train/run.h"
 
 namespace tandem::cli {
@@ -21,6 +22,37 @@ std::string joined(const std::vector<std::string>& words) {
   return text;
 }
 
+// CapFilt's jobs (jobs/capfilt.h).
+void do_job(const train::StageJob& from) {
+  const config::JobConfig& asked = from.stage.job;
+  jobs::CapfiltJob job;
+  job.name = from.stage.name;
+  job.model = &from.model;
+  job.processor = &from.processor;
+  for (const auto& [name, source] : from.inputs) job.inputs.push_back({name, source});
+  job.folder = from.folder;
+  job.batch = asked.batch;
+  job.part = asked.part;
+  job.threads = from.threads;
+  job.mesh = &from.mesh;
+  job.device = from.device;
+  job.between = from.between;
+  job.threshold = asked.threshold;
+  job.prompt = asked.prompt;
+  job.generate.max_length = asked.max_length;
+  job.generate.min_length = asked.min_length;
+  job.generate.beams = asked.beams;
+  job.generate.sample = asked.beams == 1;
+  job.generate.top_p = asked.beams == 1 ? asked.top_p : 1;
+  job.generate.repetition_penalty = asked.repetition_penalty;
+  job.generate.key = from.key;
+  if (asked.task == "caption") {
+    jobs::write_captions(job);
+  } else {
+    jobs::filter_captions(job);
+  }
+}
+
 int train_here(const config::Loaded& loaded, const TrainArguments& arguments,
                const std::vector<std::string>& command, const Place& place) {
   train::RunOptions options{.resume = arguments.resume,
@@ -30,6 +62,7 @@ int train_here(const config::Loaded& loaded, const TrainArguments& arguments,
                             .device = place.device,
                             .mesh = &place.mesh};
   options.local_ranks = place.local_ranks;
+  options.job = do_job;
   options.directory = arguments.out.empty() ? std::filesystem::path("runs") / loaded.config.name
                                             : std::filesystem::path(arguments.out);
   return train::run(loaded, options);
