@@ -21,7 +21,7 @@ namespace {
 
 constexpr std::int64_t answers_at_once = 512;
 
-Tokens rows_of(const Tokens& tokens, const at::Tensor& rows) {
+Tokens candidates_at(const Tokens& tokens, const at::Tensor& rows) {
   Tokens some;
   some.ids = tokens.ids.index_select(0, rows);
   some.mask = tokens.mask.index_select(0, rows);
@@ -61,7 +61,7 @@ Ranked rank_answers(const AnswerDecoder& decoder, std::int64_t questions, const 
   for (std::int64_t at = 0; at < flat.size(0); at += answers_at_once) {
     const std::int64_t some = std::min(answers_at_once, flat.size(0) - at);
     losses.push_back(
-        decoder.losses(rows_of(candidates, flat.narrow(0, at, some)), rows.narrow(0, at, some)));
+        decoder.losses(candidates_at(candidates, flat.narrow(0, at, some)), rows.narrow(0, at, some)));
   }
   at::Tensor score = -at::cat(losses).view({questions, count});
   if (with_first) score = score + likely.log();

@@ -18,7 +18,7 @@
 namespace tandem::models::albef {
 namespace {
 
-constexpr double momentum = 0.995;  // fixed in the original's fine-tuning
+constexpr double copy_momentum = 0.995;  // fixed in the original's fine-tuning
 
 // The cross entropy with the copies' words, summed over each answer's tokens: [A].
 at::Tensor soft_losses(const at::Tensor& logits, const at::Tensor& copy,
@@ -130,7 +130,7 @@ double AnswerModel::alpha_at(std::int64_t step) const {
 
 // The copies move once a step, before its first micro-batch.
 LossTerms AnswerModel::losses(const Batch& batch, const LossRequest&, const StepContext& context) {
-  if (training_ && copies_ && context.micro_batch == 0) momentum_.update(momentum);
+  if (training_ && copies_ && context.micro_batch == 0) momentum_.update(copy_momentum);
   const Texts questions(batch.text.value().ids, batch.text->mask);
   const at::Tensor pixels = nn::normalize_pixels(batch.images.value().pixels, statistics_);
   const at::Tensor each = weigh(pixels, questions, batch.answers.value(), batch.answer_rows,
@@ -201,7 +201,7 @@ AnswerModel::Outputs AnswerModel::reference_outputs(const Outputs& recorded) {
   answers.labels =
       answers.ids.masked_fill(answers.ids.eq(config_.text.pad_id), objectives::ignored);
   const at::Tensor rows = at::arange(count, k.options()).repeat_interleave(k, 0);
-  if (copies_) momentum_.update(momentum);
+  if (copies_) momentum_.update(copy_momentum);
   at::Tensor logits;
   const at::Tensor each = weigh(asked.pixels, asked.texts, answers, rows, asked.alpha, {}, &logits);
   Outputs outputs{{"loss", (each * weights).sum() / static_cast<double>(count)},
