@@ -2,6 +2,7 @@
 
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
@@ -175,14 +176,20 @@ std::vector<Entry> entries_of(const std::string& text) {
 // The rows of all ranks, one rank behind the other. A rank without any gives none.
 at::Tensor gathered(const Input& input, const std::vector<at::Tensor>& rows) {
   std::vector<at::Tensor> all;
-  // A rank that has none does not know their width: all say it first.
-  at::Tensor width = at::empty({1}, at::kLong);
-  width.fill_(rows.empty() ? 0 : rows[0].size(1));
-  for (const at::Tensor& one : dist::all_gather(*input.mesh, width).view({-1}).split(1)) {
-    if (one.item<std::int64_t>() > 0) width = one;
+  // A rank that has none does not know their shape: all say it first, [D] or [K, D].
+  at::Tensor shape = at::zeros({2}, at::kLong);
+  if (!rows.empty()) {
+    if (rows[0].dim() == 3) shape[0].fill_(rows[0].size(1));
+    shape[1].fill_(rows[0].size(-1));
   }
-  const std::int64_t columns = width.item<std::int64_t>();
-  const at::Tensor mine = rows.empty() ? at::empty({0, columns}, at::kFloat) : at::cat(rows, 0);
+  for (const at::Tensor& one : dist::all_gather(*input.mesh, shape).view({-1, 2}).unbind(0)) {
+    if (one[1].item<std::int64_t>() > 0) shape = one;
+  }
+  const auto each = shape[0].item<std::int64_t>(), columns = shape[1].item<std::int64_t>();
+  std::vector<std::int64_t> empty{0};
+  if (each > 0) empty.push_back(each);
+  empty.push_back(columns);
+  const at::Tensor mine = rows.empty() ? at::empty(empty, at::kFloat) : at::cat(rows, 0);
   return at::cat(dist::all_gather_uneven(*input.mesh, mine.contiguous()), 0);
 }
 

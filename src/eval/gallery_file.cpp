@@ -61,7 +61,7 @@ at::Tensor rows_of(std::map<std::string, at::Tensor>& tensors, const std::string
   const auto found = tensors.find(name);
   if (found == tensors.end()) return {};
   const at::Tensor& tensor = found->second;
-  if (tensor.dim() != 2 || tensor.scalar_type() != at::kFloat ||
+  if (tensor.dim() < 2 || tensor.dim() > 3 || tensor.scalar_type() != at::kFloat ||
       tensor.size(0) != static_cast<std::int64_t>(rows)) {
     broken(path, "expected " + std::to_string(rows) + " rows of F32 under '" + name + "'");
   }

@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "tandem/base/error.h"
+#include "tandem/eval/ranking.h"
 
 namespace tandem::eval {
 namespace {
@@ -134,7 +135,7 @@ Ranking rank_candidates(const Input& input, const Side& queries, const Side& row
   const auto* numbers = candidates.const_data_ptr<std::int64_t>();
   const auto block = [&](std::int64_t first, std::int64_t last) {
     const at::Tensor cosine =
-        queries.rows.slice(0, first, last).matmul(rows.rows.t()).to(at::kDouble);
+        similarities(queries.rows.slice(0, first, last), rows.rows).to(at::kDouble);
     at::Tensor scores = cosine.sub(behind).contiguous();
     auto* values = scores.mutable_data_ptr<double>();
     for (std::int64_t i = first * k; i < last * k; ++i) {

@@ -1,6 +1,7 @@
 #include "tandem/eval/ranking.h"
 
 #include <ATen/ops/full.h>
+#include <ATen/ops/maximum.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 
@@ -21,6 +22,20 @@ at::Tensor without_nan(const at::Tensor& scores) {
 }
 
 }  // namespace
+
+at::Tensor similarities(const at::Tensor& queries, const at::Tensor& rows) {
+  TANDEM_CHECK(queries.dim() == 2 || rows.dim() == 2, "[eval] one side may have several rows each");
+  if (queries.dim() == 2 && rows.dim() == 2) return queries.matmul(rows.t());
+  // One at a time: all of them at once would be K tables of scores.
+  const bool many = queries.dim() == 3;
+  at::Tensor likest;
+  for (std::int64_t k = 0; k < (many ? queries : rows).size(1); ++k) {
+    const at::Tensor one =
+        many ? queries.select(1, k).matmul(rows.t()) : queries.matmul(rows.select(1, k).t());
+    likest = likest.defined() ? at::maximum(likest, one) : one;
+  }
+  return likest;
+}
 
 std::vector<Hit> best(const at::Tensor& given, std::int64_t k) {
   const at::Tensor scores = without_nan(given).to(at::kFloat).contiguous();
@@ -73,7 +88,7 @@ Ranking rank_by(const dist::Mesh& mesh, const ScoreBlock& score, const at::Tenso
 
 Ranking rank(const dist::Mesh& mesh, const Side& queries, const Side& rows, std::int64_t top) {
   const auto cosine = [&](std::int64_t first, std::int64_t last) {
-    return queries.rows.slice(0, first, last).matmul(rows.rows.t());
+    return similarities(queries.rows.slice(0, first, last), rows.rows);
   };
   return rank_by(mesh, cosine, queries.owner, rows.owner, top);
 }

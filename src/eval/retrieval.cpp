@@ -109,7 +109,7 @@ BothWays ranked(const Input& input, const Gallery& gallery) {
 at::Tensor scores_within(const Input& input, const Gallery& gallery, const at::Tensor& same) {
   at::Tensor cosine;
   if (gallery.image.defined()) {
-    cosine = gallery.image.matmul(gallery.text.t());
+    cosine = similarities(gallery.image, gallery.text);
     if (input.rerank == 0) return cosine;
   }
   std::vector<Pair> pairs;

@@ -34,17 +34,24 @@ std::vector<Found> search(const Gallery& gallery, models::Model& model,
                                        (query.in_texts ? "texts" : "pictures") +
                                        "; got one without");
   }
-  const at::Tensor own = row_of(model, processor, query).to(at::kCPU, at::kFloat)[0];
-  if (own.size(0) != rows.size(1)) {
-    throw Error(ErrorKind::config, "[search] expected rows of " + std::to_string(own.size(0)) +
-                                       " numbers; got " + std::to_string(rows.size(1)));
+  const at::Tensor own = row_of(model, processor, query).to(at::kCPU, at::kFloat).slice(0, 0, 1);
+  if (own.size(-1) != rows.size(-1)) {
+    throw Error(ErrorKind::config, "[search] expected rows of " + std::to_string(own.size(-1)) +
+                                       " numbers; got " + std::to_string(rows.size(-1)));
   }
+  if (own.dim() == 3 && rows.dim() == 3) {
+    throw Error(ErrorKind::config,
+                "[search] expected a text, or a gallery's texts: this model has several rows a "
+                "picture and does not compare two pictures");
+  }
+  const bool plain = own.dim() == 2 && rows.dim() == 2;
+  const at::Tensor scores = plain ? rows.mv(own[0]) : similarities(own, rows)[0];
   std::vector<std::int64_t> first(gallery.entries.size() + 1, 0);  // of each entry's texts
   for (std::size_t i = 0; i < gallery.entries.size(); ++i) {
     first[i + 1] = first[i] + static_cast<std::int64_t>(gallery.entries[i].texts.size());
   }
   std::vector<Found> found;
-  for (const Hit& hit : best(rows.mv(own), query.top)) {
+  for (const Hit& hit : best(scores, query.top)) {
     const std::int64_t owner =
         query.in_texts ? gallery.owner[hit.row].item<std::int64_t>() : hit.row;
     const auto number = static_cast<std::size_t>(owner);

@@ -19,8 +19,9 @@
 namespace tandem::nn {
 namespace {
 
-constexpr double norm_eps = 1e-5;
-constexpr std::int64_t offset = 2;  // the first two rows of positions: padding's, and an unused one
+constexpr double opt_norm_eps = 1e-5;
+constexpr std::int64_t opt_offset =
+    2;  // the first two rows of positions: padding's, and an unused one
 
 }  // namespace
 
@@ -31,7 +32,7 @@ OptNorm::OptNorm(std::int64_t width, bool with_weights) : width(width) {
 }
 
 at::Tensor OptNorm::forward(const at::Tensor& x) const {
-  return at::layer_norm(x, {width}, weight, bias, norm_eps);
+  return at::layer_norm(x, {width}, weight, bias, opt_norm_eps);
 }
 
 OptLayer::OptLayer(const OptShape& s) : shape(s) {
@@ -79,7 +80,7 @@ Opt::Opt(const OptShape& s) : shape(s) {
   };
   embed_tokens = part("embed_tokens", std::make_shared<Embedding>(s.vocab_size, s.words()));
   embed_positions =
-      part("embed_positions", std::make_shared<Embedding>(s.positions + offset, s.width));
+      part("embed_positions", std::make_shared<Embedding>(s.positions + opt_offset, s.width));
   if (s.words() != s.width) {
     project_out = part("project_out", std::make_shared<Linear>(s.width, s.words(), false));
     project_in = part("project_in", std::make_shared<Linear>(s.words(), s.width, false));
@@ -112,7 +113,7 @@ at::Tensor Opt::forward(const at::Tensor& words, const at::Tensor& given,
                                      " tokens; got " + std::to_string(mask.size(1)));
   }
   const at::Tensor positions =
-      (at::cumsum(mask, 1) * mask + (offset - 1)).narrow(1, earlier, queries);
+      (at::cumsum(mask, 1) * mask + (opt_offset - 1)).narrow(1, earlier, queries);
   at::Tensor x = project_in ? project_in->forward(words) : words;
   x = x + embed_positions->forward(positions);
   const Mask seen = decoder_mask(mask, queries, /*every_token=*/!given.defined());

@@ -15,12 +15,13 @@ const VitNames& timm_vit_names() {
   return names;
 }
 
-VitBlock::VitBlock(const BlockShape& s, const VitNames& names, double path_rate)
+VitBlock::VitBlock(const BlockShape& s, const VitNames& names, double path_rate, bool qkv_bias)
     : heads(s.heads), activation(s.activation), path_rate(path_rate) {
   TANDEM_CHECK(heads > 0 && s.width % heads == 0,
                "[attention] expected heads that divide the width");
   norm1 = register_module_at(*this, names.norm1, std::make_shared<LayerNorm>(s.width, s.eps));
-  qkv = register_module_at(*this, names.qkv, std::make_shared<Linear>(s.width, 3 * s.width));
+  qkv = register_module_at(*this, names.qkv,
+                           std::make_shared<Linear>(s.width, 3 * s.width, qkv_bias));
   out = register_module_at(*this, names.out, std::make_shared<Linear>(s.width, s.width));
   norm2 = register_module_at(*this, names.norm2, std::make_shared<LayerNorm>(s.width, s.eps));
   fc1 = register_module_at(*this, names.fc1, std::make_shared<Linear>(s.width, s.hidden));
@@ -40,28 +41,39 @@ Vit::Vit(const VitShape& s, const VitNames& names) {
   class_token = register_parameter_at(*this, names.class_token, make_parameter({1, 1, width}));
   positions = register_parameter_at(*this, names.positions, make_parameter({1, 1 + cells, width}));
   patch = register_module_at(*this, names.patch,
-                             std::make_shared<PatchEmbed>(s.patch_size, width, /*bias=*/true));
+                             std::make_shared<PatchEmbed>(s.patch_size, width, s.patch_bias));
+  if (s.first_norm) {
+    first_norm = register_module_at(*this, names.first_norm,
+                                    std::make_shared<LayerNorm>(width, s.block.eps));
+  }
   for (std::int64_t i = 0; i < s.layers; ++i) {
     const double rate =
         s.layers > 1 ? s.drop_path * static_cast<double>(i) / static_cast<double>(s.layers - 1) : 0;
-    blocks.push_back(register_module_at(*this, names.blocks + "." + std::to_string(i),
-                                        std::make_shared<VitBlock>(s.block, names, rate)));
+    blocks.push_back(
+        register_module_at(*this, names.blocks + "." + std::to_string(i),
+                           std::make_shared<VitBlock>(s.block, names, rate, s.qkv_bias)));
   }
-  norm = register_module_at(*this, names.norm, std::make_shared<LayerNorm>(width, s.block.eps));
+  const double eps = s.norm_eps > 0 ? s.norm_eps : s.block.eps;
+  norm = register_module_at(*this, names.norm, std::make_shared<LayerNorm>(width, eps));
 }
 
 at::Tensor Vit::forward(const at::Tensor& pixels, const BlockContext& context) const {
+  return norm->forward(forward_blocks(pixels, context));
+}
+
+at::Tensor Vit::forward_blocks(const at::Tensor& pixels, const BlockContext& context) const {
   const at::Tensor first = class_token.expand({pixels.size(0), 1, -1});
   const at::Tensor rows = interpolate_positions(
       positions.squeeze(0), 1, pixels.size(2) / patch->patch, pixels.size(3) / patch->patch);
   at::Tensor x = at::cat({first, patch->forward(pixels)}, 1) + rows;  // [B, 1 + P, D]
+  if (first_norm) x = first_norm->forward(x);
   for (std::size_t i = 0; i < blocks.size(); ++i) {
     const auto block = [layer = blocks[i]](const std::vector<at::Tensor>& in) {
       return layer->forward(in[0], no_mask());
     };
     x = run_block(*blocks[i], block, {x}, of_block(context, i));
   }
-  return norm->forward(x);
+  return x;
 }
 
 }  // namespace tandem::nn

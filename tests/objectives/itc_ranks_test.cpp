@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "tandem/objectives/itc.h"
+#include "tandem/objectives/query_itc.h"
 
 using namespace tandem;
 using namespace tandem::objectives;
@@ -128,6 +129,33 @@ TEST_CASE("one rank of several", "[.rank]") {
     const LossTerm term = itc(p.image, p.text, p.log_scale, mesh, {.released = true});
     term.sum.backward();
     check(p, term.sum.detach().clone(), 1.0 / mesh.size());
+  }
+  {  // several features a picture: here its row and the next one
+    const auto several = [](const Leaves& p) { return at::stack({p.image, -p.image.flip(0)}, 1); };
+    const auto contrast = [&](const Leaves& p, const dist::Mesh& ranks) {
+      return query_itc(several(p), p.text, p.log_scale.exp().reciprocal(), ranks,
+                       {.smoothing = 0.1});
+    };
+    // The second feature must be of the same pictures on any number of ranks.
+    const Leaves all = make_leaves(0, rows), p = make_leaves(first, own);
+    std::vector<at::Tensor> blocks;
+    for (std::int64_t r = 0; r < mesh.size(); ++r) {
+      const at::Tensor part = all.image.narrow(0, r * own, own);
+      blocks.push_back(at::stack({part, -part.flip(0)}, 1));
+    }
+    const QueryItc expected_several = query_itc(
+        at::cat(blocks), all.text, all.log_scale.exp().reciprocal(), {}, {.smoothing = 0.1});
+    expected_several.loss.sum.backward();
+    const QueryItc ours = contrast(p, mesh);
+    ours.loss.sum.backward();
+    at::Tensor sum = ours.loss.sum.detach().clone(), scale_grad = p.log_scale.grad().clone();
+    dist::all_reduce_sum(mesh, sum);
+    dist::all_reduce_sum(mesh, scale_grad);
+    CHECK(near(sum, expected_several.loss.sum.detach()));
+    CHECK(near(p.image.grad(), all.image.grad().narrow(0, first, own)));
+    CHECK(near(p.text.grad(), all.text.grad().narrow(0, first, own)));
+    CHECK(near(scale_grad, all.log_scale.grad()));
+    CHECK(near(ours.image_to_text, expected_several.image_to_text.narrow(0, first, own)));
   }
   mesh.barrier();
 }

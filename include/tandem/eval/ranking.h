@@ -16,6 +16,10 @@
 
 namespace tandem::eval {
 
+// Dot products of queries [Q, D] with rows [N, D], [Q, N]. One of the sides may have several rows
+// each, [Q, K, D] or [N, K, D]: the likest of them counts.
+at::Tensor similarities(const at::Tensor& queries, const at::Tensor& rows);
+
 struct Hit {
   std::int64_t row = 0;
   double score = 0;
@@ -36,7 +40,7 @@ struct Ranking {
 // Row m is right for query q where row_owner[m] == query_owner[q]. Queries are taken in blocks that
 // the ranks share, so that the table of all scores is never held. top: how many hits are kept.
 struct Side {
-  at::Tensor rows;   // [N, D]
+  at::Tensor rows;   // [N, D], or [N, K, D]
   at::Tensor owner;  // [N] int64
 };
 Ranking rank(const dist::Mesh& mesh, const Side& queries, const Side& rows, std::int64_t top);

@@ -19,6 +19,7 @@ namespace tandem::nn {
 struct VitNames {
   std::string class_token, positions, patch, blocks, norm;  // of the tower
   std::string norm1, qkv, out, norm2, fc1, fc2;             // of a block
+  std::string first_norm{};                                 // of the tower, where there is one
 };
 const VitNames& timm_vit_names();
 
@@ -26,6 +27,9 @@ struct VitShape {
   BlockShape block{};
   std::int64_t layers = 12, image_size = 224, patch_size = 16;
   double drop_path = 0;  // of the last block; from 0 linearly over the depth
+  double norm_eps = 0;   // of the norm behind the blocks; 0: theirs
+  bool qkv_bias = true, patch_bias = true;
+  bool first_norm = false;  // a norm in front of the blocks, too (CLIP's towers)
 
   std::int64_t grid() const { return image_size / patch_size; }
 };
@@ -37,7 +41,8 @@ struct VitBlock : torch::nn::Module {
   Activation activation;
   double path_rate;
 
-  VitBlock(const BlockShape& shape, const VitNames& names, double path_rate = 0);
+  VitBlock(const BlockShape& shape, const VitNames& names, double path_rate = 0,
+           bool qkv_bias = true);
   at::Tensor forward(const at::Tensor& x, const Mask& mask) const;  // [B, T, D] -> [B, T, D]
 };
 
@@ -46,12 +51,14 @@ struct Vit : torch::nn::Module {
   at::Tensor positions;    // [1, 1 + P, D]
   std::shared_ptr<PatchEmbed> patch;
   std::vector<std::shared_ptr<VitBlock>> blocks;
-  std::shared_ptr<LayerNorm> norm;
+  std::shared_ptr<LayerNorm> first_norm, norm;  // the first may be null
 
   Vit(const VitShape& shape, const VitNames& names);
   // Class token and patches after the last norm: [B, 3, H, W] -> [B, 1 + P, D]. Pictures of another
   // size get the positions of their own grid (bicubic).
   at::Tensor forward(const at::Tensor& pixels, const BlockContext& context) const;
+  // The same before the last norm.
+  at::Tensor forward_blocks(const at::Tensor& pixels, const BlockContext& context) const;
 };
 
 }  // namespace tandem::nn

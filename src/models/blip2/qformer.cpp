@@ -1,0 +1,137 @@
+#include "models/blip2/qformer.h"
+
+#include <ATen/ops/cat.h>
+#include <ATen/ops/embedding.h>
+
+#include <string>
+
+#include "tandem/base/error.h"
+#include "tandem/nn/attention.h"
+#include "tandem/nn/dropout.h"
+#include "tandem/nn/naming.h"
+
+namespace tandem::models::blip2 {
+
+using nn::Linear;
+using nn::register_module_at;
+
+QAttention::QAttention(const QFormerShape& s, std::int64_t key_width)
+    : heads(s.heads), rate(s.dropout), attention_rate(s.attention_dropout) {
+  TANDEM_CHECK(heads > 0 && s.width % heads == 0,
+               "[attention] expected heads that divide the width");
+  const auto linear = [&](const char* path, std::int64_t in) {
+    return register_module_at(*this, path, std::make_shared<Linear>(in, s.width));
+  };
+  query = linear("attention.query", s.width);
+  key = linear("attention.key", key_width);
+  value = linear("attention.value", key_width);
+  dense = linear("output.dense", s.width);
+  norm = register_module_at(*this, "output.LayerNorm",
+                            std::make_shared<nn::LayerNorm>(s.width, s.eps));
+}
+
+at::Tensor QAttention::forward(const at::Tensor& x, const at::Tensor& rows,
+                               const nn::Mask& mask) const {
+  const auto q = nn::split_heads(query->forward(x), 1, heads);
+  const auto k = nn::split_heads(key->forward(rows), 1, heads);
+  const auto v = nn::split_heads(value->forward(rows), 1, heads);
+  const at::Tensor seen = nn::attend(q[0], k[0], v[0], mask, is_training() ? attention_rate : 0);
+  return norm->forward(x + nn::drop(dense->forward(seen), rate, is_training()));
+}
+
+QLayer::QLayer(const QFormerShape& s, bool cross) : activation(s.activation), rate(s.dropout) {
+  attention = register_module("attention", std::make_shared<QAttention>(s, s.width));
+  if (cross) {
+    crossattention =
+        register_module("crossattention", std::make_shared<QAttention>(s, s.image_width));
+  }
+  const auto part = [&](const std::string& suffix, std::shared_ptr<Linear>& in,
+                        std::shared_ptr<Linear>& out, std::shared_ptr<nn::LayerNorm>& norm) {
+    in = register_module_at(*this, "intermediate" + suffix + ".dense",
+                            std::make_shared<Linear>(s.width, s.hidden));
+    out = register_module_at(*this, "output" + suffix + ".dense",
+                             std::make_shared<Linear>(s.hidden, s.width));
+    norm = register_module_at(*this, "output" + suffix + ".LayerNorm",
+                              std::make_shared<nn::LayerNorm>(s.width, s.eps));
+  };
+  if (s.text) part("", text_in, text_out, text_norm);
+  part("_query", query_in, query_out, query_norm);
+}
+
+at::Tensor QLayer::forward(const at::Tensor& x, std::int64_t queries, const nn::Mask& mask,
+                           const at::Tensor& before, const at::Tensor& image) const {
+  const at::Tensor keys = before.defined() ? at::cat({before, x}, 1) : x;
+  const at::Tensor y = attention->forward(x, keys, mask);
+  const auto fed = [&](const at::Tensor& in, const Linear& a, const Linear& b,
+                       const nn::LayerNorm& norm) {
+    const at::Tensor hidden = b.forward(activation(a.forward(in)));
+    return norm.forward(in + nn::drop(hidden, rate, is_training()));
+  };
+  const std::int64_t words = x.size(1) - queries;
+  at::Tensor of_words, of_queries;
+  if (words > 0) of_words = fed(y.narrow(1, queries, words), *text_in, *text_out, *text_norm);
+  if (queries > 0) {
+    at::Tensor rows = y.narrow(1, 0, queries);
+    if (crossattention) rows = crossattention->forward(rows, image, nn::no_mask());
+    of_queries = fed(rows, *query_in, *query_out, *query_norm);
+  }
+  if (words == 0) return of_queries;
+  return queries == 0 ? of_words : at::cat({of_queries, of_words}, 1);
+}
+
+QFormer::QFormer(const QFormerShape& s) : rate(s.dropout) {
+  layernorm = register_module("layernorm", std::make_shared<nn::LayerNorm>(s.width, s.eps));
+  for (std::int64_t i = 0; i < s.layers; ++i) {
+    layers.push_back(register_module_at(*this, "encoder.layer." + std::to_string(i),
+                                        std::make_shared<QLayer>(s, i % s.cross_every == 0)));
+  }
+}
+
+at::Tensor QFormer::forward(const at::Tensor& embedded, std::int64_t queries, const nn::Mask& mask,
+                            const at::Tensor& image, const nn::BlockContext& context,
+                            const LayerInputs* before, LayerInputs* inputs) const {
+  const auto first = [this](const std::vector<at::Tensor>& in) {
+    return nn::drop(layernorm->forward(in[0]), rate, is_training());
+  };
+  nn::BlockContext own = context;
+  if (own.key) own.key = own.key->fold("embeddings");
+  at::Tensor x = nn::run_block(*layernorm, first, {embedded}, own);
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    const bool looks = image.defined() && layers[i]->crossattention != nullptr;
+    const bool follows = before != nullptr;
+    const auto block = [layer = layers[i], queries, mask, looks,
+                        follows](const std::vector<at::Tensor>& in) {
+      const at::Tensor none;
+      return layer->forward(in[0], queries, mask, follows ? in[1] : none, looks ? in.back() : none);
+    };
+    if (inputs != nullptr) inputs->push_back(x);
+    // Views: what several layers or passes read sums its gradients in the same order whether or not
+    // a block is recomputed.
+    std::vector<at::Tensor> in{inputs != nullptr ? x.view_as(x) : x};
+    if (follows) in.push_back((*before)[i].view_as((*before)[i]));
+    if (looks) in.push_back(image.view_as(image));
+    x = nn::run_block(*layers[i], block, in, nn::of_block(context, i));
+  }
+  return x;
+}
+
+QWords::QWords(std::int64_t vocab_size, std::int64_t positions, std::int64_t width,
+               std::int64_t pad_id)
+    : pad_id(pad_id) {
+  word_embeddings =
+      register_module("word_embeddings", std::make_shared<nn::Embedding>(vocab_size, width));
+  position_embeddings =
+      register_module("position_embeddings", std::make_shared<nn::Embedding>(positions, width));
+}
+
+at::Tensor QWords::forward(const at::Tensor& ids) const {
+  const std::int64_t length = ids.size(1), most = position_embeddings->weight.size(0);
+  if (length > most) {
+    throw Error(ErrorKind::data, "[text] expected at most " + std::to_string(most) +
+                                     " tokens; got " + std::to_string(length));
+  }
+  return at::embedding(word_embeddings->weight, ids, pad_id) +
+         position_embeddings->weight.narrow(0, 0, length);
+}
+
+}  // namespace tandem::models::blip2
