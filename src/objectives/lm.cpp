@@ -2,6 +2,7 @@
 
 #include <ATen/autocast_mode.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/linear.h>
@@ -47,11 +48,14 @@ at::ScalarType compute_type(const at::Tensor& hidden) {
 
 // What a pass works on: the rows that have a label, in the type of the products.
 struct Work {
-  at::Tensor rows;    // int64 [n], places among the N rows
-  at::Tensor hidden;  // [n, D]
-  at::Tensor weight;  // [V, D]
-  at::Tensor labels;  // int64 [n]
+  at::Tensor rows;     // int64 [n], places among the N rows
+  at::Tensor hidden;   // [n, D]
+  at::Tensor weight;   // [V, D]
+  at::Tensor labels;   // int64 [n]
+  at::Tensor counted;  // fp32 [n], 1 or 0; undefined: all of them are counted
   std::int64_t chunk = 0;
+
+  std::int64_t size() const { return labels.size(0); }
 };
 
 std::int64_t chunk_of(const LmOptions& options, const at::Tensor& weight) {
@@ -63,11 +67,19 @@ std::int64_t chunk_of(const LmOptions& options, const at::Tensor& weight) {
 Work work_of(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& labels,
              std::int64_t count, at::ScalarType type, const LmOptions& options) {
   Work work;
-  work.rows = at::nonzero_static(labels.ne(ignored), count, 0).squeeze(1);
-  work.hidden = hidden.index_select(0, work.rows).to(type);
   work.weight = weight.to(type);
-  work.labels = labels.index_select(0, work.rows);
   work.chunk = chunk_of(options, weight);
+  const at::Tensor counted = labels.ne(ignored);
+  if (count < 0) {
+    work.rows = at::arange(labels.size(0), labels.options());
+    work.hidden = hidden.to(type);
+    work.labels = labels.masked_fill(counted.logical_not(), 0);
+    work.counted = counted.to(at::kFloat);
+    return work;
+  }
+  work.rows = at::nonzero_static(counted, count, 0).squeeze(1);
+  work.hidden = hidden.index_select(0, work.rows).to(type);
+  work.labels = labels.index_select(0, work.rows);
   return work;
 }
 
@@ -95,10 +107,17 @@ Piece piece_of(const Work& work, std::int64_t first, std::int64_t rows, double s
   piece.losses = log_sum - chosen;
   piece.smoothed =
       smoothing > 0 ? piece.losses * (1 - smoothing) + (log_sum - all) * smoothing : piece.losses;
+  at::Tensor counted;
+  if (work.counted.defined()) {
+    counted = work.counted.narrow(0, first, rows);
+    piece.losses = piece.losses * counted;
+    piece.smoothed = piece.smoothed * counted;
+  }
   if (!slopes) return piece;
   scores.div_(sum);
   if (smoothing > 0) scores.sub_(smoothing / static_cast<double>(scores.size(1)));
   scores.scatter_add_(1, label, at::full(label.sizes(), smoothing - 1, scores.options()));
+  if (counted.defined()) scores.mul_(counted.unsqueeze(1));
   piece.slopes = scores;
   return piece;
 }
@@ -149,8 +168,8 @@ struct ChunkedLoss : ag::Function<ChunkedLoss> {
     const Work work = work_of(hidden, weight, labels, count, type, options);
     Gradients gradients(work, of_hidden, of_weight);
     at::Tensor sum = at::zeros({}, hidden.options().dtype(at::kFloat));
-    for (std::int64_t first = 0; first < count; first += work.chunk) {
-      const std::int64_t rows = std::min(work.chunk, count - first);
+    for (std::int64_t first = 0; first < work.size(); first += work.chunk) {
+      const std::int64_t rows = std::min(work.chunk, work.size() - first);
       const Piece piece = piece_of(work, first, rows, smoothing, of_hidden || of_weight);
       sum.add_(piece.smoothed.sum());
       if (piece.slopes.defined()) gradients.add(work, first, piece.slopes);
@@ -191,8 +210,8 @@ struct TokenLosses : ag::Function<TokenLosses> {
     const WithoutAutocast guard(hidden.device().type());
     const Work work = work_of(hidden, weight, labels, count, type, options);
     at::Tensor losses = at::zeros(labels.sizes(), hidden.options().dtype(at::kFloat));
-    for (std::int64_t first = 0; first < count; first += work.chunk) {
-      const std::int64_t rows = std::min(work.chunk, count - first);
+    for (std::int64_t first = 0; first < work.size(); first += work.chunk) {
+      const std::int64_t rows = std::min(work.chunk, work.size() - first);
       losses.index_copy_(0, work.rows.narrow(0, first, rows),
                          piece_of(work, first, rows, 0, false).losses);
     }
@@ -210,8 +229,8 @@ struct TokenLosses : ag::Function<TokenLosses> {
     const at::Tensor shares = grads[0].index_select(0, work.rows);
     const bool of_hidden = saved[0].requires_grad(), of_weight = saved[1].requires_grad();
     Gradients gradients(work, of_hidden, of_weight);
-    for (std::int64_t first = 0; first < count; first += work.chunk) {
-      const std::int64_t rows = std::min(work.chunk, count - first);
+    for (std::int64_t first = 0; first < work.size(); first += work.chunk) {
+      const std::int64_t rows = std::min(work.chunk, work.size() - first);
       const Piece piece = piece_of(work, first, rows, 0, true);
       gradients.add(work, first, piece.slopes.mul_(shares.narrow(0, first, rows).unsqueeze(1)));
     }
@@ -227,7 +246,7 @@ void check(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor&
   TANDEM_CHECK(hidden.dim() == labels.dim() + 1 && hidden.size(-1) == weight.size(1) &&
                    hidden.sizes().slice(0, labels.dim()) == labels.sizes(),
                "[lm] expected hidden states [..., D], a head [V, D] and labels [...]");
-  if (labels.is_cpu() && count_labels(labels) != count) {
+  if (count >= 0 && labels.is_cpu() && count_labels(labels) != count) {
     throw Error(ErrorKind::data, "[lm] expected the number of labels; got another");
   }
 }
@@ -244,6 +263,8 @@ LossTerm lm_loss(const at::Tensor& hidden, const at::Tensor& weight, const at::T
                          options.chunk, on && rows.requires_grad(), on && weight.requires_grad()),
       count};
 }
+
+double host_count(const at::Tensor& labels) { return labels.is_cpu() ? count_labels(labels) : -1; }
 
 LossTerm lm_loss_plain(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& labels,
                        double count, const LmOptions& options) {

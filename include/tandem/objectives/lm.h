@@ -17,12 +17,16 @@ struct LmOptions {
 };
 
 // hidden [..., D], weight [V, D], labels int64 [...]: the word that each row is to give (already
-// shifted), -100 = none. count: how many are not -100, which the caller counts on the host.
-// Rows without a label are neither computed nor touched by the gradient. Where a gradient is wanted
-// of hidden or weight, it is computed in the forward pass, piece by piece; each may be frozen.
-// backward runs once. Scores in the type of hidden (or autocast's), the rest in fp32.
+// shifted), -100 = none. count: how many are not -100, counted on the host (host_count); -1: not
+// known. With it, rows without a label are neither computed nor touched by the gradient. Where a
+// gradient is wanted of hidden or weight, it is computed in the forward pass, piece by piece; each
+// may be frozen. backward runs once. Scores in the type of hidden (or autocast's), the rest in
+// fp32.
 LossTerm lm_loss(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& labels,
                  double count, const LmOptions& options = {});
+
+// How many labels are not -100 where they stand on the CPU, else -1: nobody waits for a device.
+double host_count(const at::Tensor& labels);
 
 // The same with [N, V] whole: the twin that lm_loss is tested against.
 LossTerm lm_loss_plain(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& labels,

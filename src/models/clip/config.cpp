@@ -7,27 +7,7 @@
 namespace tandem::models::clip {
 namespace {
 
-constexpr double widest = 65536, deepest = 1024;
-
-void tower_fields(FieldVisitor& v, Tower& t) {
-  v.field("width", t.width, {.doc = "numbers per token", .min = 1, .max = widest});
-  v.field("layers", t.layers, {.doc = "blocks", .min = 1, .max = deepest});
-  v.field("heads", t.heads,
-          {.doc = "attention heads; 64 numbers each in the original", .min = 1, .max = widest});
-  v.field("mlp", t.mlp,
-          {.doc = "hidden width of the MLP; 0: 4 x width", .min = 0, .max = 16 * widest});
-  v.field("activation", t.activation,
-          {.doc = "quick_gelu as released, gelu in later reproductions",
-           .choices = {"quick_gelu", "gelu"}});
-  v.field("layer_norm_eps", t.layer_norm_eps,
-          {.doc = "added to the variance", .min = 0, .max = 1, .above_min = true});
-}
-
-void vision_fields(FieldVisitor& v, VisionConfig& c) {
-  v.field("image_size", c.image_size, {.doc = "pixels of a side", .min = 1, .max = 4096});
-  v.field("patch_size", c.patch_size, {.doc = "pixels of a patch's side", .min = 1, .max = 4096});
-  tower_fields(v, c);
-}
+constexpr double widest = 65536;
 
 void text_fields(FieldVisitor& v, TextConfig& c) {
   v.field("context_length", c.context_length,
@@ -49,11 +29,8 @@ void text_fields(FieldVisitor& v, TextConfig& c) {
 
 Problems problems(const Config& c) {
   Problems found;
-  check_heads(found, "vision.heads", c.vision.width, c.vision.heads);
+  check_vision(found, c.vision);
   check_heads(found, "text.heads", c.text.width, c.text.heads);
-  if (c.vision.patch_size > 0 && c.vision.image_size < c.vision.patch_size) {
-    found.emplace_back("vision.patch_size", "expected at most image_size");
-  }
   if (c.text.vocab_size > 0 && c.text.eos_id >= c.text.vocab_size) {
     found.emplace_back("text.eos_id", "expected an id below vocab_size");
   }

@@ -9,25 +9,12 @@
 #include <vector>
 
 #include "models/settings.h"
+#include "models/tower_config.h"
 #include "tandem/base/fields.h"
 #include "tandem/text/tokenizer.h"
 #include "tandem/vision/transform.h"
 
 namespace tandem::models::clip {
-
-struct Tower {
-  std::int64_t width = 512, layers = 12, heads = 8;
-  std::int64_t mlp = 0;  // hidden width of the MLP; 0: 4 x width
-  std::string activation = "quick_gelu";
-  double layer_norm_eps = 1e-5;
-
-  std::int64_t hidden() const { return mlp > 0 ? mlp : 4 * width; }
-};
-
-struct VisionConfig : Tower {
-  std::int64_t image_size = 224, patch_size = 32;
-  std::int64_t grid() const { return image_size / patch_size; }
-};
 
 // What the vocabulary says is open (0, -1) until a tokenizer or a config.json fills it in.
 struct TextConfig : Tower {

@@ -8,7 +8,6 @@
 #include "models/config_node.h"
 #include "models/processor_file.h"
 #include "tandem/base/error.h"
-#include "tandem/base/log.h"
 
 namespace tandem::models::clip {
 namespace {
@@ -27,31 +26,6 @@ ConfigNode part(const json& root, const std::string& name) {
   return {&empty, name + "."};
 }
 
-void read_tower(const ConfigNode& node, Tower& t, std::int64_t width, std::int64_t heads) {
-  t.width = node.whole("hidden_size", width, 1, 65536);
-  t.layers = node.whole("num_hidden_layers", 12, 1, 1024);
-  t.heads = node.whole("num_attention_heads", heads, 1, 65536);
-  t.mlp = node.whole("intermediate_size", 4 * width, 1, 1 << 20);
-  t.layer_norm_eps = node.number("layer_norm_eps", 1e-5);
-  if (!(t.layer_norm_eps > 0 && t.layer_norm_eps <= 1)) {
-    wrong_config(node.path + "layer_norm_eps", "a number above 0", *node.find("layer_norm_eps"));
-  }
-  t.activation = node.text("hidden_act", "quick_gelu");
-  if (t.activation != "quick_gelu" && t.activation != "gelu") {
-    wrong_config(node.path + "hidden_act", "quick_gelu or gelu", *node.find("hidden_act"));
-  }
-  if (node.number("attention_dropout", 0) != 0) {
-    log_warning("config.json: " + node.path + "attention_dropout is not supported and taken as 0");
-  }
-}
-
-json tower_json(const Tower& t, std::int64_t embed_dim) {
-  return {{"hidden_size", t.width},        {"intermediate_size", t.hidden()},
-          {"num_hidden_layers", t.layers}, {"num_attention_heads", t.heads},
-          {"hidden_act", t.activation},    {"layer_norm_eps", t.layer_norm_eps},
-          {"attention_dropout", 0.0},      {"projection_dim", embed_dim}};
-}
-
 }  // namespace
 
 std::unique_ptr<Settings> from_config_json(const std::string& text) {
@@ -61,13 +35,7 @@ std::unique_ptr<Settings> from_config_json(const std::string& text) {
   config->embed_dim = top.whole("projection_dim", 512, 1, 65536);
   config->logit_scale_init = top.number("logit_scale_init_value", 2.6592);
 
-  const ConfigNode v = part(root, "vision_config");
-  read_tower(v, config->vision, 768, 12);
-  config->vision.image_size = v.side("image_size", 224);
-  config->vision.patch_size = v.side("patch_size", 32);
-  if (v.whole("num_channels", 3, 1, 4096) != 3) {
-    wrong_config("vision_config.num_channels", "3", *v.find("num_channels"));
-  }
+  read_vision(part(root, "vision_config"), config->vision);
 
   const ConfigNode t = part(root, "text_config");
   read_tower(t, config->text, 512, 8);
@@ -98,11 +66,7 @@ std::string to_config_json(const Settings& settings) {
   text["eos_token_id"] = argmax ? 2 : c.text.eos_id;
   text["bos_token_id"] = argmax && c.text.bos_id < 0 ? 0 : c.text.bos_id;
   text["pad_token_id"] = argmax && c.text.pad_id < 0 ? 1 : c.text.pad_id;
-  json vision = tower_json(c.vision, c.embed_dim);
-  vision["model_type"] = "clip_vision_model";
-  vision["image_size"] = c.vision.image_size;
-  vision["patch_size"] = c.vision.patch_size;
-  vision["num_channels"] = 3;
+  const json vision = vision_json(c.vision, c.embed_dim);
   const json root = {{"architectures", {"CLIPModel"}},
                      {"model_type", "clip"},
                      {"projection_dim", c.embed_dim},

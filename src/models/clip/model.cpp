@@ -13,79 +13,6 @@
 #include "tandem/objectives/itc.h"
 
 namespace tandem::models::clip {
-namespace {
-
-nn::BlockShape shape_of(const Tower& t) {
-  return {t.width, t.heads, t.hidden(), t.layer_norm_eps,
-          t.activation == "gelu" ? nn::erf_gelu : nn::quick_gelu};
-}
-
-}  // namespace
-
-Encoder::Encoder(const Tower& tower) {
-  const auto list = register_module("layers", std::make_shared<torch::nn::Module>());
-  for (std::int64_t i = 0; i < tower.layers; ++i) {
-    layers.push_back(list->register_module(std::to_string(i),
-                                           std::make_shared<nn::EncoderBlock>(shape_of(tower))));
-  }
-}
-
-at::Tensor Encoder::pooled(at::Tensor x, const at::Tensor& rows, const nn::Mask& mask,
-                           const nn::BlockContext& context) const {
-  for (std::size_t i = 0; i + 1 < layers.size(); ++i) {
-    const auto block = [layer = layers[i], mask](const std::vector<at::Tensor>& in) {
-      return layer->forward(in[0], mask);
-    };
-    x = nn::run_block(*layers[i], block, {x}, nn::of_block(context, i));
-  }
-  const auto last = [layer = layers.back(), mask](const std::vector<at::Tensor>& in) {
-    return layer->forward_rows(in[0], in[1], mask);
-  };
-  return nn::run_block(*layers.back(), last, {x, rows}, nn::of_block(context, layers.size() - 1));
-}
-
-at::Tensor Encoder::forward(at::Tensor x, const nn::Mask& mask) const {
-  for (const auto& layer : layers) x = layer->forward(x, mask);
-  return x;
-}
-
-VisionEmbeddings::VisionEmbeddings(const VisionConfig& c) {
-  class_embedding = register_parameter("class_embedding", nn::make_parameter({c.width}));
-  patch_embedding = register_module(
-      "patch_embedding", std::make_shared<nn::PatchEmbed>(c.patch_size, c.width, /*bias=*/false));
-  position_embedding = register_module(
-      "position_embedding", std::make_shared<nn::Embedding>(1 + c.grid() * c.grid(), c.width));
-}
-
-at::Tensor VisionEmbeddings::forward(const at::Tensor& pixels) const {
-  const at::Tensor patches = patch_embedding->forward(pixels);  // [B, P, D]
-  const at::Tensor first = class_embedding.expand({pixels.size(0), 1, -1});
-  // Pictures of another size than the config's get positions of their own grid.
-  const at::Tensor positions = nn::interpolate_positions(position_embedding->weight, 1,
-                                                         pixels.size(2) / patch_embedding->patch,
-                                                         pixels.size(3) / patch_embedding->patch);
-  return at::cat({first, patches}, 1) + positions;  // [B, 1 + P, D]
-}
-
-VisionModel::VisionModel(const VisionConfig& c) {
-  embeddings = register_module("embeddings", std::make_shared<VisionEmbeddings>(c));
-  pre_layrnorm =
-      register_module("pre_layrnorm", std::make_shared<nn::LayerNorm>(c.width, c.layer_norm_eps));
-  encoder = register_module("encoder", std::make_shared<Encoder>(c));
-  post_layernorm =
-      register_module("post_layernorm", std::make_shared<nn::LayerNorm>(c.width, c.layer_norm_eps));
-}
-
-at::Tensor VisionModel::pooled(const at::Tensor& pixels, const nn::BlockContext& context) const {
-  const at::Tensor x = pre_layrnorm->forward(embeddings->forward(pixels));
-  const at::Tensor first = at::zeros({x.size(0)}, x.options().dtype(at::kLong));
-  return post_layernorm->forward(encoder->pooled(x, first, nn::no_mask(), context));  // [B, D]
-}
-
-at::Tensor VisionModel::hidden(const at::Tensor& pixels) const {
-  return encoder->forward(pre_layrnorm->forward(embeddings->forward(pixels)), nn::no_mask());
-}
-
 TextEmbeddings::TextEmbeddings(const TextConfig& c) {
   token_embedding =
       register_module("token_embedding", std::make_shared<nn::Embedding>(c.vocab_size, c.width));
@@ -106,7 +33,7 @@ at::Tensor TextEmbeddings::forward(const at::Tensor& ids, const at::Tensor& posi
 
 TextModel::TextModel(const TextConfig& c) : eos_id(c.eos_id), argmax(c.pooling == "argmax") {
   embeddings = register_module("embeddings", std::make_shared<TextEmbeddings>(c));
-  encoder = register_module("encoder", std::make_shared<Encoder>(c));
+  encoder = register_module("encoder", std::make_shared<nn::EncoderStack>(block_of(c), c.layers));
   final_layer_norm = register_module("final_layer_norm",
                                      std::make_shared<nn::LayerNorm>(c.width, c.layer_norm_eps));
 }
@@ -129,7 +56,8 @@ at::Tensor TextModel::hidden(const Tokens& tokens, const nn::Mask& mask) const {
 Clip::Clip(const Config& c) {
   logit_scale = register_parameter("logit_scale", nn::make_parameter({}));
   text_model = register_module("text_model", std::make_shared<TextModel>(c.text));
-  vision_model = register_module("vision_model", std::make_shared<VisionModel>(c.vision));
+  vision_model =
+      register_module("vision_model", std::make_shared<nn::VisionTower>(shape_of(c.vision)));
   visual_projection = register_module(
       "visual_projection", std::make_shared<nn::Linear>(c.vision.width, c.embed_dim, false));
   text_projection = register_module("text_projection",

@@ -10,49 +10,11 @@
 #include "models/clip/config.h"
 #include "tandem/base/random.h"
 #include "tandem/models/model.h"
-#include "tandem/nn/encoder_block.h"
 #include "tandem/nn/normalize.h"
 #include "tandem/nn/run_block.h"
-#include "tandem/nn/vision_input.h"
+#include "tandem/nn/vision_tower.h"
 
 namespace tandem::models::clip {
-
-// What a tower gives. `hidden` is computed for `tandem verify` only: training pools the last block
-// at one token and never computes the others' rows.
-struct TowerOutput {
-  at::Tensor pooled;  // [B, D], normed
-  at::Tensor hidden;  // [B, T, D]
-};
-
-struct Encoder : torch::nn::Module {
-  std::vector<std::shared_ptr<nn::EncoderBlock>> layers;
-
-  explicit Encoder(const Tower& tower);
-  // All blocks, the last one at one row of each sample: [B, T, D], rows [B] -> [B, D].
-  at::Tensor pooled(at::Tensor x, const at::Tensor& rows, const nn::Mask& mask,
-                    const nn::BlockContext& context) const;
-  // All rows of all blocks.
-  at::Tensor forward(at::Tensor x, const nn::Mask& mask) const;
-};
-
-struct VisionEmbeddings : torch::nn::Module {
-  at::Tensor class_embedding;  // [D]
-  std::shared_ptr<nn::PatchEmbed> patch_embedding;
-  std::shared_ptr<nn::Embedding> position_embedding;  // [1 + P, D]
-
-  explicit VisionEmbeddings(const VisionConfig& config);
-  at::Tensor forward(const at::Tensor& pixels) const;  // [B, 3, H, W] -> [B, 1 + P, D]
-};
-
-struct VisionModel : torch::nn::Module {
-  std::shared_ptr<VisionEmbeddings> embeddings;
-  std::shared_ptr<nn::LayerNorm> pre_layrnorm, post_layernorm;  // spelt as in the files
-  std::shared_ptr<Encoder> encoder;
-
-  explicit VisionModel(const VisionConfig& config);
-  at::Tensor pooled(const at::Tensor& pixels, const nn::BlockContext& context) const;
-  at::Tensor hidden(const at::Tensor& pixels) const;
-};
 
 struct TextEmbeddings : torch::nn::Module {
   std::shared_ptr<nn::Embedding> token_embedding, position_embedding;
@@ -64,7 +26,7 @@ struct TextEmbeddings : torch::nn::Module {
 
 struct TextModel : torch::nn::Module {
   std::shared_ptr<TextEmbeddings> embeddings;
-  std::shared_ptr<Encoder> encoder;
+  std::shared_ptr<nn::EncoderStack> encoder;
   std::shared_ptr<nn::LayerNorm> final_layer_norm;
   std::int64_t eos_id;
   bool argmax;
@@ -80,7 +42,7 @@ struct TextModel : torch::nn::Module {
 struct Clip : torch::nn::Module {
   at::Tensor logit_scale;  // log of the inverse temperature
   std::shared_ptr<TextModel> text_model;
-  std::shared_ptr<VisionModel> vision_model;
+  std::shared_ptr<nn::VisionTower> vision_model;
   std::shared_ptr<nn::Linear> visual_projection, text_projection;
 
   explicit Clip(const Config& config);

@@ -10,74 +10,20 @@
 #include "tandem/nn/init.h"
 
 namespace tandem::models::clip {
-namespace {
-
 // --- Initialisation: openai/CLIP:clip/model.py, initialize_parameters ------------------------
 
-// The text tower's weights are normal with these spreads; the vision tower keeps the defaults of
-// PyTorch's MultiheadAttention, Linear and Conv2d.
-void initialize_block(const std::string& name, nn::EncoderBlock& block, const Tower& t, bool text,
-                      Key init) {
-  const auto width = static_cast<double>(t.width), depth = static_cast<double>(t.layers);
-  const double projection = 1 / std::sqrt(width * 2 * depth);
-  const auto weight = [&](nn::Linear& linear, const std::string& part, double std, double bound) {
-    const std::string full = name + part + ".weight";
-    text ? nn::fill_normal(linear.weight, std, init, full)
-         : nn::fill_uniform(linear.weight, bound, init, full);
-  };
-  auto& attention = *block.self_attn;
-  const double xavier = std::sqrt(6 / (4 * width));  // of the packed [3 D, D]
-  const double plain = 1 / std::sqrt(width);  // kaiming_uniform(a = sqrt 5): 1 / sqrt(fan in)
-  weight(*attention.q_proj, "self_attn.q_proj", plain, xavier);
-  weight(*attention.k_proj, "self_attn.k_proj", plain, xavier);
-  weight(*attention.v_proj, "self_attn.v_proj", plain, xavier);
-  weight(*attention.out_proj, "self_attn.out_proj", projection, plain);
-  for (const auto& linear :
-       {attention.q_proj, attention.k_proj, attention.v_proj, attention.out_proj}) {
-    nn::fill_constant(linear->bias, 0);
-  }
-  auto& mlp = *block.mlp;
-  const double hidden = 1 / std::sqrt(static_cast<double>(t.hidden()));
-  weight(*mlp.fc1, "mlp.fc1", 1 / std::sqrt(2 * width), plain);
-  weight(*mlp.fc2, "mlp.fc2", projection, hidden);
-  nn::fill_uniform(mlp.fc1->bias, plain, init, name + "mlp.fc1.bias");
-  nn::fill_uniform(mlp.fc2->bias, hidden, init, name + "mlp.fc2.bias");
-}
-
-void initialize_encoder(const std::string& name, Encoder& encoder, const Tower& tower, bool text,
-                        Key init) {
-  for (std::size_t i = 0; i < encoder.layers.size(); ++i) {
-    initialize_block(name + ".encoder.layers." + std::to_string(i) + ".", *encoder.layers[i], tower,
-                     text, init);
-  }
-}
-
-}  // namespace
-
 void initialize(Clip& clip, const Config& c, Key init) {
-  for (auto& item : clip.named_parameters()) {
-    if (item.key().find("norm") == std::string::npos &&
-        item.key().find("layrnorm") == std::string::npos) {
-      continue;
-    }
-    nn::fill_constant(item.value(), item.key().ends_with(".weight") ? 1 : 0);
-  }
-  auto& v = *clip.vision_model->embeddings;
+  initialize_norms(clip);
+  initialize_vision(*clip.vision_model, c.vision, "vision_model.", init);
   auto& t = *clip.text_model->embeddings;
   const double vision = 1 / std::sqrt(static_cast<double>(c.vision.width));
-  const auto patch = static_cast<double>(3 * c.vision.patch_size * c.vision.patch_size);
-  const std::string ve = "vision_model.embeddings.", te = "text_model.embeddings.";
-  nn::fill_normal(v.class_embedding, vision, init, ve + "class_embedding");
-  nn::fill_normal(v.position_embedding->weight, vision, init, ve + "position_embedding.weight");
-  nn::fill_uniform(v.patch_embedding->weight, 1 / std::sqrt(patch), init,
-                   ve + "patch_embedding.weight");
+  const std::string te = "text_model.embeddings.";
   nn::fill_normal(clip.visual_projection->weight, vision, init, "visual_projection.weight");
   nn::fill_normal(t.token_embedding->weight, 0.02, init, te + "token_embedding.weight");
   nn::fill_normal(t.position_embedding->weight, 0.01, init, te + "position_embedding.weight");
   nn::fill_normal(clip.text_projection->weight, 1 / std::sqrt(static_cast<double>(c.text.width)),
                   init, "text_projection.weight");
-  initialize_encoder("vision_model", *clip.vision_model->encoder, c.vision, false, init);
-  initialize_encoder("text_model", *clip.text_model->encoder, c.text, true, init);
+  initialize_blocks(*clip.text_model->encoder, c.text, "text_model.", true, init);
   nn::fill_constant(clip.logit_scale, c.logit_scale_init);
 }
 

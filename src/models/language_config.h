@@ -1,0 +1,62 @@
+#pragma once
+// Settings of a decoder of LLaMA's kind; the names in YAML are plain words, those of config.json
+// Hugging Face's (LlamaConfig, Qwen2Config).
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "models/config_node.h"
+#include "models/settings.h"
+#include "tandem/base/fields.h"
+#include "tandem/base/random.h"
+#include "tandem/nn/decoder.h"
+
+namespace tandem::models {
+
+// What the vocabulary says is open (0, -1) until a tokenizer or a config.json fills it in.
+struct LanguageConfig {
+  std::string kind = "llama";  // llama, qwen2: with biases of q, k and v
+  std::int64_t width = 4096, layers = 32, heads = 32;
+  std::int64_t kv_heads = 0;  // 0: heads
+  std::int64_t head_dim = 0;  // 0: width / heads
+  std::int64_t mlp = 11008;
+  std::int64_t context_length = 2048;
+  std::string activation = "silu";
+  double rms_norm_eps = 1e-6;
+  bool attention_bias = false, mlp_bias = false;  // llama
+  bool tied = false;                              // the head is the table of words
+  double init = 0.02;                             // spread of the initial weights
+  std::int64_t vocab_size = 0, bos_id = -1, pad_id = -1;
+  std::vector<std::int64_t> eos_ids{};
+  double rope_theta = 10000;
+  bool scaled = false;  // `scaling` counts
+  nn::RopeScaling scaling{.type = "linear"};
+
+  std::int64_t key_heads() const { return kv_heads > 0 ? kv_heads : heads; }
+  std::int64_t width_of_head() const { return head_dim > 0 ? head_dim : width / heads; }
+};
+
+void language_fields(FieldVisitor& visitor, LanguageConfig& config);
+// block: "language".
+void check_language(Problems& found, const std::string& block, const LanguageConfig& config);
+
+// The object `text_config`, or a whole flat file. Throws Error(config) for another kind of model
+// and for sliding windows.
+void read_language(const ConfigNode& node, LanguageConfig& config);
+nlohmann::json language_json(const LanguageConfig& config);
+
+nn::DecoderShape shape_of(const LanguageConfig& config);
+nn::RopeShape rope_of(const LanguageConfig& config);
+
+// Size and marks from the tokenizer where they are open; `marks`: tokens that get a row of their
+// own where the tokenizer does not have them, by their names. Gives their ids, in order.
+std::vector<std::int64_t> fit_language(LanguageConfig& config, const text::Tokenizer& tokenizer,
+                                       const std::vector<std::string>& marks);
+
+// As transformers initialises it: norms 1, biases 0, the rest normal.
+void initialize_decoder(nn::Decoder& decoder, const LanguageConfig& config,
+                        const std::string& prefix, Key init);
+
+}  // namespace tandem::models

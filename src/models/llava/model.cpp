@@ -1,0 +1,211 @@
+#include "models/llava/model.h"
+
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/ones_like.h>
+#include <ATen/ops/where.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "models/pass.h"
+#include "tandem/base/error.h"
+#include "tandem/models/generate_steps.h"
+#include "tandem/nn/naming.h"
+#include "tandem/objectives/lm.h"
+#include "tandem/objectives/token_loss.h"
+
+namespace tandem::models::llava {
+
+// --- Parts: figure 1 -------------------------------------------------------------------------
+
+Connector::Connector(const ConnectorConfig& c, std::int64_t in, std::int64_t out)
+    : activation(nn::activation_of(c.activation)) {
+  const std::int64_t count = c.kind == "linear" ? 1 : c.layers;
+  if (c.kind == "linear") activation = nullptr;
+  for (std::int64_t i = 0; i < count; ++i) {
+    layers.push_back(register_module("linear_" + std::to_string(i + 1),
+                                     std::make_shared<nn::Linear>(i == 0 ? in : out, out, c.bias)));
+  }
+}
+
+at::Tensor Connector::forward(at::Tensor x) const {
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    x = layers[i]->forward(x);
+    // An MLP of one layer is what transformers' projector is without its second one.
+    if (activation != nullptr && (i + 1 < layers.size() || i == 0)) x = activation(x);
+  }
+  return x;
+}
+
+Llava::Llava(const Config& c) {
+  vision_tower = nn::register_module_at(*this, "vision_tower.vision_model",
+                                        std::make_shared<nn::VisionTower>(shape_of(c.vision)));
+  const auto seen = static_cast<std::int64_t>(c.feature_layers.size());
+  connector = register_module(
+      "multi_modal_projector",
+      std::make_shared<Connector>(c.connector, seen * c.vision.width, c.language.width));
+  decoder = nn::register_module_at(*this, "language_model.model",
+                                   std::make_shared<nn::Decoder>(shape_of(c.language)));
+  if (c.language.tied) return;
+  head = nn::register_module_at(
+      *this, "language_model.lm_head",
+      std::make_shared<nn::Linear>(c.language.width, c.language.vocab_size, /*with_bias=*/false));
+}
+
+at::Tensor Llava::head_weight() const {
+  if (head == nullptr) return decoder->embed_tokens->weight;
+  if (!head->adapted()) return head->weight;
+  return head->weight + at::matmul(head->b, head->a) * head->scale;
+}
+
+LlavaModel::LlavaModel(const Config& config, Key init)
+    : config_(config), rope_(rope_of(config.language)) {
+  if (config.language.vocab_size < 1 || config.image_id < 0) {
+    throw Error(ErrorKind::config, "[models] expected model.language.vocab_size and image_id", "",
+                "give the model a tokenizer, or set them");
+  }
+  statistics_ = statistics_of(config.image);
+  llava_ = std::make_shared<Llava>(config);
+  initialize(*llava_, config, init);
+}
+
+// --- 4.1: H_v = W Z_v, in the words' places ---------------------------------------------------
+
+at::Tensor LlavaModel::picture_rows(const at::Tensor& pixels,
+                                    const std::vector<std::int64_t>& blocks, bool class_token,
+                                    const nn::BlockContext& tower,
+                                    const nn::BlockContext& connector) const {
+  std::vector<at::Tensor> seen = llava_->vision_tower->states(pixels, blocks, tower);
+  if (!class_token) {
+    for (at::Tensor& rows : seen) rows = rows.narrow(1, 1, rows.size(1) - 1);
+  }
+  const auto block = [part = llava_->connector](const std::vector<at::Tensor>& in) {
+    return part->forward(in[0]);
+  };
+  const at::Tensor joined = seen.size() == 1 ? seen[0] : at::cat(seen, -1);
+  return nn::run_block(*llava_->connector, block, {joined}, connector);
+}
+
+at::Tensor LlavaModel::embed(const at::Tensor& ids, const at::Tensor& pictures) const {
+  // The picture's token need not be a row of the table.
+  const at::Tensor places = ids == config_.image_id;
+  const at::Tensor words = llava_->decoder->embed(
+      config_.image_id < config_.language.vocab_size ? ids : ids.masked_fill(places, 0));
+  if (!pictures.defined()) return words;
+  return words.masked_scatter(places.unsqueeze(-1).expand_as(words),
+                              pictures.to(words.scalar_type()));
+}
+
+at::Tensor LlavaModel::read_pictures(const Batch& batch, const StepContext* context) const {
+  if (!batch.images || batch.images->pixels.size(0) == 0) return {};
+  const at::Tensor pixels = nn::normalize_pixels(batch.images->pixels, statistics_);
+  const auto own = [&](const char* pass) {
+    return context != nullptr ? blocks_of(*context, pass) : nn::BlockContext{};
+  };
+  return picture_rows(pixels, config_.blocks(), config_.class_token, own("image"),
+                      own("connector"));
+}
+
+at::Tensor LlavaModel::read(const at::Tensor& embeds, const at::Tensor& positions,
+                            const nn::Mask& mask, std::int64_t length,
+                            const nn::BlockContext& context, nn::KvCache* cache) const {
+  const nn::Rotary rotary = nn::make_rotary(rope_, positions, length);
+  return llava_->decoder->forward(embeds, rotary, mask, context, cache);
+}
+
+namespace {
+
+// Where each text of a pack ends: known on the host, or read from the device.
+std::vector<std::int64_t> ends_of_pack(const Tokens& text) {
+  std::vector<std::int64_t> ends{0};
+  for (const std::int64_t length : text.lengths) ends.push_back(ends.back() + length);
+  return ends.back() == text.ids.size(1) ? ends : nn::ends_of_segments(text.segments);
+}
+
+}  // namespace
+
+LossTerms LlavaModel::losses(const Batch& batch, const LossRequest&, const StepContext& context) {
+  const Tokens& text = batch.text.value();
+  const at::Tensor embeds = embed(text.ids, read_pictures(batch, &context));
+  const std::int64_t length = text.ids.size(1);
+  // Padding stands behind the words, where the causal mask hides it.
+  const nn::Mask mask =
+      text.segments.defined() ? nn::packed_mask(ends_of_pack(text), true) : nn::causal_mask();
+  const at::Tensor positions = text.positions.defined()
+                                   ? text.positions
+                                   : at::arange(length, text.ids.options()).unsqueeze(0);
+  const at::Tensor hidden = read(embeds, positions, mask, length, blocks_of(context, "language"));
+  const at::Tensor labels = objectives::shifted_labels(text.labels);
+  return {{"lm", objectives::lm_loss(hidden, llava_->head_weight(), labels,
+                                     objectives::host_count(labels))}};
+}
+
+// --- Replies ----------------------------------------------------------------------------------
+
+std::vector<std::vector<std::int64_t>> LlavaModel::write(const Batch& prompts,
+                                                         const GenerateOptions& options) const {
+  const at::NoGradGuard no_grad;
+  const Tokens& text = prompts.text.value();
+  const at::Tensor head = llava_->head_weight();
+  nn::KvCache cache(static_cast<std::int64_t>(llava_->decoder->layers.size()));
+  at::Tensor mask = text.mask.defined() ? text.mask : at::ones_like(text.ids);
+  const auto next = [&](const GenerationStep& step) {
+    at::Tensor embeds;
+    if (step.first) {
+      embeds = embed(text.ids, read_pictures(prompts, nullptr));
+    } else {
+      if (step.from.defined()) {
+        cache.reorder(step.from);
+        mask = mask.index_select(0, step.from);
+      }
+      mask = at::cat({mask, at::ones({mask.size(0), 1}, mask.options())}, 1);
+      embeds = embed(step.ids.narrow(1, step.ids.size(1) - 1, 1), {});
+    }
+    const std::int64_t tokens = embeds.size(1), length = mask.size(1);
+    const at::Tensor positions = nn::positions_of(mask).narrow(1, length - tokens, tokens);
+    const at::Tensor hidden =
+        read(embeds, positions, nn::decoder_mask(mask, tokens), length, {}, &cache);
+    return at::linear(hidden.select(1, tokens - 1), head);
+  };
+  return generate_steps(next, text.ids, config_.language.eos_ids, options);
+}
+
+// --- The model as others see it -------------------------------------------------------------
+
+NamedTensors LlavaModel::parameters() const { return parameters_of(*llava_); }
+
+void LlavaModel::to(const at::Device& device) { llava_->to(device); }
+
+void LlavaModel::train(bool on) { llava_->train(on); }
+
+std::map<std::string, ChanceLevel> LlavaModel::chance_levels(std::int64_t) const {
+  return {{"lm", chance_among(config_.language.vocab_size)}};
+}
+
+std::map<std::string, double> LlavaModel::counts(const Batch& batch, const LossRequest&) const {
+  const Tokens& text = batch.text.value();
+  TANDEM_CHECK(text.labels.defined(), "[lm] expected labels");
+  const std::int64_t pictures = batch.images ? batch.images->pixels.size(0) : 0;
+  const auto places = (text.ids == config_.image_id).sum().item<std::int64_t>();
+  if (places != pictures * config_.picture_tokens()) {
+    throw Error(ErrorKind::data, "[models] expected " +
+                                     std::to_string(pictures * config_.picture_tokens()) +
+                                     " places for " + std::to_string(pictures) + " pictures; got " +
+                                     std::to_string(places));
+  }
+  return {{"lm", objectives::count_labels(text.labels.narrow(1, 1, text.labels.size(1) - 1))}};
+}
+
+Abilities LlavaModel::abilities() {
+  Abilities can;
+  can.generate = [this](const Batch& prompts, const GenerateOptions& options) {
+    return write(prompts, options);
+  };
+  return can;
+}
+
+}  // namespace tandem::models::llava

@@ -1,0 +1,88 @@
+#pragma once
+// LLaVA: a vision tower, a connector, a language model.
+// Source: Liu et al. 2023 (arXiv:2304.08485), 4.1 and figure 1; haotian-liu/LLaVA:llava_arch.py;
+// transformers:modeling_llava.py.
+// Letters: B dialogues, T tokens, N pictures, P rows of a picture, C width of the tower, D of the
+// language model, V vocabulary.
+
+#include <memory>
+#include <vector>
+
+#include "models/llava/config.h"
+#include "tandem/base/random.h"
+#include "tandem/models/model.h"
+#include "tandem/nn/decoder.h"
+#include "tandem/nn/normalize.h"
+#include "tandem/nn/run_block.h"
+#include "tandem/nn/vision_tower.h"
+
+namespace tandem::models::llava {
+
+// W of LLaVA, the MLP of LLaVA-1.5: "linear_1", "linear_2", ...
+struct Connector : torch::nn::Module {
+  std::vector<std::shared_ptr<nn::Linear>> layers;
+  nn::Activation activation;  // nullptr: none
+
+  Connector(const ConnectorConfig& config, std::int64_t in, std::int64_t out);
+  at::Tensor forward(at::Tensor x) const;  // [N, P, C] -> [N, P, D]
+};
+
+struct Llava : torch::nn::Module {
+  std::shared_ptr<nn::VisionTower> vision_tower;  // "vision_tower.vision_model"
+  std::shared_ptr<Connector> connector;           // "multi_modal_projector"
+  std::shared_ptr<nn::Decoder> decoder;           // "language_model.model"
+  std::shared_ptr<nn::Linear> head;               // "language_model.lm_head"; null: tied
+
+  explicit Llava(const Config& config);
+  at::Tensor head_weight() const;  // [V, D], with what an adapter adds
+};
+
+void initialize(Llava& llava, const Config& config, Key init);
+
+// What the language model reads.
+struct Reading {
+  at::Tensor embeds;     // [B, T, D]
+  at::Tensor mask;       // [B, T]
+  at::Tensor positions;  // [B, T]
+  nn::Mask visible;
+};
+
+class LlavaModel final : public Model {
+ public:
+  LlavaModel(const Config& config, Key init);
+
+  NamedTensors parameters() const override;
+  torch::nn::Module* module() const override { return llava_.get(); }
+  void to(const at::Device& device) override;
+  void train(bool on) override;
+  std::vector<std::string> losses_known() const override { return {"lm"}; }
+  std::map<std::string, ChanceLevel> chance_levels(std::int64_t batch) const override;
+  std::map<std::string, double> counts(const Batch& batch, const LossRequest&) const override;
+  LossTerms losses(const Batch& batch, const LossRequest& request,
+                   const StepContext& context) override;
+  Abilities abilities() override;
+  std::map<std::string, at::Tensor> reference_outputs(
+      const std::map<std::string, at::Tensor>& inputs) override;
+
+ private:
+  // normalised [N, 3, H, W] -> [N, P, D]; blocks: after which the tower's rows are seen.
+  at::Tensor picture_rows(const at::Tensor& pixels, const std::vector<std::int64_t>& blocks,
+                          bool class_token, const nn::BlockContext& tower,
+                          const nn::BlockContext& connector) const;
+  // Words, with the pictures' rows in their places. pictures: [N, P, D], or undefined.
+  at::Tensor embed(const at::Tensor& ids, const at::Tensor& pictures) const;
+  at::Tensor read_pictures(const Batch& batch, const StepContext* context) const;
+  // Hidden states [B, T, D].
+  at::Tensor read(const at::Tensor& embeds, const at::Tensor& positions, const nn::Mask& mask,
+                  std::int64_t length, const nn::BlockContext& context,
+                  nn::KvCache* cache = nullptr) const;
+  std::vector<std::vector<std::int64_t>> write(const Batch& prompts,
+                                               const GenerateOptions& options) const;
+
+  Config config_;
+  nn::PixelStatistics statistics_;
+  nn::RopeShape rope_;
+  std::shared_ptr<Llava> llava_;
+};
+
+}  // namespace tandem::models::llava
