@@ -7,7 +7,14 @@ namespace tandem::data {
 
 std::vector<std::string> texts_of(const Sample& sample) {
   std::vector<std::string> texts = sample.texts;
-  if (!sample.question.empty()) texts.push_back(sample.question);
+  if (!sample.question.empty() && sample.turns.empty()) texts.push_back(sample.question);
+  for (const auto* turns : {&sample.turns, &sample.rejected}) {
+    for (const Turn& turn : *turns) {
+      for (const text::Part& part : turn.parts) {
+        if (!part.text.empty()) texts.push_back(part.text);
+      }
+    }
+  }
   return texts;
 }
 

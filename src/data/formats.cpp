@@ -6,6 +6,7 @@
 #include "tandem/base/error.h"
 #include "tandem/data/coco.h"
 #include "tandem/data/conceptual_captions.h"
+#include "tandem/data/dialogue.h"
 #include "tandem/data/flickr30k.h"
 #include "tandem/data/folder.h"
 #include "tandem/data/nlvr2.h"
@@ -42,6 +43,7 @@ const std::vector<Format>& formats() {
   static const std::vector<Format> table{
       format("coco", open_coco),
       format("conceptual_captions", open_conceptual_captions),
+      format("dialogue", open_dialogue),
       format("flickr30k", open_flickr30k),
       format("folder", open_folder),
       format("nlvr2", open_nlvr2),

@@ -6,6 +6,7 @@
 #include "tandem/base/error.h"
 #include "tandem/data/coco.h"
 #include "tandem/data/conceptual_captions.h"
+#include "tandem/data/dialogue.h"
 #include "tandem/data/flickr30k.h"
 #include "tandem/data/folder.h"
 #include "tandem/data/inspect.h"
@@ -71,6 +72,7 @@ std::unique_ptr<Source> open_path(const std::string& given, const std::string& p
   if (format == "conceptual_captions") {
     return open_conceptual_captions(with_path<ConceptualCaptionsSettings>(path, pictures));
   }
+  if (format == "dialogue") return open_dialogue(with_path<DialogueSettings>(path, pictures));
   if (format == "nlvr2") return open_nlvr2(with_path<Nlvr2Settings>(path, pictures));
   if (format == "snli_ve") return open_snli_ve(with_path<SnliVeSettings>(path, pictures));
   if (format == "refcoco") return open_refcoco(with_path<RefcocoSettings>(path, pictures));

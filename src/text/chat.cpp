@@ -197,22 +197,32 @@ void write_mpt(Pieces& pieces, const Dialogue& dialogue) {
   pieces.text("assistant\n", false);
 }
 
-void chatml_turn(Pieces& pieces, const Turn& turn, bool learned, std::int64_t* pictures) {
+struct Counted {
+  std::int64_t pictures = 0, clips = 0;
+};
+
+void chatml_turn(Pieces& pieces, const Turn& turn, bool learned, Counted* counted) {
   pieces.mark("<|im_start|>", false);
   pieces.text(turn.role + "\n", false);
   for (const Part& part : turn.parts) {
-    if (pictures != nullptr && part.kind != PartKind::text) {
-      pieces.text("Picture " + std::to_string(++*pictures) + ": ", false);
+    if (counted != nullptr && part.kind == PartKind::picture) {
+      pieces.text("Picture " + std::to_string(++counted->pictures) + ": ", false);
+    } else if (counted != nullptr && part.kind == PartKind::clip) {
+      pieces.text("Video " + std::to_string(++counted->clips) + ": ", false);
     }
-    pieces.part(part, learned);
+    if (part.tagged) {
+      pieces.text(stripped(part.text), learned);
+    } else {
+      pieces.part(part, learned);
+    }
   }
   pieces.mark("<|im_end|>", learned);
   pieces.text("\n", learned);
 }
 
 void write_chatml(Pieces& pieces, const Dialogue& dialogue) {
-  std::int64_t pictures = 0;
-  std::int64_t* numbered = dialogue.options.number_pictures ? &pictures : nullptr;
+  Counted counted;
+  Counted* numbered = dialogue.options.number_pictures ? &counted : nullptr;
   if (!dialogue.system.empty()) {
     chatml_turn(pieces, {"system", {text_part(dialogue.system)}}, false, nullptr);
   }
@@ -278,6 +288,16 @@ void write_qwen_vl(Pieces& pieces, const Dialogue& dialogue) {
   pieces.text("\n", false);
 }
 
+// What is shown stands as it is, the reply right behind it.
+void write_continued(Pieces& pieces, const Dialogue& dialogue) {
+  for (std::size_t i = 0; i < dialogue.turns.size(); ++i) {
+    const Turn& turn = dialogue.turns[i];
+    const bool learned = replies(turn) && dialogue.learned(i);
+    pieces.parts(turn, learned);
+    if (replies(turn)) pieces.mark("<|endoftext|>", learned);
+  }
+}
+
 struct Style {
   ChatTemplate chat;
   void (*write)(Pieces&, const Dialogue&);
@@ -311,6 +331,7 @@ const std::vector<Style>& styles() {
        write_mpt},
       {{"chatml", "You are a helpful assistant.", "<|im_end|>", false, false}, write_chatml, false},
       {{"qwen_vl", "You are a helpful assistant.", "<|im_end|>", false, true}, write_qwen_vl},
+      {{"continued", "", "<|endoftext|>", false, false}, write_continued, false},
   };
   return all;
 }

@@ -45,7 +45,7 @@ const SettingsTable& source_formats();
 // `settings` as source_formats().make(format) gave it, after the config was read into it.
 std::unique_ptr<Source> open_source(std::string_view format, const Settings& settings);
 
-// Its captions, or its sentence, or its question.
+// Its captions, or its sentence, or its question, and what is said in its turns.
 std::vector<std::string> texts_of(const Sample& sample);
 
 // All that at most `samples` samples say (captions, questions, answers), evenly spread over the

@@ -15,6 +15,8 @@
 //   chatml    <|im_start|>user .. <|im_end|> and "\n"                Qwen2-VL, Qwen2.5-VL
 //   qwen_vl   the same with pictures numbered; the marks of every    Qwen-VL
 //             turn are learned too; each piece is encoded alone
+//   continued pictures and words as they are, the reply right behind   pre-training of Qwen-VL
+//             them, <|endoftext|>
 // Sources: llava/conversation.py and llava/train/train.py (c121f04), Qwen-VL's finetune.py,
 // qwen-vl-finetune's data_processor.py and the Jinja templates of the hub. Where LLaVA's arithmetic
 // on lengths slips (a reply that contains " ASSISTANT: ", v0 with pictures, mpt), ours does not.
@@ -52,7 +54,7 @@ struct ChatOptions {
   // Replies before this turn are part of the prompt (preferences): not supervised.
   std::int64_t supervised_from = 0;
   bool open = false;             // ends where the assistant is to speak
-  bool number_pictures = false;  // chatml: "Picture 1: " before each
+  bool number_pictures = false;  // chatml: "Picture 1: ", "Video 1: " before each
 };
 
 std::vector<std::string> chat_templates();

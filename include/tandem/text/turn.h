@@ -25,12 +25,15 @@ struct Part {
   std::string text{};
   std::int64_t index = 0;  // of a picture or a clip: its place in the sample's
   VisionWish wish{};
+  // A text that stood beside a tag for a picture in one string: templates without line breaks
+  // around pictures leave out the spaces at its ends.
+  bool tagged = false;
   friend bool operator==(const Part&, const Part&) = default;
 };
 
-inline Part text_part(std::string text) { return {PartKind::text, std::move(text), 0, {}}; }
-inline Part picture_part(std::int64_t index) { return {PartKind::picture, {}, index, {}}; }
-inline Part clip_part(std::int64_t index) { return {PartKind::clip, {}, index, {}}; }
+inline Part text_part(std::string text) { return {PartKind::text, std::move(text), 0, {}, false}; }
+inline Part picture_part(std::int64_t index) { return {PartKind::picture, {}, index, {}, false}; }
+inline Part clip_part(std::int64_t index) { return {PartKind::clip, {}, index, {}, false}; }
 
 struct Turn {
   std::string role{};  // system, user, assistant
