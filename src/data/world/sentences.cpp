@@ -235,7 +235,8 @@ TaskSample expression(const SceneRules& rules, Key key, std::int64_t index, int 
 
 TaskSample task_sample(const SceneRules& rules, Task task, std::int64_t index,
                        const TaskOptions& options) {
-  constexpr std::array<std::string_view, 4> names{"vqa", "nlvr2", "ve", "grounding"};
+  constexpr std::array<std::string_view, 7> names{"vqa",      "nlvr2",      "ve", "grounding",
+                                                  "dialogue", "preference", "ocr"};
   const Key key = Key(rules.seed)
                       .fold("world task")
                       .fold(kVersion)
@@ -250,6 +251,12 @@ TaskSample task_sample(const SceneRules& rules, Task task, std::int64_t index,
       return sentence_of_two(rules, key, index);
     case Task::ve:
       return hypothesis(rules, key, index);
+    case Task::dialogue:
+      return dialogue(rules, key, index);
+    case Task::preference:
+      return preference(rules, key, index);
+    case Task::ocr:
+      return page_of_words(rules, key, index);
     default:
       return expression(rules, key, index, options.side);
   }
@@ -258,6 +265,8 @@ TaskSample task_sample(const SceneRules& rules, Task task, std::int64_t index,
 double chance_of(const SceneRules& rules, Task task, std::string_view kind) {
   if (task == Task::nlvr2) return 1.0 / 2;
   if (task == Task::ve) return 1.0 / 3;
+  if (task == Task::preference) return 1.0 / 2;
+  if (task == Task::dialogue || task == Task::ocr) return 0;
   if (kind == "yes/no") return 1.0 / 2;
   if (kind == "color") return 1.0 / kColours;
   if (kind == "shape" && task == Task::vqa) return 1.0 / kShapes;

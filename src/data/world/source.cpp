@@ -26,6 +26,9 @@ std::optional<Task> task_of(const WorldSettings& s) {
   if (s.task == "nlvr2") return Task::nlvr2;
   if (s.task == "ve") return Task::ve;
   if (s.task == "grounding") return Task::grounding;
+  if (s.task == "dialogue") return Task::dialogue;
+  if (s.task == "preference") return Task::preference;
+  if (s.task == "ocr") return Task::ocr;
   return {};
 }
 
@@ -213,8 +216,10 @@ class World final : public Source {
 void WorldSettings::fields(FieldVisitor& v) {
   v.field("task", task,
           {.doc = "what a sample is: a picture with captions, a question, two pictures and a "
-                  "sentence, a hypothesis, an expression with its box, or captions alone",
-           .choices = {"caption", "vqa", "nlvr2", "ve", "grounding", "text"}});
+                  "sentence, a hypothesis, an expression with its box, a dialogue, a right and a "
+                  "wrong answer, a page of words, or captions alone",
+           .choices = {"caption", "vqa", "nlvr2", "ve", "grounding", "dialogue", "preference",
+                       "ocr", "text"}});
   v.field("answers", answers,
           {.doc = "of vqa: closed, one of 29 answers, or open, free text",
            .choices = {"closed", "open"}});

@@ -10,6 +10,9 @@ TaskSample closed_question(const SceneRules& rules, Key key, std::int64_t index)
 TaskSample open_question(const SceneRules& rules, Key key, std::int64_t index);
 TaskSample sentence_of_two(const SceneRules& rules, Key key, std::int64_t index);
 TaskSample hypothesis(const SceneRules& rules, Key key, std::int64_t index);
+TaskSample dialogue(const SceneRules& rules, Key key, std::int64_t index);
+TaskSample preference(const SceneRules& rules, Key key, std::int64_t index);
+TaskSample page_of_words(const SceneRules& rules, Key key, std::int64_t index);
 TaskSample expression(const SceneRules& rules, Key key, std::int64_t index, int side);
 
 // Counts that questions and sentences are about: 0 to this.

@@ -13,7 +13,8 @@
 // texts are true and 0 where they are wrong, all of them; Sample.kind is then "true", "another
 // scene" or "one change". With `only` a sample is a picture alone or texts alone.
 //
-// The tasks vqa, nlvr2, ve and grounding are those of tasks.h; `text` is the captions alone.
+// The tasks vqa, nlvr2, ve, grounding, dialogue, preference and ocr are those of tasks.h; `text` is
+// the captions alone.
 
 #include <memory>
 #include <string>
@@ -27,7 +28,8 @@
 namespace tandem::data::world {
 
 struct WorldSettings final : Settings {
-  std::string task = "caption";    // caption, vqa, nlvr2, ve, grounding, text
+  std::string task = "caption";    // caption, vqa, nlvr2, ve, grounding, dialogue, preference, ocr,
+                                   // text
   std::string answers = "closed";  // of vqa: closed, open
   std::string split = "train";     // train, test, hard
   std::int64_t size = 100'000;     // samples; of `hard` always 500

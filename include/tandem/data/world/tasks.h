@@ -24,7 +24,7 @@ struct TaskSample {
   Sample sample{};              // all but its id and its pictures; see data/sample.h
 };
 
-enum class Task { vqa, nlvr2, ve, grounding };
+enum class Task { vqa, nlvr2, ve, grounding, dialogue, preference, ocr };
 
 struct TaskOptions {
   bool open = false;  // vqa: answers are free text, not of closed_answers()
@@ -44,10 +44,16 @@ TaskSample task_sample(const SceneRules& rules, Task task, std::int64_t index,
 // the picture shows it so, contradicted when it shows it otherwise, neutral when it shows none.
 // grounding. Kind: "look" (the large red ring); no place is named, which would tell where without
 // a look.
+// dialogue: turns; the first question and its answer are also the sample's own. Kinds:
+// "conversation" (a closed question, then up to three others), "description" (everything is told),
+// "reasoning" (are there more rings than circles? say why. yes, because there are 2 and 1).
+// preference: an answer that is right and one that is not, of which the picture alone tells which.
+// Kinds: "answer" (of a closed question), "description" (of two scenes that differ in one thing).
+// ocr: a page of words (Kind::page). Kinds: "page" (all of it), "line".
 const std::vector<std::string>& closed_answers();
 
 // What whoever sees no picture reaches on tests: 1 / number of answers that are as likely. 0 where
-// there is no such number (open answers, grounding: 1 / number of objects).
+// there is no such number (open answers, dialogues; grounding: 1 / number of objects).
 double chance_of(const SceneRules& rules, Task task, std::string_view kind);
 
 }  // namespace tandem::data::world
