@@ -51,7 +51,7 @@ class Tasks(common.RunTest):
         self.assertIn("yes", exported["id2label"].values())
         lines = {}
         for model in ("run", "out"):
-            code, out, error = tandem("eval", self.folder / model, config, "task=vqa",
+            code, out, error = tandem("eval", self.folder / model, config,
                                       "eval.tasks=[{task: vqa, source: questions_test, size: 16}]")
             self.assertEqual(code, 0, error)
             lines[model] = out
@@ -83,15 +83,16 @@ class Tasks(common.RunTest):
             with self.subTest(name):
                 config = ROOT / "configs" / name / "tiny.yaml"
                 stage = "pretraining" if name == "vilt" else "pretrain"
-                more = ["eval.tasks=[]", "stages.%s.data={batch: 16, group: 4, mix: {train: 1}}" % stage,
-                        "stages.%s.until.steps=6" % stage]
+                groups = lambda size: ["stages.%s.data.%s=%d" % (stage, key, size)  # noqa: E731
+                                       for key in ("group", "micro_batch")]
+                more = ["eval.tasks=[]", "stages.%s.until.steps=6" % stage]
                 for ranks in (1, 2, 4):
-                    self.train("%s %d" % (name, ranks), "--procs", ranks, *more, config=config)
+                    self.train("%s %d" % (name, ranks), "--procs", ranks, *more, *groups(4),
+                               config=config)
                 for ranks in (2, 4):
                     self.assert_close(self.losses("%s 1" % name), self.losses("%s %d" % (name, ranks)),
                                       1e-4, "%s on %d ranks" % (name, ranks))
-                error = self.train("bad", "--procs", 2, *more, "stages.%s.data.group=16" % stage,
-                                   config=config, code=64)
+                error = self.train("bad", "--procs", 2, *more, *groups(16), config=config, code=64)
                 self.assertIn("expected whole groups on each of 2 ranks", error)
 
     def test_what_no_stage_can_do_is_refused_before_anything_is_trained(self):

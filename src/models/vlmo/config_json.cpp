@@ -15,7 +15,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::int64_t widest = 65536;
+constexpr std::int64_t most_numbers = 65536;
 
 // null says "no LayerScale"; an absent key is the default.
 double layer_scale_of(const json& root, const ConfigNode& top) {
@@ -47,13 +47,13 @@ std::unique_ptr<Settings> from_config_json(const std::string& text) {
   Config& c = *config;
   c.image_size = top.side("img_size", 224);
   c.patch_size = top.side("patch_size", 16);
-  c.width = top.whole("embed_dim", 768, 1, widest);
+  c.width = top.whole("embed_dim", 768, 1, most_numbers);
   c.layers = top.whole("depth", 12, 1, 1024);
-  c.heads = top.whole("num_heads", 12, 1, widest);
+  c.heads = top.whole("num_heads", 12, 1, most_numbers);
   c.mlp_ratio = top.number("mlp_ratio", 4.0, 1e-6, 64);
   c.joint_from = top.whole("vlffn_start_layer_index", 10, 0, 1024);
-  c.context_length = top.whole("max_text_len", 40, 1, widest);
-  c.longest_text = top.whole("max_text_len_of_initckpt", 196, 2, widest);
+  c.context_length = top.whole("max_text_len", 40, 1, most_numbers);
+  c.longest_text = top.whole("max_text_len_of_initckpt", 196, 2, most_numbers);
   c.vocab_size = top.whole("vocab_size", 30522, 1, 10'000'000);
   c.pad_id = top.whole("pad_token_id", 0, 0, 10'000'000);
   c.layer_scale = layer_scale_of(root, top);
@@ -91,7 +91,7 @@ std::string to_config_json(const Settings& settings) {
                {"need_relative_position_embed", c.relative_positions},
                {"drop_path_rate", c.drop_path},
                {"mim_codes", c.codes}};
-  if (c.parts.vqa) root["vqav2_label_size"] = c.classes();  // the original's name
+  if (c.labels > 0) root["vqav2_label_size"] = c.labels;  // the original's name
   for (std::size_t i = 0; i < c.answers.size(); ++i) {
     root["id2label"][std::to_string(i)] = c.answers[i];
   }

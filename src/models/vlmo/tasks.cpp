@@ -14,14 +14,14 @@
 namespace tandem::models::vlmo {
 namespace {
 
-nn::BlockContext pass_of(nn::BlockContext context, const char* purpose) {
+nn::BlockContext task_pass(nn::BlockContext context, const char* purpose) {
   if (context.key) context.key = context.key->fold(purpose);
   return context;
 }
 
 // kind: of the picture's tokens.
-at::Tensor pooled(const Vlmo& net, const at::Tensor& pixels, const Tokens& text, std::int64_t kind,
-                  const nn::BlockContext& context) {
+at::Tensor pooled_pair(const Vlmo& net, const at::Tensor& pixels, const Tokens& text,
+                       std::int64_t kind, const nn::BlockContext& context) {
   const at::Tensor rows =
       net.pair(net.text_rows(text.ids, context), net.image_rows(pixels, {}, kind), text.mask,
                text.ids.size(1), context);
@@ -32,14 +32,15 @@ at::Tensor pooled(const Vlmo& net, const at::Tensor& pixels, const Tokens& text,
 
 at::Tensor answer_logits(const Vlmo& net, const at::Tensor& pixels, const Tokens& text,
                          const nn::BlockContext& context) {
-  return net.classifier->forward(pooled(net, pixels, text, 1, pass_of(context, "answer")));
+  return net.classifier->forward(pooled_pair(net, pixels, text, 1, task_pass(context, "answer")));
 }
 
 at::Tensor reason_logits(const Vlmo& net, const at::Tensor& left, const at::Tensor& right,
                          const Tokens& text, const nn::BlockContext& context) {
-  return net.classifier->forward(at::cat({pooled(net, left, text, 1, pass_of(context, "left")),
-                                          pooled(net, right, text, 2, pass_of(context, "right"))},
-                                         1));
+  return net.classifier->forward(
+      at::cat({pooled_pair(net, left, text, 1, task_pass(context, "left")),
+               pooled_pair(net, right, text, 2, task_pass(context, "right"))},
+              1));
 }
 
 at::Tensor VlmoModel::task_logits(const Batch& batch, const nn::BlockContext& context) const {
