@@ -333,7 +333,7 @@ TEST_CASE("the best checkpoint stays whatever its age, until another is the best
 TEST_CASE("checkpoints that something begins with later stay, and the newest is found") {
   TemporaryDirectory directory;
   Checkpointer saver(directory / "c", 1);
-  CHECK_FALSE(newest_directory(directory / "c").has_value());
+  CHECK_FALSE(checkpoint::newest_directory(directory / "c").has_value());
   const auto commit = [&](std::int64_t step, const std::vector<std::int64_t>& kept) {
     checkpoint::State state = state_of(step);
     state.kept_steps = kept;
@@ -344,5 +344,6 @@ TEST_CASE("checkpoints that something begins with later stay, and the newest is 
   CHECK(commit(20, {10}) == Names{"step-000010", "step-000020"});
   CHECK(commit(30, {10, 20}) == Names{"step-000010", "step-000020", "step-000030"});
   CHECK(commit(40, {20}) == Names{"step-000020", "step-000040"});
-  CHECK(newest_directory(directory / "c") == directory_of(directory / "c", 40));
+  CHECK(checkpoint::newest_directory(directory / "c") ==
+        checkpoint::directory_of(directory / "c", 40));
 }
