@@ -1,6 +1,9 @@
 #include "tandem/eval/ranking.h"
 
+#include <ATen/ops/allclose.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/matmul.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
@@ -85,4 +88,18 @@ TEST_CASE("places of many queries equal those of the whole table") {
   const auto found = numbers(ranking.places);
   for (std::size_t i = 0; i < found.size(); ++i) CHECK(std::abs(found[i] - expected[i]) <= 1);
   CHECK(ranking.top[699].size() == 3);
+}
+
+TEST_CASE("similarities: of a side with several rows each, the likest counts") {
+  at::manual_seed(4);
+  const at::Tensor texts = at::randn({5, 6}), pictures = at::randn({4, 3, 6});
+  const at::Tensor scores = similarities(texts, pictures);
+  CHECK(at::allclose(scores, at::matmul(pictures, texts.t()).amax(1).t()));
+  CHECK(at::equal(similarities(pictures, texts), scores.t()));
+  CHECK(at::equal(similarities(texts, texts), texts.matmul(texts.t())));
+  const dist::Mesh alone;
+  const at::Tensor owner = at::arange(4, at::kLong);
+  const Ranking ranking = rank(alone, {pictures, owner}, {texts.narrow(0, 0, 4), owner}, 2);
+  CHECK(ranking.places.size(0) == 4);
+  CHECK(ranking.top[1].size() == 2);
 }

@@ -4,13 +4,14 @@
 #include <cmath>
 #include <filesystem>
 
+#include "models/limits.h"
 #include "tandem/base/error.h"
 #include "tandem/base/files.h"
 
 namespace tandem::models::blip2 {
 namespace {
 
-constexpr double widest = 65536, deepest = 1024, most_words = 10'000'000;
+constexpr double most_words = 10'000'000;
 
 // (name in YAML, class in files), in the order of Kind.
 const std::array<std::pair<std::string, std::string>, 4>& kinds() {
