@@ -156,8 +156,8 @@ CASES = {
     "blip2_opt_behind": (Blip2ForConditionalGeneration, opt_left_inputs, dict(
         vision=vision(12, 1, 3, act="quick_gelu", qkv_bias=False),
         qformer=qformer(12, 3, 3, every=3, act="gelu_new", eps=1e-5),
-        text=opt(20, do_layer_norm_before=False, word_embed_proj_dim=12, activation_function="gelu",
-                 tie_word_embeddings=False, pad_token_id=None))),
+        text=opt(20, do_layer_norm_before=False, activation_function="gelu", tie_word_embeddings=False,
+                 pad_token_id=None))),
     "blip2_t5": (Blip2ForConditionalGeneration, t5_inputs, dict(
         vision=vision(12, 1), qformer=qformer(12), tie_word_embeddings=False,
         text=t5(12, hidden=16, feed_forward_proj="gated-gelu", dense_act_fn="gelu", tie_word_embeddings=False))),
@@ -166,7 +166,8 @@ CASES = {
         text=t5(12, 2, 3, 5, feed_forward_proj="relu", num_decoder_layers=1, layer_norm_epsilon=1e-3))),
     "blip2_model": (Blip2Model, opt_plain_inputs, dict(
         vision=vision(layers=1), qformer=qformer(layers=2),
-        text=opt(heads=4, layers=1, enable_bias=False, layer_norm_elementwise_affine=False,
+        text=opt(heads=4, layers=1, enable_bias=False, word_embed_proj_dim=12,
+                 layer_norm_elementwise_affine=False,
                  _remove_final_layer_norm=True))),
     "blip2_match": (Blip2ForImageTextRetrieval, match_inputs, dict(
         vision=vision(layers=1, heads=4), qformer=qformer(use_qformer_text_input=True),

@@ -36,6 +36,11 @@ struct Words {
 
 Words behind(const at::Tensor& queries, const at::Tensor& words, const at::Tensor& mask) {
   if (!queries.defined()) return {words, mask};
+  if (queries.size(2) != words.size(2)) {
+    throw Error(ErrorKind::config,
+                "[models] expected a language model whose table of words has its width", "",
+                "language.word_width: 0");
+  }
   const at::Tensor ones = at::ones({queries.size(0), queries.size(1)}, mask.options());
   return {at::cat({queries, words.to(queries.scalar_type())}, 1), at::cat({ones, mask}, 1)};
 }

@@ -132,10 +132,9 @@ at::Tensor Blip2Model::tower_rows(const at::Tensor& pixels, const nn::BlockConte
   if (!keep) return tower(pixels);
   const auto weights = [&] {
     NamedTensors all = tower_weights();
-    const auto& [mean, std] = statistics_;
     for (std::size_t i = 0; i < 3; ++i) {
-      all.emplace_back("mean", at::full({}, mean[i], at::kDouble));
-      all.emplace_back("std", at::full({}, std[i], at::kDouble));
+      all.emplace_back("mean", at::full({}, statistics_.mean[i], at::kDouble));
+      all.emplace_back("std", at::full({}, statistics_.std[i], at::kDouble));
     }
     return all;
   };
