@@ -3,18 +3,24 @@
 #include <ATen/ops/allclose.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/equal.h>
+#include <ATen/ops/full_like.h>
 #include <ATen/ops/linear.h>
+#include <ATen/ops/ones.h>
 #include <ATen/ops/ones_like.h>
 #include <ATen/ops/randint.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include <catch2/catch.hpp>
+#include <cmath>
+#include <set>
 
 #include "models/qwen2_vl/model.h"
 #include "models/qwen2_vl/weights.h"
 #include "tandem/base/error.h"
+#include "tandem/models/adapters.h"
 #include "tandem/objectives/token_loss.h"
 
 using namespace tandem;
@@ -163,6 +169,153 @@ TEST_CASE("Qwen2-VL: recomputed blocks give the same gradients") {
     gradients.push_back(at::cat(flat));
   }
   CHECK(at::equal(gradients[0], gradients[1]));
+}
+
+namespace {
+
+// The same prompts with other answers.
+Batch make_preferences() {
+  Batch batch = make_batch();
+  at::manual_seed(9);
+  Tokens other = *batch.text;
+  other.ids = other.ids.clone();
+  other.ids.slice(1, 8, 11).copy_(at::randint(3, 39, {2, 3}, at::kLong));
+  batch.text->labels = at::full_like(other.ids, -100);
+  batch.text->labels.slice(1, 8, 11).copy_(batch.text->ids.slice(1, 8, 11));
+  other.labels = at::full_like(other.ids, -100);
+  other.labels.slice(1, 8, 11).copy_(other.ids.slice(1, 8, 11));
+  batch.rejected = other;
+  return batch;
+}
+
+void freeze(Model& model, const std::string& part) {
+  for (const auto& [name, p] : model.parameters()) {
+    if (name.starts_with(part)) at::Tensor(p).set_requires_grad(false);
+  }
+}
+
+double dpo_of(Qwen2VlModel& model, const Batch& batch) {
+  const LossTerms terms = model.losses(batch, {.weights = {{"dpo", 1}}}, {});
+  CHECK(terms.at("dpo").count == 2);
+  return terms.at("dpo").sum.item<double>() / 2;
+}
+
+}  // namespace
+
+TEST_CASE("Qwen2.5-VL: dpo against a copy begins at ln 2, and the copy stays") {
+  Config config = tiny(Version::two_five, /*tied=*/false);
+  config.preference.reference = "copy";
+  Qwen2VlModel model(config, Key(3));
+  const Batch batch = make_preferences();
+  CHECK_THROWS_AS(dpo_of(model, batch), Error);  // the tower learns
+  freeze(model, "visual.");
+  CHECK(dpo_of(model, batch) == Approx(std::log(2)));
+  CHECK(model.counts(batch, {.weights = {{"dpo", 1}}}).at("dpo") == 2);
+  CHECK_THROWS_AS(model.counts(make_batch(), {.weights = {{"dpo", 1}}}), Error);
+  // A step against the gradient prefers the chosen answers.
+  torch::autograd::backward({model.losses(batch, {.weights = {{"dpo", 1}}}, {}).at("dpo").sum}, {});
+  {
+    const at::NoGradGuard no_grad;
+    for (const auto& [name, p] : model.parameters()) {
+      if (p.grad().defined()) at::Tensor(p).sub_(p.grad(), 0.5);
+    }
+  }
+  CHECK(dpo_of(model, batch) < std::log(2) - 1e-4);
+  std::set<std::string> names;
+  for (const auto& [name, tensor] : model.buffers()) {
+    CHECK_FALSE(tensor.requires_grad());
+    names.insert(name);
+  }
+  CHECK(names.contains("reference.lm_head.weight"));
+  CHECK(names.contains("reference.model.layers.0.self_attn.q_proj.bias"));
+  CHECK(names.size() == 2 + 1 + 2 * 12);  // the table, the head, the last norm, the layers
+}
+
+TEST_CASE(
+    "Qwen2.5-VL: a copy that a file does not have starts as the model, and exports leave it") {
+  Config config = tiny(Version::two_five);
+  const Weights file{{"model.norm.weight", at::ones({1})}, {"visual.x", at::zeros({1})}};
+  config.preference.reference = "copy";
+  const Weights begun = import_weights(file, config);
+  CHECK(begun.size() == 3);
+  CHECK(begun.contains("reference.model.norm.weight"));
+  CHECK(import_weights(begun, config).size() == 3);
+  config.preference.reference = "adapters";
+  CHECK(import_weights(begun, config).size() == 2);
+}
+
+TEST_CASE("Qwen2.5-VL: dpo against the model without its adapters") {
+  Qwen2VlModel model(tiny(Version::two_five), Key(3));
+  const Batch batch = make_preferences();
+  CHECK_THROWS_AS(dpo_of(model, batch), Error);  // there is none
+  attach_adapters(
+      model,
+      {{"model.layers.0.self_attn.q_proj", 2, 1.0, 0.0}, {"visual.blocks.0.attn.qkv", 2, 1.0, 0.0}},
+      Key(1));
+  for (const auto& [name, p] : model.parameters()) {
+    at::Tensor(p).set_requires_grad(name.find("lora_") != std::string::npos);
+  }
+  CHECK(dpo_of(model, batch) == Approx(std::log(2)));
+  {
+    const at::NoGradGuard no_grad;
+    for (const auto& [name, p] : model.parameters()) {
+      if (name.ends_with("lora_B.weight")) at::Tensor(p).copy_(at::randn(p.sizes()));
+    }
+  }
+  CHECK(std::abs(dpo_of(model, batch) - std::log(2)) > 1e-5);
+  freeze(model, "model.norm");
+  at::Tensor(model.parameters()[0].second).set_requires_grad(true);
+  CHECK_THROWS_AS(dpo_of(model, batch), Error);  // something beside them learns
+}
+
+TEST_CASE("Qwen2-VL: a reply written with the cache is the likeliest one without it") {
+  const Config config = tiny(Version::two_five, /*tied=*/false);
+  Qwen2VlModel model(config, Key(4));
+  model.train(false);
+  {
+    const at::NoGradGuard no_grad;
+    at::manual_seed(11);
+    for (const auto& [name, p] : model.parameters()) {
+      if (p.dim() > 1) at::Tensor(p).copy_(at::randn(p.sizes()) * 0.3);
+    }
+  }
+  Batch batch = make_batch();
+  // The second prompt is three tokens shorter and padded on the left.
+  Tokens& text = *batch.text;
+  text.ids[1].slice(0, 0, 3).fill_(0);
+  text.mask[1].slice(0, 0, 3).fill_(0);
+  text.positions.select(1, 1).slice(1, 0, 3).fill_(0);
+  text.positions.select(1, 1).slice(1, 3, 11).sub_(3);
+  GenerateOptions options;
+  options.max_length = 9;
+  const auto replies = model.abilities().generate(batch, options);
+  REQUIRE(replies.size() == 2);
+  const nn::PixelStatistics statistics{{0.48145466, 0.4578275, 0.40821073},
+                                       {0.26862954, 0.26130258, 0.27577711}};
+  const at::Tensor pixels =
+      nn::normalize_pixels(batch.patches->patches.view({24, 3, 4, 2}), statistics).flatten(1);
+  at::Tensor ids = text.ids, mask = text.mask;
+  for (std::size_t step = 0; step < 9; ++step) {
+    const auto outputs = model.reference_outputs({{"input_ids", ids},
+                                                  {"attention_mask", mask},
+                                                  {"pixel_values", pixels},
+                                                  {"image_grid_thw", batch.patches->grid_thw}});
+    const at::Tensor next = outputs.at("logits").select(1, -1).argmax(1);
+    for (std::size_t row = 0; row < 2; ++row) {
+      if (step < replies[row].size()) {
+        CHECK(next[static_cast<std::int64_t>(row)].item<std::int64_t>() == replies[row][step]);
+      }
+    }
+    ids = at::cat({ids, next.unsqueeze(1)}, 1);
+    mask = at::cat({mask, at::ones({2, 1}, at::kLong)}, 1);
+  }
+}
+
+TEST_CASE("Qwen2-VL: places without pictures are refused before anything runs") {
+  Qwen2VlModel model(tiny(Version::two), Key(1));
+  Batch batch = make_batch();
+  batch.patches.reset();
+  CHECK_THROWS_AS(model.counts(batch, {}), Error);
 }
 
 TEST_CASE("Qwen2-VL: names of transformers 5 and of the hub, a tied output matrix once") {

@@ -27,8 +27,8 @@ struct LabelledBox {
 };
 
 std::string write_boxes(const std::vector<LabelledBox>& boxes, const Frame& frame, Version version);
-// What of a text can be read as boxes, in its order; the rest of the text is passed over. Both
-// corners in any order; pixels of the stored picture, within it.
+// What of a text can be read as boxes, in its order (text/boxes.h); the rest is passed over. Both
+// corners in any order; pixels of the stored picture, within it. Labels: Qwen2.5-VL's.
 std::vector<LabelledBox> read_boxes(std::string_view text, const Frame& frame, Version version);
 
 }  // namespace tandem::models::qwen2_vl

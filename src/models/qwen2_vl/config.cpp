@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "models/limits.h"
 #include "tandem/base/error.h"
 #include "tandem/nn/mlp.h"
 #include "tandem/text/chat.h"
@@ -10,7 +11,7 @@
 namespace tandem::models::qwen2_vl {
 namespace {
 
-constexpr double widest = 65536, deepest = 1024, most_words = 10'000'000;
+constexpr double most_words = 10'000'000;
 
 void vision_fields(FieldVisitor& v, VisionConfig& c, Version version) {
   v.field("width", c.width, {.doc = "numbers per patch", .min = 1, .max = widest});
@@ -181,6 +182,8 @@ void Config::fields(FieldVisitor& v) {
            .choices = {"qwen", "transformers5"}});
   v.block("dialogue", {.doc = "how samples are written down and how large pictures are"},
           [&](FieldVisitor& inner) { dialogue_fields(inner, dialogue); });
+  v.block("preference", {.doc = "the loss dpo"},
+          [&](FieldVisitor& inner) { models::fields(inner, preference); });
   v.block("image", {.doc = "decoding, interpolation and statistics of pictures"},
           [&](FieldVisitor& inner) { vision::fields(inner, image); });
   for (const auto& [field, what] : problems(*this)) v.problem(field, what);

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "models/preference.h"
 #include "models/qwen2_vl/layout.h"
 #include "models/settings.h"
 #include "tandem/base/fields.h"
@@ -82,6 +83,7 @@ struct Config final : Settings {
   std::int64_t tokens_per_second = 2;  // Qwen2.5-VL: positions in time
   std::string rope_after_video = "qwen";
   DialogueConfig dialogue;
+  PreferenceConfig preference;
   vision::ImageSettings image;
 
   void fields(FieldVisitor& visitor) override;

@@ -16,7 +16,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::int64_t most_words = 10'000'000;
+constexpr std::int64_t most_ids = 10'000'000;
 
 std::string activation_in(const ConfigNode& node, const std::string& fallback) {
   const std::string name = node.text("hidden_act", fallback);
@@ -67,7 +67,7 @@ void read_rope(const ConfigNode& node, TextConfig& text) {
 }
 
 void read_text(const ConfigNode& node, TextConfig& text) {
-  text.vocab_size = node.whole("vocab_size", 152064, 1, most_words);
+  text.vocab_size = node.whole("vocab_size", 152064, 1, most_ids);
   text.width = node.whole("hidden_size", 8192, 1, 65536);
   text.mlp = node.whole("intermediate_size", 29568, 1, 1 << 20);
   text.layers = node.whole("num_hidden_layers", 80, 1, 1024);
@@ -126,7 +126,7 @@ std::int64_t id_of(const ConfigNode& node, const std::string& name) {
                ? -1
                : found->front().get<std::int64_t>();
   }
-  return node.whole(name, -1, -1, most_words);
+  return node.whole(name, -1, -1, most_ids);
 }
 
 }  // namespace
@@ -143,10 +143,10 @@ std::unique_ptr<Settings> from_config_json(Version version, const std::string& t
       top.flag("tie_word_embeddings", false) || language.flag("tie_word_embeddings", false);
   read_vision(top.part("vision_config"), *config);
   Marks& marks = config->marks;
-  marks.image = top.whole("image_token_id", 151655, 0, most_words);
-  marks.video = top.whole("video_token_id", 151656, 0, most_words);
-  marks.vision_start = top.whole("vision_start_token_id", 151652, 0, most_words);
-  marks.vision_end = top.whole("vision_end_token_id", 151653, 0, most_words);
+  marks.image = top.whole("image_token_id", 151655, 0, most_ids);
+  marks.video = top.whole("video_token_id", 151656, 0, most_ids);
+  marks.vision_start = top.whole("vision_start_token_id", 151652, 0, most_ids);
+  marks.vision_end = top.whole("vision_end_token_id", 151653, 0, most_ids);
   marks.end = id_of(language, "eos_token_id");
   marks.pad = id_of(language, "pad_token_id");
   config->rope_after_video = top.text("rope_after_video", "qwen");

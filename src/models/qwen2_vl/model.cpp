@@ -41,9 +41,26 @@ Qwen2VlModel::Qwen2VlModel(const Config& config, Key init)
   }
   model_ = std::make_shared<Qwen2Vl>(config);
   initialize(*model_, init);
+  if (config.preference.reference != "copy") return;
+  reference_ = std::make_shared<Reference>(config);
+  reference_->copy_from(*model_);
 }
 
 NamedTensors Qwen2VlModel::parameters() const { return parameters_of(*model_); }
+
+NamedTensors Qwen2VlModel::buffers() const {
+  NamedTensors all;
+  if (reference_ == nullptr) return all;
+  for (const auto& [name, tensor] : parameters_of(*reference_)) {
+    all.emplace_back("reference." + name, tensor);
+  }
+  return all;
+}
+
+void Qwen2VlModel::to(const at::Device& device) {
+  model_->to(device);
+  if (reference_ != nullptr) reference_->to(device);
+}
 
 std::vector<Grid> grids_of(const at::Tensor& grid_thw) {
   TANDEM_CHECK(grid_thw.dim() == 2 && grid_thw.size(1) == 3 && grid_thw.is_cpu(),
@@ -73,8 +90,9 @@ at::Tensor Qwen2VlModel::look(const std::optional<PackedPatches>& patches,
   return model_->visual->forward(normal, grids_of(patches->grid_thw), context);
 }
 
-at::Tensor Qwen2VlModel::embed(const at::Tensor& ids, const at::Tensor& looks) const {
-  const at::Tensor words = model_->model->embed(ids);
+at::Tensor Qwen2VlModel::embed(const nn::Decoder& decoder, const at::Tensor& ids,
+                               const at::Tensor& looks) const {
+  const at::Tensor words = decoder.embed(ids);
   if (!looks.defined()) return words;
   const at::Tensor places = ids.eq(config_.marks.image).logical_or(ids.eq(config_.marks.video));
   // As many as there are tokens of pictures: known without asking the device.
@@ -83,32 +101,61 @@ at::Tensor Qwen2VlModel::embed(const at::Tensor& ids, const at::Tensor& looks) c
       .view(words.sizes());
 }
 
-at::Tensor Qwen2VlModel::read(const Tokens& tokens, const at::Tensor& looks,
-                              const nn::BlockContext& context) const {
+at::Tensor Qwen2VlModel::read(const nn::Decoder& decoder, const Tokens& tokens,
+                              const at::Tensor& looks, const nn::BlockContext& context) const {
   const nn::Rotary rotary = nn::make_rotary(config_.rope_shape(), tokens.positions);
   const nn::Mask mask = tokens.segments.defined()
                             ? nn::packed_mask(nn::ends_of_segments(tokens.segments), true)
                             : nn::causal_mask();
-  return model_->model->forward(embed(tokens.ids, looks), rotary, mask, context);
+  return decoder.forward(embed(decoder, tokens.ids, looks), rotary, mask, context);
 }
 
-std::map<std::string, double> Qwen2VlModel::counts(const Batch& batch, const LossRequest&) const {
+std::map<std::string, double> Qwen2VlModel::counts(const Batch& batch,
+                                                   const LossRequest& request) const {
   const Tokens& text = batch.text.value();
   TANDEM_CHECK(text.labels.defined(), "[lm] expected labels");
-  return {{"lm", objectives::count_labels(objectives::shifted_labels(text.labels))}};
+  std::int64_t tokens = 0;
+  if (batch.patches) {
+    for (const Grid& grid : grids_of(batch.patches->grid_thw)) {
+      tokens += vision::tokens_of(grid, config_.vision.patch.merge);
+    }
+  }
+  const auto places = [&](std::int64_t id) { return text.ids.eq(id).sum().item<std::int64_t>(); };
+  const std::int64_t found = places(config_.marks.image) + places(config_.marks.video);
+  if (found != tokens) {
+    throw Error(ErrorKind::data, "[qwen2_vl] expected " + std::to_string(tokens) +
+                                     " places for the pictures; got " + std::to_string(found));
+  }
+  std::map<std::string, double> all{
+      {"lm", objectives::count_labels(objectives::shifted_labels(text.labels))}};
+  if (asks(request, "dpo")) {
+    if (!batch.rejected) {
+      throw Error(ErrorKind::data, "[dpo] expected samples with a rejected answer");
+    }
+    all["dpo"] = static_cast<double>(text.ids.size(0));
+  }
+  return all;
 }
 
 std::map<std::string, ChanceLevel> Qwen2VlModel::chance_levels(std::int64_t) const {
-  return {{"lm", chance_among(config_.text.vocab_size)}};
+  std::map<std::string, ChanceLevel> levels{{"lm", chance_among(config_.text.vocab_size)}};
+  if (config_.preference.kind == "sigmoid") levels["dpo"] = chance_among(2);
+  return levels;
 }
 
-LossTerms Qwen2VlModel::losses(const Batch& batch, const LossRequest&, const StepContext& context) {
+LossTerms Qwen2VlModel::losses(const Batch& batch, const LossRequest& request,
+                               const StepContext& context) {
   const Tokens& text = batch.text.value();
   const at::Tensor looks = look(batch.patches, blocks_of(context, "vision"));
-  const at::Tensor hidden = read(text, looks, blocks_of(context, "text"));
-  const at::Tensor labels = objectives::shifted_labels(text.labels);
-  return {
-      {"lm", objectives::lm_loss(hidden, model_->head(), labels, objectives::host_count(labels))}};
+  const at::Tensor hidden = read(*model_->model, text, looks, blocks_of(context, "text"));
+  LossTerms terms;
+  if (asks(request, "lm")) {
+    const at::Tensor labels = objectives::shifted_labels(text.labels);
+    terms["lm"] =
+        objectives::lm_loss(hidden, model_->head(), labels, objectives::host_count(labels));
+  }
+  if (asks(request, "dpo")) terms["dpo"] = dpo(batch, looks, hidden, context);
+  return terms;
 }
 
 // --- Replies -----------------------------------------------------------------------------------
@@ -126,7 +173,7 @@ std::vector<std::vector<std::int64_t>> Qwen2VlModel::write(const Batch& prompts,
   const auto next = [&](const GenerationStep& step) {
     at::Tensor embeds, positions = text.positions;
     if (step.first) {
-      embeds = embed(text.ids, look(prompts.patches, {}));
+      embeds = embed(*model_->model, text.ids, look(prompts.patches, {}));
     } else {
       if (step.from.defined()) {
         cache.reorder(step.from);

@@ -6,6 +6,8 @@
 // Letters: B samples, T tokens, D width, C tokens of all pictures, V vocabulary.
 
 #include <memory>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "models/qwen2_vl/config.h"
@@ -27,6 +29,16 @@ struct Qwen2Vl : torch::nn::Module {
   at::Tensor head() const;  // [V, D], with what an adapter adds
 };
 
+// The language model that preferences are compared with: it learns nothing.
+struct Reference : torch::nn::Module {
+  std::shared_ptr<nn::Decoder> model;
+  std::shared_ptr<nn::Linear> lm_head;  // as in Qwen2Vl
+
+  explicit Reference(const Config& config);
+  void copy_from(const Qwen2Vl& policy);
+  at::Tensor head() const;
+};
+
 // As the original initialises it; every tensor from the key and its own name.
 void initialize(Qwen2Vl& model, Key init);
 
@@ -38,10 +50,11 @@ class Qwen2VlModel final : public Model {
   Qwen2VlModel(const Config& config, Key init);
 
   NamedTensors parameters() const override;
+  NamedTensors buffers() const override;
   torch::nn::Module* module() const override { return model_.get(); }
-  void to(const at::Device& device) override { model_->to(device); }
+  void to(const at::Device& device) override;
   void train(bool on) override { model_->train(on); }
-  std::vector<std::string> losses_known() const override { return {"lm"}; }
+  std::vector<std::string> losses_known() const override { return {"lm", "dpo"}; }
   std::map<std::string, ChanceLevel> chance_levels(std::int64_t batch) const override;
   std::map<std::string, double> counts(const Batch& batch, const LossRequest&) const override;
   LossTerms losses(const Batch& batch, const LossRequest& request,
@@ -55,16 +68,26 @@ class Qwen2VlModel final : public Model {
   at::Tensor look(const std::optional<PackedPatches>& patches,
                   const nn::BlockContext& context) const;
   // Words, with the pictures' tokens in their places: [B, T, D].
-  at::Tensor embed(const at::Tensor& ids, const at::Tensor& looks) const;
+  at::Tensor embed(const nn::Decoder& decoder, const at::Tensor& ids,
+                   const at::Tensor& looks) const;
   // Last hidden states of whole texts whose padding, if any, stands on the right: [B, T, D].
-  at::Tensor read(const Tokens& tokens, const at::Tensor& looks,
+  at::Tensor read(const nn::Decoder& decoder, const Tokens& tokens, const at::Tensor& looks,
                   const nn::BlockContext& context) const;
   std::vector<std::vector<std::int64_t>> write(const Batch& prompts,
                                                const GenerateOptions& options) const;
 
+  // --- Preferences (preference.cpp)
+  // Sums of log p of the reference's chosen and rejected answers, [B] each.
+  std::pair<at::Tensor, at::Tensor> reference_answers(const Batch& batch,
+                                                      const at::Tensor& looks) const;
+  // hidden: of the chosen answers.
+  LossTerm dpo(const Batch& batch, const at::Tensor& looks, const at::Tensor& hidden,
+               const StepContext& context) const;
+
   Config config_;
   nn::PixelStatistics statistics_;
   std::shared_ptr<Qwen2Vl> model_;
+  std::shared_ptr<Reference> reference_;  // null unless preferences want a copy
 };
 
 }  // namespace tandem::models::qwen2_vl
