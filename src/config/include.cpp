@@ -77,6 +77,8 @@ class Files {
     return good;
   }
 
+  const std::vector<fs::path>& files() const { return files_; }
+
  private:
   bool read_open(const fs::path& path, const Place& stated, Node& out) {
     auto document = std::make_shared<Document>();
@@ -85,6 +87,7 @@ class Files {
     document->order = count_;
     std::string text;
     if (!slurp(path, document, stated, text)) return false;
+    files_.push_back(path);
     Node own;
     if (!parse(text, document, problems_, own)) return false;
     if (own.kind == Node::Kind::null) {
@@ -159,7 +162,7 @@ class Files {
   }
 
   Problems& problems_;
-  std::vector<fs::path> open_;
+  std::vector<fs::path> open_, files_;
   int count_ = 0;
   bool full_ = false;
 };
@@ -196,8 +199,12 @@ void spread_model(Node& root) {
   }
 }
 
-bool read_tree(const fs::path& path, Problems& problems, Node& out) {
-  return Files(problems).read(path, {}, out);
+bool read_tree(const fs::path& path, Problems& problems, Node& out,
+               std::vector<fs::path>* read_files) {
+  Files files(problems);
+  const bool good = files.read(path, {}, out);
+  if (read_files != nullptr) *read_files = files.files();
+  return good;
 }
 
 }  // namespace tandem::config

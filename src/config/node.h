@@ -79,8 +79,10 @@ void merge_top(Node& base, Node over);
 // The model's own keys, without its start and its tokenizer, below those of each stage's `model`.
 void spread_model(Node& root);
 
-// The file with its includes merged below it. False after a problem was added.
-bool read_tree(const std::filesystem::path& path, Problems& problems, Node& out);
+// The file with its includes merged below it. False after a problem was added. read_files: the file
+// itself and each that it includes, as it was named from there.
+bool read_tree(const std::filesystem::path& path, Problems& problems, Node& out,
+               std::vector<std::filesystem::path>* read_files = nullptr);
 
 // Applies `dotted.key=value`.
 void apply_override(Node& root, const std::string& text, int order, Problems& problems);

@@ -100,6 +100,28 @@ TEST_CASE("a megabyte of anything is encoded at once and comes back") {
   }
 }
 
+// Random words of several scripts, then one random word to the end: what has no period that a cache
+// or an early exit could live on.
+std::string random_text(std::size_t size) {
+  static const std::vector<std::string> letters{"a", "b", "e", " ", "\u00e9", "\u4f60", "7", "."};
+  Random random(Key(11));
+  std::string text;
+  text.reserve(size + 4);
+  while (text.size() < size / 2) text += letters[random.below(letters.size())];
+  while (text.size() < size) text += letters[random.below(3)];
+  return text;
+}
+
+TEST_CASE("sixteen megabytes of random text are encoded by every kind and come back") {
+  const std::string text = random_text(16 << 20);
+  std::vector<std::string> training;
+  for (std::size_t i = 0; i < 40; ++i) training.push_back(random_text(200 + i));
+  const Tokenizer gpt2 = train_bpe(training, 400, BpeKind::gpt2);
+  CHECK(gpt2.decode(gpt2.encode(text), true) == text);
+  CHECK(train_bpe(training, 600, BpeKind::clip).encode(text).size() > text.size() / 16);
+  CHECK(train_wordpiece(training, 60).encode(text).size() > text.size() / 16);
+}
+
 TEST_CASE("a word piece model without a limit of characters takes a megabyte in one word") {
   json document = word_piece();
   document["model"]["max_input_chars_per_word"] = 2147483647;
