@@ -2,12 +2,11 @@
 
 #include <array>
 
+#include "models/limits.h"
 #include "tandem/base/error.h"
 
 namespace tandem::models::albef {
 namespace {
-
-constexpr double widest = 65536, deepest = 1024;
 
 // (name in YAML, class in files), in the order of Kind.
 const std::array<std::pair<std::string, std::string>, 5>& kinds() {

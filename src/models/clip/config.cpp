@@ -2,12 +2,11 @@
 
 #include <cmath>
 
+#include "models/limits.h"
 #include "tandem/base/error.h"
 
 namespace tandem::models::clip {
 namespace {
-
-constexpr double widest = 65536;
 
 void text_fields(FieldVisitor& v, TextConfig& c) {
   v.field("context_length", c.context_length,

@@ -2,12 +2,11 @@
 
 #include <cmath>
 
+#include "models/limits.h"
 #include "tandem/base/error.h"
 
 namespace tandem::models::qwen_vl {
 namespace {
-
-constexpr double widest = 65536, deepest = 1024;
 
 // floor(sqrt(n)), as int(math.sqrt(n)).
 std::int64_t root_of(std::int64_t n) {

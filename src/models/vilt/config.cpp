@@ -2,13 +2,12 @@
 
 #include <algorithm>
 
+#include "models/limits.h"
 #include "tandem/base/error.h"
 #include "tandem/nn/mlp.h"
 
 namespace tandem::models::vilt {
 namespace {
-
-constexpr double widest = 65536, deepest = 1024;
 
 void transformer_fields(FieldVisitor& v, Config& c) {
   v.field("width", c.width, {.doc = "numbers per token", .min = 1, .max = widest});

@@ -3,12 +3,11 @@
 #include <algorithm>
 #include <cmath>
 
+#include "models/limits.h"
 #include "tandem/base/error.h"
 
 namespace tandem::models::vlmo {
 namespace {
-
-constexpr double widest = 65536, deepest = 1024;
 
 struct Part {
   const char* name;
