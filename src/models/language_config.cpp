@@ -111,17 +111,17 @@ void language_fields(FieldVisitor& v, LanguageConfig& c) {
   v.field("kind", c.kind,
           {.doc = "llama (Vicuna too), or qwen2: biases of queries, keys and values",
            .choices = {"llama", "qwen2"}});
-  v.field("width", c.width, {.doc = "numbers per token", .min = 1, .max = widest_decoder});
-  v.field("layers", c.layers, {.doc = "blocks", .min = 1, .max = deepest_decoder});
-  v.field("heads", c.heads, {.doc = "attention heads", .min = 1, .max = widest_decoder});
+  v.field("width", c.width, {.doc = "numbers per token", .min = 1, .max = widest});
+  v.field("layers", c.layers, {.doc = "blocks", .min = 1, .max = deepest});
+  v.field("heads", c.heads, {.doc = "attention heads", .min = 1, .max = widest});
   v.field("kv_heads", c.kv_heads,
           {.doc = "heads of keys and values, each shared by a group; 0: heads",
            .min = 0,
-           .max = widest_decoder});
+           .max = widest});
   v.field("head_dim", c.head_dim,
-          {.doc = "numbers of a head; 0: width / heads", .min = 0, .max = widest_decoder});
+          {.doc = "numbers of a head; 0: width / heads", .min = 0, .max = widest});
   v.field("mlp", c.mlp,
-          {.doc = "hidden width of the gated MLP", .min = 1, .max = 16 * widest_decoder});
+          {.doc = "hidden width of the gated MLP", .min = 1, .max = 16 * widest});
   v.field("context_length", c.context_length,
           {.doc = "positions trained on", .min = 1, .max = 100'000'000});
   v.field(

@@ -14,13 +14,13 @@ using nlohmann::json;
 }  // namespace
 
 void tower_fields(FieldVisitor& v, Tower& t) {
-  v.field("width", t.width, {.doc = "numbers per token", .min = 1, .max = widest_tower});
-  v.field("layers", t.layers, {.doc = "blocks", .min = 1, .max = deepest_tower});
+  v.field("width", t.width, {.doc = "numbers per token", .min = 1, .max = widest});
+  v.field("layers", t.layers, {.doc = "blocks", .min = 1, .max = deepest});
   v.field(
       "heads", t.heads,
-      {.doc = "attention heads; 64 numbers each in the original", .min = 1, .max = widest_tower});
+      {.doc = "attention heads; 64 numbers each in the original", .min = 1, .max = widest});
   v.field("mlp", t.mlp,
-          {.doc = "hidden width of the MLP; 0: 4 x width", .min = 0, .max = 16 * widest_tower});
+          {.doc = "hidden width of the MLP; 0: 4 x width", .min = 0, .max = 16 * widest});
   v.field("activation", t.activation,
           {.doc = "quick_gelu as released, gelu in later reproductions",
            .choices = {"quick_gelu", "gelu"}});
