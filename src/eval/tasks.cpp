@@ -7,6 +7,7 @@
 #include "eval/loss.h"
 #include "eval/retrieval.h"
 #include "eval/writing.h"
+#include "eval/written_boxes.h"
 #include "eval/zero_shot.h"
 #include "tandem/base/error.h"
 #include "tandem/eval/task.h"
@@ -48,6 +49,8 @@ const std::vector<Task>& tasks() {
       {"ve", "sentences that a picture entails, contradicts or neither: share of right ones",
        entailment, classifies, true},
       {"grounding", "where in a picture a text is: share of right places", grounding, locates},
+      {"boxes", "the same as the model writes it: share of boxes with an IoU of 0.5 or more",
+       written_boxes, writes},
   };
   return table;
 }

@@ -151,8 +151,9 @@ Processor make_processor(const Settings& settings,
                       *rules);
   };
   processor.prompt = [rules, tokenizer](const data::Sample& sample, const std::string& words) {
-    const std::vector<text::Turn> turns = words.empty()
-                                              ? asked(rules->turns(sample, Key(0), false))
+    // A question of the sample's own is written as in training.
+    const bool own = words.empty() || words == sample.question;
+    const std::vector<text::Turn> turns = own ? asked(rules->turns(sample, Key(0), false))
                                               : std::vector<text::Turn>{shown_with(sample, words)};
     return example_of(
         sample, prompt_tokens(turns, rules->dialogue, *tokenizer, rules->place, sample.id), *rules);
