@@ -1,5 +1,6 @@
 #include "tandem/data/kept_rows.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/randn.h>
 #include <sys/wait.h>
@@ -8,8 +9,8 @@
 #include <catch2/catch.hpp>
 #include <fstream>
 
-#include "support/errors.h"
-#include "support/temporary.h"
+#include "../support/errors.h"
+#include "../support/temporary.h"
 #include "tandem/base/hash.h"
 
 using namespace tandem;

@@ -1,6 +1,7 @@
 // Facts of BLIP-2's structure; outputs against the originals are in
 // tests/jobs/blip2_verify_test.cpp.
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/allclose.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
@@ -21,11 +22,11 @@
 #include <set>
 #include <sstream>
 
+#include "../support/errors.h"
+#include "../support/temporary.h"
 #include "models/blip2/batch.h"
 #include "models/blip2/model.h"
 #include "models/blip2/weights.h"
-#include "support/errors.h"
-#include "support/temporary.h"
 #include "tandem/base/error.h"
 #include "tandem/models/weights.h"
 #include "tandem/nn/decoder.h"
