@@ -33,10 +33,13 @@ int run(int argc, char** argv) {
   tandem::cli::add_config(app, choose);
   tandem::cli::add_weights(app, choose);
   tandem::cli::add_data(app, choose);
+  tandem::cli::add_recipes(app, choose);
   tandem::cli::add_report(app, choose);
   tandem::cli::add_eval(app, choose, {argv, argv + argc});
   tandem::cli::add_embed(app, choose, {argv, argv + argc});
   tandem::cli::add_search(app, choose);
+  tandem::cli::add_generate(app, choose);
+  tandem::cli::add_chat(app, choose);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

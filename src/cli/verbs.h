@@ -20,10 +20,13 @@ void add_config(CLI::App& app, const Choose& choose);
 void add_weights(CLI::App& app, const Choose& choose);  // import, export, verify
 void add_data(CLI::App& app, const Choose& choose);
 void add_inspect(CLI::App& data, const Choose& choose);  // of `data`
+void add_recipes(CLI::App& app, const Choose& choose);
 void add_report(CLI::App& app, const Choose& choose);
 void add_eval(CLI::App& app, const Choose& choose, const std::vector<std::string>& command);
 void add_embed(CLI::App& app, const Choose& choose, const std::vector<std::string>& command);
 void add_search(CLI::App& app, const Choose& choose);
+void add_generate(CLI::App& app, const Choose& choose);
+void add_chat(CLI::App& app, const Choose& choose);
 
 // --ema and --best, of the verbs that take a run's weights.
 void add_weight_choice(CLI::App& verb, jobs::WeightChoice& choice);

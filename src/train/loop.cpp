@@ -92,6 +92,7 @@ class StageLoop {
     if (begins) {
       log_info("stage " + stage.name + ": " + std::to_string(total_) + " steps of " +
                std::to_string(stage.data.batch) + " samples\n" + rules_table(stage, resolved));
+      tell_learned(session, data_);
     }
     tell_stage(session, stage, data_, total_, chance_);
     optimizer_.emplace(stage.optimizer, resolved, parameters);

@@ -1,8 +1,11 @@
 #include "train/telling.h"
 
 #include <nlohmann/json.hpp>
+#include <span>
 
+#include "tandem/base/error.h"
 #include "tandem/base/files.h"
+#include "tandem/base/log.h"
 
 namespace tandem::train {
 namespace {
@@ -16,6 +19,34 @@ Json read_stages(const std::filesystem::path& path) {
   if (!std::filesystem::exists(path, error)) return Json::array();
   const Json json = Json::parse(read_file(path, largest_file), nullptr, false);
   return json.is_array() ? json : Json::array();
+}
+
+constexpr std::int64_t ignored = -100, told_samples = 3;
+
+struct Run {
+  std::vector<std::int32_t> ids{};
+  bool learned = false, repeated = false;
+};
+
+// Tokens that are learned or not, and three or more of one kind in a row.
+std::vector<Run> runs_of(const Tokens& tokens) {
+  const at::Tensor row = tokens.ids[0].contiguous(), labels = tokens.labels[0].contiguous();
+  const auto* ids = row.const_data_ptr<std::int64_t>();
+  const auto* label = labels.const_data_ptr<std::int64_t>();
+  const std::int64_t count = row.numel();
+  std::vector<Run> runs;
+  for (std::int64_t i = 0; i < count;) {
+    std::int64_t end = i + 1;
+    while (end < count && ids[end] == ids[i]) ++end;
+    const bool repeated = end - i >= 3;
+    if (!repeated) end = i + 1;
+    const bool learned = label[i] != ignored;
+    if (repeated || runs.empty() || runs.back().repeated || runs.back().learned != learned) {
+      runs.push_back({{}, learned, repeated});
+    }
+    for (; i < end; ++i) runs.back().ids.push_back(static_cast<std::int32_t>(ids[i]));
+  }
+  return runs;
 }
 
 }  // namespace
@@ -39,6 +70,43 @@ std::vector<std::pair<std::string, double>> seen_of(const StageData& data, std::
     seen[static_cast<std::size_t>(data.order.at(position).source)].second += 1;
   }
   return seen;
+}
+
+std::string marked_text(const Tokens& tokens, const text::Tokenizer& tokenizer, std::size_t most) {
+  std::string told;
+  for (const Run& run : runs_of(tokens)) {
+    const std::size_t shown = run.repeated ? 1 : run.ids.size();
+    std::string words = tokenizer.decode(std::span(run.ids).first(shown), /*keep_special=*/true);
+    if (run.repeated) {
+      words =
+          "<" + (words.empty() ? "picture" : words) + " x " + std::to_string(run.ids.size()) + ">";
+    }
+    told += run.learned ? "[[" + words + "]]" : words;
+  }
+  if (told.size() <= most) return told;
+  return told.substr(0, most / 2) + " ... " + told.substr(told.size() - most / 2);
+}
+
+void tell_learned(const Session& session, const StageData& data) {
+  if (!session.leads()) return;
+  std::string all;
+  for (std::int64_t position = 0; position < told_samples; ++position) {
+    const data::Place place = data.order.at(position);
+    try {
+      const data::Sample sample =
+          data.sources[static_cast<std::size_t>(place.source)]->read(place.index);
+      const Key key = data::sample_key(data.order.key(), position);
+      const Batch batch = session.parts.processor.prepare(sample, key, /*train=*/true);
+      if (!batch.text || !batch.text->labels.defined()) continue;
+      all += "\n  " + sample.id + ": " + marked_text(*batch.text, *session.tokenizer);
+      if (batch.rejected && batch.rejected->labels.defined()) {
+        all += "\n    rejected: " + marked_text(*batch.rejected, *session.tokenizer);
+      }
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::data) throw;  // told where it is trained on
+    }
+  }
+  if (!all.empty()) log_info("what is learned of the first samples stands in [[ ]]:" + all);
 }
 
 void tell_stage(const Session& session, const config::StageConfig& stage, const StageData& data,
