@@ -90,7 +90,7 @@ LossTerms Blip2Model::second_stage(const Batch& batch, const StepContext& contex
     const std::int64_t length = tokens.ids.size(1) - skipped;
     const at::Tensor rows = hidden.narrow(1, hidden.size(1) - 1 - length, length);
     return {
-        {"lm", objectives::lm_loss(rows, net_->opt->head, labels.narrow(1, skipped, length), 0)}};
+        {"lm", objectives::lm_loss(rows, net_->opt->head, wanted, objectives::host_count(wanted))}};
   }
   if (!net_->t5) return {};
   const Words in = behind(queries, net_->t5->embed(tokens.ids), mask_of(tokens));
@@ -101,7 +101,8 @@ LossTerms Blip2Model::second_stage(const Batch& batch, const StepContext& contex
       nn::shifted_right(labels, config_.language.start_id, config_.language.pad_id);
   const at::Tensor hidden =
       net_->t5->decode(net_->t5->embed(fed), {}, encoded, in.mask, blocks_of(context, "decoder"));
-  return {{"prefix_lm", objectives::lm_loss(hidden, net_->t5->head, labels, 0)}};
+  return {{"prefix_lm",
+           objectives::lm_loss(hidden, net_->t5->head, labels, objectives::host_count(labels))}};
 }
 
 // --- Writing ---------------------------------------------------------------------------------
