@@ -50,7 +50,8 @@ class Chat(common.RunTest):
         rows = metrics(self.folder / "run")
         self.assertLess(rows[-1]["loss"], rows[0]["loss"] - 1)
         self.assertIn("what is learned of the first samples stands in [[ ]]", error)
-        self.assertRegex(error, r"world/dialogue/train/\d+: .*USER: <.* x 4>.*ASSISTANT:\[\[")
+        self.assertRegex(
+            error, r"(?s)world/dialogue/train/\d+: .*USER: <<image> x 4>\n.*ASSISTANT:\[\[")
 
         def write(*more, code=0):
             got, out, error = tandem("generate", self.folder / "run", *more)
