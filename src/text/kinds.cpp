@@ -76,9 +76,15 @@ Tokenizer stand_in_tokenizer(std::string_view kind) {
     if (name != "tokenizer.json") continue;
     nlohmann::json document = nlohmann::json::parse(bytes);
     nlohmann::json& vocabulary = document["model"]["vocab"];
-    for (auto id = static_cast<std::size_t>(small.vocab_size()); id < size; ++id) {
+    std::vector<nlohmann::json*> marks;  // behind the words, where they are none themselves
+    for (nlohmann::json& token : document["added_tokens"]) {
+      if (!vocabulary.contains(token["content"].get<std::string>())) marks.push_back(&token);
+    }
+    std::size_t id = vocabulary.size();
+    for (; id + marks.size() < size; ++id) {
       vocabulary["[unused" + std::to_string(id) + "]"] = id;
     }
+    for (nlohmann::json* mark : marks) (*mark)["id"] = id++;
     return parse_tokenizer(document.dump(), "the stand-in");
   }
   throw Error(ErrorKind::internal, "[text] a trained tokenizer without a file");

@@ -14,6 +14,10 @@ Family qwen_vl_family() {
   family.settings = [] { return std::make_unique<qwen_vl::Config>(); };
   family.from_config_json = qwen_vl::from_config_json;
   family.to_config_json = qwen_vl::to_config_json;
+  // The released processor is code: no file says what it does.
+  family.processor_files = [](const Settings&) {
+    return std::vector<std::pair<std::string, std::string>>{};
+  };
   family.make = [](const Settings& settings, Key init) -> std::unique_ptr<Model> {
     return std::make_unique<qwen_vl::QwenVlModel>(qwen_vl::config_of(settings), init);
   };
