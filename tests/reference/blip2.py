@@ -202,7 +202,8 @@ def generated(model, inputs, eos):
     padding: a mask with padding on the right is left out for OPT."""
     inputs = {k: inputs[k] for k in ("pixel_values", "input_ids", "attention_mask",
                                      "interpolate_pos_encoding") if k in inputs}
-    if model.config.text_config.model_type == "opt" and not inputs["attention_mask"][:, -1].all():
+    seen = inputs.get("attention_mask")
+    if seen is not None and model.config.text_config.model_type == "opt" and not seen[:, -1].all():
         del inputs["attention_mask"]
     for name, options in GENERATED.items():
         ids = model.generate(**inputs, do_sample=False, eos_token_id=eos, pad_token_id=0, **options)

@@ -168,12 +168,13 @@ at::Tensor Blip2Model::text_feature(const at::Tensor& read) const {
 }
 
 at::Tensor Blip2Model::fuse(const Texts& texts, const at::Tensor& rows,
-                            const nn::BlockContext& context) const {
+                            const nn::BlockContext& context, const at::Tensor& whole) const {
   const std::int64_t queries = config_.qformer.queries;
   const at::Tensor x = at::cat(
       {net_->query_tokens.expand({texts.ids.size(0), -1, -1}), net_->words->forward(texts.ids)}, 1);
-  const nn::Mask mask =
-      texts.mask.defined() ? nn::padding_mask(with_queries(texts, queries)) : nn::no_mask();
+  at::Tensor seen = whole;
+  if (!whole.defined() && texts.mask.defined()) seen = with_queries(texts, queries);
+  const nn::Mask mask = seen.defined() ? nn::padding_mask(seen) : nn::no_mask();
   return net_->qformer->forward(x, queries, mask, rows, context);
 }
 

@@ -90,9 +90,9 @@ class Blip2Model final : public Model {
   at::Tensor read(const Texts& texts, const nn::BlockContext& context) const;  // [B, T, D]
   at::Tensor image_features(const at::Tensor& looked) const;  // [B, Q, D] -> [B, Q, E], length 1
   at::Tensor text_feature(const at::Tensor& read) const;      // [B, T, D] -> [B, E], length 1
-  // Queries and words in one pass, [B, Q + T, D].
-  at::Tensor fuse(const Texts& texts, const at::Tensor& rows,
-                  const nn::BlockContext& context) const;
+  // Queries and words in one pass, [B, Q + T, D]. whole: the mask of both, instead of the texts'.
+  at::Tensor fuse(const Texts& texts, const at::Tensor& rows, const nn::BlockContext& context,
+                  const at::Tensor& whole = {}) const;
   at::Tensor matching(const at::Tensor& fused) const;  // logits of (no match, match), [B, 2]
   // Rows of words that follow queries which went through before, [B, T, D].
   at::Tensor write(const Texts& texts, const LayerInputs& queries,

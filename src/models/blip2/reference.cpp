@@ -162,12 +162,14 @@ Outputs Blip2Model::retrieval_reference(const Outputs& recorded) const {
       recorded, {"pixel_values", "input_ids", "attention_mask", "use_image_text_matching_head"});
   at::Tensor ids = inputs.required("input_ids");
   at::Tensor mask = mask_of(inputs, "attention_mask", ids);
+  at::Tensor whole;
   const std::int64_t queries = config_.qformer.queries;
   if (config_.language.image_id >= 0) {
     if (ids.dim() != 2 || ids.size(1) <= queries) {
       refuse_reference("expected words behind the image's in input.input_ids");
     }
     ids = ids.slice(1, queries);
+    whole = mask;  // of the queries in the ids' place, as the class takes it
     if (mask.defined()) mask = mask.slice(1, queries);
   }
   const std::map<std::string, at::Tensor> cut{{"input_ids", ids}};
@@ -177,7 +179,7 @@ Outputs Blip2Model::retrieval_reference(const Outputs& recorded) const {
   Outputs out;
   add_vision(out, "vision_model_output.", *net_->vision, rows);
   if (flag(inputs, "use_image_text_matching_head", false)) {
-    const at::Tensor fused = fuse(texts, rows, {});
+    const at::Tensor fused = fuse(texts, rows, {}, whole);
     out["itm_score"] = matching(fused);
     out["logits_per_image"] = out["itm_score"];
     out["image_embeds"] = rows;
