@@ -9,10 +9,10 @@ using namespace tandem::test;
 
 TEST_CASE("every format has settings of its own under its name") {
   const SettingsTable& table = source_formats();
-  CHECK(table.names == std::vector<std::string>{"coco", "conceptual_captions", "flickr30k",
-                                                "folder", "nlvr2", "pictures", "refcoco", "snli_ve",
-                                                "table", "text", "visual_genome_qa", "vqa",
-                                                "webdataset", "world"});
+  CHECK(table.names == std::vector<std::string>{"coco", "conceptual_captions", "dialogue",
+                                                "flickr30k", "folder", "nlvr2", "pictures",
+                                                "refcoco", "snli_ve", "table", "text",
+                                                "visual_genome_qa", "vqa", "webdataset", "world"});
   for (const std::string& name : table.names) CHECK(table.make(name) != nullptr);
   CHECK(table.make("nothing") == nullptr);
 }
