@@ -227,8 +227,7 @@ void describe_checkpoint(FieldVisitor& v, CheckpointConfig& checkpoint) {
                      .min = 1,
                      .max = 1e6,
                      .aliases = {"save_total_limit", "keep_last"}};
-  const bool plain = checkpoint.best.empty() && !checkpoint.stages;
-  if (!v.number("keep", checkpoint.keep, plain, last)) {
+  if (!v.number("keep", checkpoint.keep, checkpoint.best.empty(), last)) {
     v.block("keep", {.doc = "which ones stay: a number alone is `last`"}, [&](FieldVisitor& inner) {
       inner.field("last", checkpoint.keep, last);
       inner.field("best", checkpoint.best,
@@ -240,10 +239,11 @@ void describe_checkpoint(FieldVisitor& v, CheckpointConfig& checkpoint) {
                   {.doc = "of `best`; auto: min for losses, else max",
                    .choices = {"auto", "max", "min"},
                    .aliases = {"greater_is_better"}});
-      inner.field("stages", checkpoint.stages,
-                  {.doc = "and the end of every stage, for `init: RUN@STAGE`", .unset = 0});
     });
   }
+  v.field("stages", checkpoint.stages,
+          {.doc = "the end of every stage stays, too, for `init: RUN@STAGE` of another run",
+           .unset = 0});
   v.field("async", checkpoint.async,
           {.doc = "written in the background: the training waits for a copy only",
            .unset = 0,

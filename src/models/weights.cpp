@@ -121,11 +121,17 @@ Taken take_weights(Model& model, const std::map<std::string, at::Tensor>& weight
   return taken;
 }
 
-std::string parts_named(const std::vector<std::string>& names) {
+std::string parts_named(const std::vector<std::string>& names,
+                        const std::vector<std::string>& others) {
+  std::set<std::string> shared;
+  for (const std::string& name : others) shared.insert(part_of(name));
   std::string text;
   std::set<std::string> told;
   for (const std::string& name : names) {
-    const std::string part = part_of(name);
+    std::string part = part_of(name);
+    if (part != name && shared.contains(part)) {
+      part += "." + part_of(name.substr(part.size() + 1));
+    }
     if (told.insert(part).second) {
       text += (text.empty() ? "" : ", ") + part + (part == name ? "" : ".*");
     }

@@ -111,7 +111,7 @@ fs::path end_of_stage(const fs::path& run, const std::string& stage) {
       throw Error(ErrorKind::config,
                   "[init] expected the checkpoint at the end of stage " + stage +
                       "; it is not kept any more",
-                  found.string(), "checkpoint: {keep: {stages: true}} keeps it");
+                  found.string(), "checkpoint: {stages: true} keeps it");
     }
   }
   throw Error(ErrorKind::config,
@@ -139,14 +139,18 @@ void begin_stage(Session& session) {
   make_stage_model(session);
   const config::StageConfig& stage = session.config.stages[index];
   if (!start.empty()) {
-    const models::Taken taken = models::take_weights(
-        *session.parts.model,
-        session.parts.family->import_weights(std::move(start), *session.parts.settings));
+    const Weights weights =
+        session.parts.family->import_weights(std::move(start), *session.parts.settings);
+    const models::Taken taken = models::take_weights(*session.parts.model, weights);
+    std::vector<std::string> theirs, ours;
+    for (const auto& [name, tensor] : weights) theirs.push_back(name);
+    for (const auto& [name, tensor] : session.parts.model->parameters()) ours.push_back(name);
     if (!taken.fresh.empty()) {
-      log_info("stage " + stage.name + " begins with new " + models::parts_named(taken.fresh));
+      log_info("stage " + stage.name + " begins with new " +
+               models::parts_named(taken.fresh, theirs));
     }
     if (!taken.left_out.empty()) {
-      log_info("stage " + stage.name + " leaves out " + models::parts_named(taken.left_out));
+      log_info("stage " + stage.name + " leaves out " + models::parts_named(taken.left_out, ours));
     }
   }
   session.parts.model->to(session.options.device);

@@ -41,14 +41,14 @@ class Families(common.RunTest):
     def test_the_configs_for_the_world_are_planned(self):
         for name in sorted({path.parent.name for path in TINY.values()} | {"clip"}):
             for config in sorted((ROOT / "configs" / name).glob("*.yaml")):
-                if config.name.startswith(("paper", "stamps")):  # their data are not here
+                if "paper" in config.name or config.name == "stamps.yaml":  # their data are not here
                     continue
                 with self.subTest(str(config.relative_to(ROOT))):
                     code, _, error = tandem("check", config)
                     self.assertEqual(code, 0, error)
 
     def test_the_papers_sizes_are_planned_without_their_weights_and_data(self):
-        papers = sorted(path for name in TINY for path in ROOT.glob("configs/%s/paper*.yaml" % name))
+        papers = sorted(path for name in TINY for path in ROOT.glob("configs/%s/*paper*.yaml" % name))
         self.assertGreaterEqual(len(papers), 15)
         for config in papers:
             with self.subTest(str(config.relative_to(ROOT))):

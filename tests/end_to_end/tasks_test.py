@@ -58,7 +58,7 @@ class Tasks(common.RunTest):
         self.assertEqual(lines["run"], lines["out"])
 
     def test_a_stage_of_another_run_is_what_one_begins_with(self):
-        self.train("first", "eval.tasks=[]", "checkpoint.keep={last: 1, stages: true}",
+        self.train("first", "eval.tasks=[]", "checkpoint.keep=1", "checkpoint.stages=true",
                    config=TASKS["albef"])
         start = "stages.nlvr2.init=%s@pretrain" % (self.folder / "first")
         only = ["eval.tasks=[]", start, "--stage", "ve"]

@@ -28,7 +28,9 @@ struct Taken {
 // Error(data) for a layer that is there in part, for another shape, and where nothing fits.
 Taken take_weights(Model& model, const std::map<std::string, at::Tensor>& weights);
 
-// For people: the parts ("classifier.*, temp") of names.
-std::string parts_named(const std::vector<std::string>& names);
+// For people: the parts ("classifier.*, temp") of names; of a part that `others` has, too, its own
+// parts ("transformer.lm_head.*").
+std::string parts_named(const std::vector<std::string>& names,
+                        const std::vector<std::string>& others);
 
 }  // namespace tandem::models

@@ -77,14 +77,10 @@ at::Tensor ViltModel::answer_logits(const Batch& batch, const nn::BlockContext& 
 }
 
 // The score of a picture's own text among those of other pictures of the micro-batch. (The original
-// draws 15 texts of the whole data set; a small micro-batch has fewer.)
+// draws 15 texts of the whole data set; a small micro-batch has fewer, one pair alone none.)
 LossTerm ViltModel::ranking(const Batch& batch, const StepContext& context) const {
   const Images& images = batch.images.value();
   const std::int64_t size = images.pixels.size(0);
-  if (size < 2) {
-    throw Error(ErrorKind::config, "[itm] expected at least 2 pairs in a micro-batch; got 1", "",
-                "stages.NAME.data.micro_batch");
-  }
   const std::int64_t others = std::min(config_.others, size - 1);
   const at::Tensor rows =
       draw_texts(batch.picture_ids, others, context.key.fold("other texts")).flatten();
