@@ -201,6 +201,7 @@ nn::DecoderShape Config::decoder_shape() const {
   shape.eps = text.rms_norm_eps;
   shape.qkv_bias = true;
   shape.activation = nn::activation_of(text.activation);
+  shape.pad_id = marks.pad < text.vocab_size ? marks.pad : -1;
   return shape;
 }
 

@@ -130,6 +130,17 @@ nn::Mask pack_mask(const at::Tensor& counts) {
           {}};
 }
 
+// The class looks for packs only where it keeps no cache, which it does unless told otherwise.
+nn::Mask visible(const ReferenceInputs& inputs, const RecordedPositions& given,
+                 const at::Tensor& mask) {
+  const bool masked = inputs.has("attention_mask");
+  const at::Tensor cache = inputs.optional("use_cache");
+  const bool packs =
+      given.packs.defined() && !masked && cache.defined() && cache.eq(0).all().item<bool>();
+  if (packs) return pack_mask(given.packs);
+  return nn::decoder_mask(mask, mask.size(1), /*every_token=*/!masked);
+}
+
 at::Tensor kept_rows(const at::Tensor& hidden, const at::Tensor& keep) {
   if (!keep.defined()) return hidden;
   if (keep.numel() > 1) return hidden.index_select(1, keep.to(at::kLong));
@@ -158,12 +169,11 @@ Outputs Qwen2VlModel::reference_outputs(const Outputs& recorded) {
   const ReferenceInputs inputs(
       recorded, {"pixel_values", "image_grid_thw", "pixel_values_videos", "video_grid_thw",
                  "second_per_grid_ts", "input_ids", "attention_mask", "position_ids", "labels",
-                 "mm_token_type_ids", "logits_to_keep"});
+                 "mm_token_type_ids", "logits_to_keep", "use_cache"});
   const VisionConfig& vision = config_.vision;
   const at::Tensor ids = inputs.ids("input_ids", config_.text.vocab_size);
-  const bool masked = inputs.has("attention_mask");
-  const at::Tensor mask =
-      masked ? inputs.required("attention_mask").ne(0) : at::ones_like(ids).ne(0);
+  const at::Tensor mask = inputs.has("attention_mask") ? inputs.required("attention_mask").ne(0)
+                                                       : at::ones_like(ids).ne(0);
   if (mask.sizes() != ids.sizes()) refuse_reference("expected input.attention_mask [B, T]");
   const std::vector<Grid> images = grids_in(inputs, "image_grid_thw", vision);
   const std::vector<Grid> videos = grids_in(inputs, "video_grid_thw", vision);
@@ -196,11 +206,8 @@ Outputs Qwen2VlModel::reference_outputs(const Outputs& recorded) {
   const auto& grids = images.empty() ? videos : images;
   if (config_.version == Version::two_five && !grids.empty()) add_windows(out, grids, vision);
 
-  const nn::Mask sees = given.packs.defined() && !masked
-                            ? pack_mask(given.packs)
-                            : nn::decoder_mask(mask, ids.size(1), /*every_token=*/!masked);
   const nn::Rotary rotary = nn::make_rotary(config_.rope_shape(), given.positions);
-  const at::Tensor hidden = model_->model->forward(embeds, rotary, sees);
+  const at::Tensor hidden = model_->model->forward(embeds, rotary, visible(inputs, given, mask));
   const at::Tensor logits =
       at::linear(kept_rows(hidden, inputs.optional("logits_to_keep")), model_->head());
   out["last_hidden_state"] = hidden;
