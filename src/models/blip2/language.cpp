@@ -89,6 +89,7 @@ LossTerms Blip2Model::second_stage(const Batch& batch, const StepContext& contex
     const std::int64_t skipped = queries.defined() ? 0 : 1;
     const std::int64_t length = tokens.ids.size(1) - skipped;
     const at::Tensor rows = hidden.narrow(1, hidden.size(1) - 1 - length, length);
+    const at::Tensor wanted = labels.narrow(1, skipped, length);
     return {
         {"lm", objectives::lm_loss(rows, net_->opt->head, wanted, objectives::host_count(wanted))}};
   }
