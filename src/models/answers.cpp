@@ -60,8 +60,8 @@ Ranked rank_answers(const AnswerDecoder& decoder, std::int64_t questions, const 
   std::vector<at::Tensor> losses;
   for (std::int64_t at = 0; at < flat.size(0); at += answers_at_once) {
     const std::int64_t some = std::min(answers_at_once, flat.size(0) - at);
-    losses.push_back(
-        decoder.losses(candidates_at(candidates, flat.narrow(0, at, some)), rows.narrow(0, at, some)));
+    losses.push_back(decoder.losses(candidates_at(candidates, flat.narrow(0, at, some)),
+                                    rows.narrow(0, at, some)));
   }
   at::Tensor score = -at::cat(losses).view({questions, count});
   if (with_first) score = score + likely.log();

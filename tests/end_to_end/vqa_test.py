@@ -16,7 +16,7 @@ class Vqa(common.RunTest):
                 whole, stopped = family + "_whole", family + "_stopped"
                 self.train(whole, config=config)
                 self.train(stopped, "--stop-after", 8, code=75, config=config)
-                self.train(stopped, "--stop-after", 11, code=75, config=config)
+                self.train(stopped, "--stop-after", 19, code=75, config=config)
                 self.train(stopped, config=config)
                 self.assert_same_end(stopped, whole)
                 row = common.metrics(self.folder / whole)[-1]
@@ -27,7 +27,7 @@ class Vqa(common.RunTest):
                 self.assertEqual(len(lines[0]["top"]), 5)  # the first of the ranking
                 self.assertEqual(lines[0]["scores"], sorted(lines[0]["scores"], reverse=True))
                 losses = self.losses(whole)[6:]
-                self.assertLess(losses[-1], losses[0])
+                self.assertLess(sum(losses[-6:]), 0.9 * sum(losses[:6]))
 
     def test_two_ranks_are_two_micro_batches(self):
         for family in ("albef", "blip"):

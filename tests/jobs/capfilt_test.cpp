@@ -11,8 +11,8 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "eval/support.h"
-#include "support/temporary.h"
+#include "../eval/support.h"
+#include "../support/temporary.h"
 #include "tandem/base/files.h"
 #include "tandem/data/judged.h"
 
