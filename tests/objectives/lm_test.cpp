@@ -121,7 +121,6 @@ TEST_CASE("losses of single tokens have the gradients of their own weights") {
 }
 
 TEST_CASE("labels are moved by one token") {
-  const at::Tensor labels = at::tensor({7, 8, ignored, 9}, at::kLong).view({1, 4});
-  CHECK(at::equal(shifted_labels(labels),
-                  at::tensor({8, ignored, 9, ignored}, at::kLong).view({1, 4})));
+  const at::Tensor labels = at::tensor({7, 8, -100, 9}, at::kLong).view({1, 4});
+  CHECK(at::equal(shifted_labels(labels), at::tensor({8, -100, 9, -100}, at::kLong).view({1, 4})));
 }
