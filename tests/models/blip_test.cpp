@@ -170,9 +170,10 @@ TEST_CASE("BLIP: the decoder sees no later token, the encoder sees all, padding 
   blip::initialize(parts, config, Key(5));
   const at::NoGradGuard no_grad;
   parts.eval();
+  at::manual_seed(3);
   const at::Tensor ids = at::randint(3, 47, {1, 6}, at::kLong), image = at::randn({1, 5, 24});
   at::Tensor changed = ids.clone();
-  changed[0][3] = 46 - changed[0][3] % 10;
+  changed[0][3] = 3 + (changed[0][3] - 2) % 44;
   REQUIRE_FALSE(at::equal(ids, changed));
   const auto decoded = [&](const at::Tensor& x) {
     return parts.decoder->forward(x, nn::causal_mask(), image, nn::no_mask(), {});

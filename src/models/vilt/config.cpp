@@ -151,9 +151,6 @@ Problems problems(const Config& c) {
                        "expected at most one of vqa, nlvr2 and tokens: all three are "
                        "called `classifier` in files");
   }
-  if (c.has("rank") && c.has("itm")) {
-    found.emplace_back("parts", "expected either itm or rank: both are matching");
-  }
   if (c.has("nlvr2") && c.modalities < c.pictures + 1) {
     found.emplace_back("modalities", "expected a row for the text and one for each picture");
   }

@@ -144,8 +144,8 @@ LossTerms ViltModel::matching(const Tokens& text, const MatchingPairs& pairs, bo
 LossTerms ViltModel::losses(const Batch& batch, const LossRequest& request,
                             const StepContext& context) {
   const auto wanted = [&](const char* name) { return request.weights.contains(name); };
-  if (wanted("vqa") || wanted("nlvr2") || (wanted("itm") && heads_->rank_output)) {
-    return task_losses(batch, context);
+  if (wanted("vqa") || wanted("nlvr2") || (wanted("itm") && !heads_->itm_score)) {
+    return task_losses(batch, request, context);
   }
   const Images& images = batch.images.value();
   const bool pack = can_pack(batch.text.value(), images);
@@ -177,7 +177,7 @@ std::vector<std::string> ViltModel::losses_known() const {
   std::vector<std::string> names;
   if (config_.has("mlm")) names.emplace_back("mlm");
   if (config_.has("itm")) names.insert(names.end(), {"itm", "wpa"});
-  if (config_.has("rank")) names.emplace_back("itm");
+  if (config_.has("rank") && !config_.has("itm")) names.emplace_back("itm");
   if (config_.has("vqa")) names.emplace_back("vqa");
   if (config_.has("nlvr2")) names.emplace_back("nlvr2");
   return names;
@@ -186,7 +186,7 @@ std::vector<std::string> ViltModel::losses_known() const {
 std::map<std::string, ChanceLevel> ViltModel::chance_levels(std::int64_t batch) const {
   const std::int64_t others = std::min(config_.others, batch - 1);
   return {{"mlm", chance_among(config_.text.vocab_size)},
-          {"itm", chance_among(config_.has("rank") ? 1 + others : 2)},
+          {"itm", chance_among(config_.has("itm") ? 2 : 1 + others)},
           {"nlvr2", chance_among(config_.classes())},
           {"wpa", {0, "no difference between pairs"}}};
 }

@@ -70,7 +70,8 @@ class ViltModel final : public Model {
   // tasks.cpp: what the model is fine-tuned for, section 4.3.
   at::Tensor answer_logits(const Batch& batch, const nn::BlockContext& context) const;  // [B, C]
   LossTerm ranking(const Batch& batch, const StepContext& context) const;
-  LossTerms task_losses(const Batch& batch, const StepContext& context) const;
+  LossTerms task_losses(const Batch& batch, const LossRequest& request,
+                        const StepContext& context) const;
   std::map<std::string, at::Tensor> reference_step(const std::map<std::string, at::Tensor>&) const;
   std::map<std::string, at::Tensor> reference_head(const PairOutput& output,
                                                    const at::Tensor& labels) const;

@@ -91,13 +91,20 @@ LossTerm ViltModel::ranking(const Batch& batch, const StepContext& context) cons
                                    at::zeros({size}, rows.options()), static_cast<double>(size));
 }
 
-LossTerms ViltModel::task_losses(const Batch& batch, const StepContext& context) const {
-  if (config_.has("rank")) return {{"itm", ranking(batch, context)}};
+LossTerms ViltModel::task_losses(const Batch& batch, const LossRequest& request,
+                                 const StepContext& context) const {
+  LossTerms terms;
+  if (asks(request, "itm")) terms["itm"] = ranking(batch, context);
+  if (!asks(request, "vqa") && !asks(request, "nlvr2")) return terms;
   const at::Tensor logits = answer_logits(batch, blocks_of(context, "answer"));
-  if (config_.has("vqa")) return {{"vqa", objectives::answer_scores(logits, batch.scores)}};
+  if (config_.has("vqa")) {
+    terms["vqa"] = objectives::answer_scores(logits, batch.scores);
+    return terms;
+  }
   // In training the loop divides by what counts() said, and a GPU's labels are not waited for.
   const double count = batch.labels.is_cpu() ? objectives::count_labels(batch.labels) : 1;
-  return {{"nlvr2", objectives::cross_entropy(logits, batch.labels, count)}};
+  terms["nlvr2"] = objectives::cross_entropy(logits, batch.labels, count);
+  return terms;
 }
 
 }  // namespace tandem::models::vilt
