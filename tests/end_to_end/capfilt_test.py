@@ -43,6 +43,15 @@ class Capfilt(common.RunTest):
         rows = common.metrics(self.folder / "run")
         self.assertEqual(len(rows), 6 + 4 + 4 + 6)
         self.assertIn("eval.test.caption.cider", rows[-1])
+        out = self.folder / "out"
+        code, text, error = common.tandem(
+            "eval", self.folder / "run", "--out", out, "eval.tasks=[{task: caption, source: test, "
+            "size: 12, sample: true, max_length: 18, prompt: a large}]")
+        self.assertEqual(code, 0, error)
+        self.assertIn("eval.test.caption.rouge_l", text)
+        predictions = common.lines(out / "eval" / "test.caption.jsonl")
+        self.assertEqual(len(predictions), 12)
+        self.assertEqual(len(predictions[0]["references"]), 5)
         # The same command says that it is complete, and changes nothing.
         error = self.train("run")
         self.assertIn("complete", error)
