@@ -77,7 +77,7 @@ struct LanguageConfig {
   // T5
   std::int64_t head_width = 64, decoder_layers = 0;  // 0: layers
   std::int64_t buckets = 32, max_distance = 128;
-  bool gated = true, scaled = false;
+  bool gated = true, scaled = true;  // scaled: as a tied head wants it
   double eps = 1e-6;
 
   std::int64_t hidden() const { return mlp > 0 ? mlp : 4 * width; }
