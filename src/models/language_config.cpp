@@ -120,8 +120,7 @@ void language_fields(FieldVisitor& v, LanguageConfig& c) {
            .max = widest});
   v.field("head_dim", c.head_dim,
           {.doc = "numbers of a head; 0: width / heads", .min = 0, .max = widest});
-  v.field("mlp", c.mlp,
-          {.doc = "hidden width of the gated MLP", .min = 1, .max = 16 * widest});
+  v.field("mlp", c.mlp, {.doc = "hidden width of the gated MLP", .min = 1, .max = 16 * widest});
   v.field("context_length", c.context_length,
           {.doc = "positions trained on", .min = 1, .max = 100'000'000});
   v.field(

@@ -16,9 +16,8 @@ using nlohmann::json;
 void tower_fields(FieldVisitor& v, Tower& t) {
   v.field("width", t.width, {.doc = "numbers per token", .min = 1, .max = widest});
   v.field("layers", t.layers, {.doc = "blocks", .min = 1, .max = deepest});
-  v.field(
-      "heads", t.heads,
-      {.doc = "attention heads; 64 numbers each in the original", .min = 1, .max = widest});
+  v.field("heads", t.heads,
+          {.doc = "attention heads; 64 numbers each in the original", .min = 1, .max = widest});
   v.field("mlp", t.mlp,
           {.doc = "hidden width of the MLP; 0: 4 x width", .min = 0, .max = 16 * widest});
   v.field("activation", t.activation,

@@ -90,7 +90,8 @@ TEST_CASE("values out of their range are refused", "[config]") {
         "stages.first.data.batch: expected at least 1; got '0'");
   CHECK(refused_in_stage("optimizer: {betas: [0.9]}") ==
         "stages.first.optimizer.betas: expected two numbers, at least 0 and below 1");
-  CHECK(refused_in_stage("kind: job") == "stages.first.kind: expected train; got 'job'");
+  CHECK(refused_in_stage("kind: jobs") ==
+        "stages.first.kind: expected train or job; got 'jobs'; did you mean job?");
 }
 
 TEST_CASE("rules on parameters are checked", "[config]") {
