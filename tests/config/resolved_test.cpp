@@ -131,6 +131,7 @@ deterministic: false  # default
 checkpoint:
   every: 0  # default
   keep: 3  # default
+  stages: false  # default
   async: false  # default
 eval:
   every: 0  # default
