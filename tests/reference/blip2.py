@@ -203,8 +203,14 @@ def generated(model, inputs, eos):
     inputs = {k: inputs[k] for k in ("pixel_values", "input_ids", "attention_mask",
                                      "interpolate_pos_encoding") if k in inputs}
     seen = inputs.get("attention_mask")
-    if seen is not None and model.config.text_config.model_type == "opt" and not seen[:, -1].all():
+    if seen is None or model.config.text_config.model_type != "opt":
+        pass
+    elif not seen[:, -1].all():
         del inputs["attention_mask"]
+    elif not seen.all():  # the image's words right behind the padding
+        ids, queries = inputs["input_ids"], inputs["input_ids"] == model.config.image_token_index
+        order = (2 * seen - queries.long()).argsort(1, stable=True)
+        inputs.update(input_ids=ids.gather(1, order), attention_mask=seen.gather(1, order))
     for name, options in GENERATED.items():
         ids = model.generate(**inputs, do_sample=False, eos_token_id=eos, pad_token_id=0, **options)
         yield "extra.generated." + name, ids
