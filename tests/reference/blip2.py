@@ -209,7 +209,7 @@ def generated(model, inputs, eos):
         del inputs["attention_mask"]
     elif not seen.all():  # the image's words right behind the padding
         ids, queries = inputs["input_ids"], inputs["input_ids"] == model.config.image_token_index
-        order = (2 * seen - queries.long()).argsort(1, stable=True)
+        order = (2 * seen - queries.long()).argsort(dim=1, stable=True)
         inputs.update(input_ids=ids.gather(1, order), attention_mask=seen.gather(1, order))
     for name, options in GENERATED.items():
         ids = model.generate(**inputs, do_sample=False, eos_token_id=eos, pad_token_id=0, **options)

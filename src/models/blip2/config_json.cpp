@@ -272,8 +272,8 @@ std::unique_ptr<Settings> from_config_json(const std::string& text) {
   read_vision(top.part("vision_config"), config->vision, kind == Kind::pretrain);
   read_qformer(top.part("qformer_config"), config->qformer, kind);
   config->qformer.queries = top.whole("num_query_tokens", 32, 1, width_limit);
-  config->qformer.context_length = top.whole(
-      "max_txt_len", std::min<std::int64_t>(config->qformer.positions, 32), 1, width_limit);
+  config->qformer.context_length =
+      std::min(config->qformer.positions, top.whole("max_txt_len", 32, 1, width_limit));
   config->language.context_length = top.whole("max_txt_len", 32, 1, width_limit);
   if (config->writes()) read_language(top.part("text_config"), config->language);
   config->language.image_id = id_of(top, "image_token_index", -1);
