@@ -164,7 +164,7 @@ using NamedIds = std::initializer_list<std::pair<const char*, std::int64_t>>;
 
 void add_ids(json& node, NamedIds ids) {
   for (const auto& [name, id] : ids) {
-    if (id >= 0) node[name] = id;
+    node[name] = id >= 0 ? json(id) : json(nullptr);  // an absent key would be the default's
   }
 }
 
