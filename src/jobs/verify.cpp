@@ -1,6 +1,5 @@
 #include "tandem/jobs/verify.h"
 
-#include <ATen/Context.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/where.h>
@@ -290,22 +289,6 @@ void compare_gradients(const LoadedModel& loaded, const Tensors& outputs,
   }
 }
 
-// Attention as it is written down, forward and backward. The fused kernel of the CPU has other
-// gradients for tokens that see nobody (padding on the left): it finds their probabilities again
-// from scores that lost them.
-class PlainAttention {
- public:
-  PlainAttention() : before_(at::globalContext().userEnabledFlashSDP()) {
-    at::globalContext().setSDPUseFlash(false);
-  }
-  ~PlainAttention() { at::globalContext().setSDPUseFlash(before_); }
-  PlainAttention(const PlainAttention&) = delete;
-  PlainAttention& operator=(const PlainAttention&) = delete;
-
- private:
-  bool before_;
-};
-
 Tensors run(models::Model& model, const Tensors& inputs) {
   try {
     return model.reference_outputs(inputs);
@@ -347,7 +330,6 @@ std::string VerifyReport::text() const {
 VerifyReport verify(const fs::path& directory, const fs::path& reference_path) {
   const Reference reference = read_reference(reference_path);
   const LoadedModel loaded = load(directory, reference);
-  const PlainAttention plain;
   const Tensors outputs = run(*loaded.model, reference.inputs);
   VerifyReport report;
   for (const auto& [name, recorded] : reference.outputs) {

