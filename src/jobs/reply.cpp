@@ -40,8 +40,9 @@ std::string reply(const OpenModel& model, const data::Sample& sample, const std:
   Batch prompt = model.processor.prompt(sample, says ? words : "Describe the picture.");
   prompt.positions = {0};
   models::GenerateOptions generate = options.generate;
-  const std::int64_t before = prompt.text ? prompt.text->ids.size(1) : 0;
-  generate.max_length = before + options.max_tokens;
+  // A captioner's prompt is the beginning of its text, and counts.
+  const bool begins = can.captions_only && prompt.text.has_value();
+  generate.max_length = options.max_tokens + (begins ? prompt.text->ids.size(1) : 0);
   return model.processor.decode(can.generate(to(prompt, device), generate).at(0));
 }
 

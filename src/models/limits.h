@@ -1,6 +1,6 @@
 #pragma once
-// The largest sizes that a config may ask of a transformer: far above any that was ever made, so that
-// a slip of the keyboard is told before memory is.
+// The largest sizes that a config may ask of a transformer: far above any that was ever made, so
+// that a slip of the keyboard is told before memory is.
 
 namespace tandem::models {
 
