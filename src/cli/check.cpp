@@ -49,6 +49,9 @@ void add_check(CLI::App& app, const Choose& choose) {
       std::fputs(train::plan(input, *ranks).c_str(), stdout);
       if (*plan_only) return 0;
       const int code = check_data(input.sources);
+      for (const std::string& one : input.absent) {
+        std::fprintf(stderr, "tandem: not here: %s\n", one.c_str());
+      }
       return input.absent.empty() ? code : exit_code(ErrorKind::data);
     });
   });

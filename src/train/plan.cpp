@@ -192,6 +192,8 @@ std::shared_ptr<const text::Tokenizer> tokenizer_for_plan(const config::RunConfi
   try {
     return std::make_shared<const text::Tokenizer>(make_tokenizer(config, sources, {}));
   } catch (const Error& error) {
+    // One that is there and broken is no matter of what is missing.
+    if (error.kind() == ErrorKind::data && absent.empty()) throw;
     const std::string& kind = models::family(config.model.family).vocabulary;
     auto made = std::make_shared<const text::Tokenizer>(text::stand_in_tokenizer(kind));
     absent.push_back("the tokenizer (" + error.message() + "); planned with a vocabulary of " +
