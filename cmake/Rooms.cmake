@@ -3,7 +3,7 @@
 # nn and models include torch/nn, 15 s a file: they and their tests share one precompiled header,
 # built with nn. The other rooms keep to headers that are cheaper than it. Taking it in costs 8 s a
 # file all the same, so the files of one folder are compiled together (TANDEM_UNITY): a family is one
-# unit of a dozen seconds, where its files one by one took two minutes.
+# unit of half a minute, where its files one by one took two minutes.
 set(TANDEM_PCH_ROOMS nn models)
 function(tandem_precompile target room)
   if(target STREQUAL "tandem_nn")
