@@ -44,6 +44,30 @@ at::Tensor ReferenceInputs::ids(const std::string& name, std::int64_t vocab_size
   return ids;
 }
 
+at::Tensor ReferenceInputs::mask(const std::string& name, const at::Tensor& ids) const {
+  const at::Tensor mask = optional(name);
+  if (mask.defined() && mask.sizes() != ids.sizes()) {
+    refuse_reference("expected input." + name + " of the shape of its ids");
+  }
+  return mask;
+}
+
+bool ReferenceInputs::flag(const std::string& name, bool fallback) const {
+  const at::Tensor given = optional(name);
+  if (!given.defined()) return fallback;
+  if (given.numel() != 1) refuse_reference("expected input." + name + " to be one number");
+  return given.ne(0).item<bool>();
+}
+
+at::Tensor ReferenceInputs::rows(const std::string& name, std::int64_t size) const {
+  const at::Tensor& given = required(name);
+  if (given.numel() != size || at::isFloatingType(given.scalar_type()) ||
+      given.min().item<std::int64_t>() < 0 || given.max().item<std::int64_t>() >= size) {
+    refuse_reference("expected input." + name + " to be rows of the batch, [B]");
+  }
+  return given.to(at::kLong).reshape({-1});
+}
+
 at::Tensor ReferenceInputs::pixels(const std::string& name) const {
   const at::Tensor& given = required(name);
   if (given.dim() != 4 || given.size(1) != 3 || given.numel() < 1) {

@@ -26,16 +26,6 @@ at::Tensor pictures_of(const ReferenceInputs& inputs, std::int64_t batch) {
   return given.to(at::kLong).view({-1});
 }
 
-// Which sample of the batch, int64 [B].
-at::Tensor choice(const ReferenceInputs& inputs, const std::string& name, std::int64_t batch) {
-  const at::Tensor& given = inputs.required(name);
-  if (given.numel() != batch || at::isFloatingType(given.scalar_type()) ||
-      given.min().item<std::int64_t>() < 0 || given.max().item<std::int64_t>() >= batch) {
-    refuse_reference("expected input." + name + " to be numbers of samples [B]");
-  }
-  return given.to(at::kLong).view({-1});
-}
-
 // The text that stands under `name`; all three of them have the shape of input_ids.
 at::Tensor tokens(const ReferenceInputs& inputs, const std::string& name, const Config& config,
                   bool labels = false) {
@@ -73,14 +63,11 @@ std::map<std::string, at::Tensor> AlbefModel::reference_outputs(
     const std::map<std::string, at::Tensor>& recorded) {
   const ReferenceInputs inputs(recorded, known(kind_));
   const at::Tensor ids = tokens(inputs, "input_ids", config_);
-  const at::Tensor mask = inputs.optional("attention_mask");
-  if (mask.defined() && mask.sizes() != ids.sizes()) {
-    refuse_reference("expected input.attention_mask of the shape of input.input_ids");
-  }
+  const at::Tensor mask = inputs.mask("attention_mask", ids);
   const std::int64_t batch = ids.size(0);
   const at::Tensor pixels = pixels_of(inputs, batch, config_);
-  const Negatives negatives{choice(inputs, "itm_neg_image_idx", batch),
-                            choice(inputs, "itm_neg_text_idx", batch)};
+  const Negatives negatives{inputs.rows("itm_neg_image_idx", batch),
+                            inputs.rows("itm_neg_text_idx", batch)};
   const bool learns_words = kind_ == Kind::pretrain;
   const Texts texts(ids, mask),
       hidden(learns_words ? tokens(inputs, "mlm_input_ids", config_) : ids, mask);

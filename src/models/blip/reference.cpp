@@ -11,6 +11,7 @@
 #include "models/blip/model.h"
 #include "models/pass.h"
 #include "models/reference_inputs.h"
+#include "models/reference_pictures.h"
 #include "tandem/base/error.h"
 #include "tandem/objectives/token_loss.h"
 
@@ -18,21 +19,6 @@ namespace tandem::models::blip {
 namespace {
 
 using Outputs = std::map<std::string, at::Tensor>;
-
-bool flag(const ReferenceInputs& inputs, const std::string& name, bool fallback) {
-  const at::Tensor given = inputs.optional(name);
-  if (!given.defined()) return fallback;
-  if (given.numel() != 1) refuse_reference("expected input." + name + " to be one number");
-  return given.ne(0).item<bool>();
-}
-
-at::Tensor mask_of(const ReferenceInputs& inputs, const std::string& name, const at::Tensor& ids) {
-  const at::Tensor mask = inputs.optional(name);
-  if (mask.defined() && mask.sizes() != ids.sizes()) {
-    refuse_reference("expected input." + name + " of the shape of its ids");
-  }
-  return mask;
-}
 
 at::Tensor positions_of(const ReferenceInputs& inputs, const at::Tensor& ids, std::int64_t most) {
   const at::Tensor given = inputs.optional("position_ids");
@@ -48,30 +34,6 @@ at::Tensor positions_of(const ReferenceInputs& inputs, const at::Tensor& ids, st
     refuse_reference("expected input.position_ids to be positions [1 or B, T]");
   }
   return given.to(at::kLong);
-}
-
-// Hugging Face's rule: without interpolate_pos_encoding the first rows of the table are taken,
-// whatever the picture's grid.
-at::Tensor vision_rows(const nn::Vit& vit, const ReferenceInputs& inputs) {
-  const at::Tensor pixels = inputs.pixels();
-  const std::int64_t patch = vit.patch->patch;
-  const std::int64_t h = pixels.size(2) / patch, w = pixels.size(3) / patch;
-  if (h < 1 || w < 1) refuse_reference("expected input.pixel_values of at least a patch");
-  at::Tensor table = vit.positions.squeeze(0);
-  const bool as_it_is = pixels.size(2) == pixels.size(3) && 1 + h * w == table.size(0);
-  if (flag(inputs, "interpolate_pos_encoding", false) && !as_it_is) {
-    table = nn::interpolate_positions(table, 1, h, w);
-  } else if (1 + h * w > table.size(0)) {
-    refuse_reference(
-        "expected input.pixel_values of the config's size, or of another with "
-        "input.interpolate_pos_encoding");
-  } else {
-    table = table.narrow(0, 0, 1 + h * w);
-  }
-  const at::Tensor first = vit.class_token.expand({pixels.size(0), 1, -1});
-  at::Tensor x = at::cat({first, vit.patch->forward(pixels)}, 1) + table;
-  for (const auto& block : vit.blocks) x = block->forward(x, nn::no_mask());
-  return vit.norm->forward(x);
 }
 
 nn::Mask padding(const at::Tensor& mask) {
@@ -106,15 +68,6 @@ at::Tensor labels_of(const ReferenceInputs& inputs, const at::Tensor& ids, std::
   return labels;
 }
 
-at::Tensor choices(const ReferenceInputs& inputs, const std::string& name, std::int64_t size) {
-  const at::Tensor given = inputs.required(name).reshape({-1}).to(at::kLong);
-  if (given.size(0) != size || given.min().item<std::int64_t>() < 0 ||
-      given.max().item<std::int64_t>() >= size) {
-    refuse_reference("expected input." + name + " to be rows of the batch, [B]");
-  }
-  return given;
-}
-
 }  // namespace
 
 // Logits and loss of captions, given a picture.
@@ -123,7 +76,7 @@ Outputs BlipModel::captioning_reference(const Outputs& recorded) const {
       recorded, {"pixel_values", "input_ids", "attention_mask", "labels", "position_ids",
                  "interpolate_pos_encoding", "logits_to_keep"});
   const at::Tensor ids = inputs.ids("input_ids", config_.text.vocab_size);
-  const at::Tensor mask = mask_of(inputs, "attention_mask", ids);
+  const at::Tensor mask = inputs.mask("attention_mask", ids);
   const at::Tensor rows = vision_rows(*blip_->vision, inputs);
   const at::Tensor positions = positions_of(inputs, ids, config_.text.positions);
   at::Tensor hidden = read(*blip_->decoder, ids, positions, causal(mask), rows);
@@ -148,7 +101,7 @@ Outputs BlipModel::answering_reference(const Outputs& recorded) const {
                  "decoder_attention_mask", "interpolate_pos_encoding"});
   const std::int64_t words = config_.text.vocab_size;
   const at::Tensor ids = inputs.ids("input_ids", words);
-  const at::Tensor mask = mask_of(inputs, "attention_mask", ids);
+  const at::Tensor mask = inputs.mask("attention_mask", ids);
   const at::Tensor rows = vision_rows(*blip_->vision, inputs);
   const at::Tensor question = read(*blip_->encoder, ids, {}, padding(mask), rows);
   if (config_.vision.width != config_.text.width) {
@@ -156,7 +109,7 @@ Outputs BlipModel::answering_reference(const Outputs& recorded) const {
   }
   const bool given = inputs.has("decoder_input_ids");
   const at::Tensor answer = inputs.ids(given ? "decoder_input_ids" : "labels", words);
-  const at::Tensor answer_mask = mask_of(inputs, "decoder_attention_mask", answer);
+  const at::Tensor answer_mask = inputs.mask("decoder_attention_mask", answer);
   // transformers 5.17 takes the question's mask and does not apply it in cross-attention (the
   // original does): padding of the question is seen by the answer.
   const at::Tensor hidden = read(*blip_->decoder, answer, {}, causal(answer_mask), question);
@@ -175,9 +128,9 @@ Outputs BlipModel::retrieval_reference(const Outputs& recorded) const {
   const ReferenceInputs inputs(recorded, {"pixel_values", "input_ids", "attention_mask",
                                           "use_itm_head", "interpolate_pos_encoding"});
   const at::Tensor ids = inputs.ids("input_ids", config_.text.vocab_size);
-  const at::Tensor mask = mask_of(inputs, "attention_mask", ids);
+  const at::Tensor mask = inputs.mask("attention_mask", ids);
   const at::Tensor rows = vision_rows(*blip_->vision, inputs);
-  const bool matches = flag(inputs, "use_itm_head", true);
+  const bool matches = inputs.flag("use_itm_head", true);
   const at::Tensor text =
       read(*blip_->encoder, ids, {}, padding(mask), matches ? rows : at::Tensor());
   Outputs out{{"last_hidden_state", rows}, {"question_embeds", text}};
@@ -200,7 +153,7 @@ Outputs BlipModel::contrast_reference(const Outputs& recorded) const {
       recorded, {"pixel_values", "input_ids", "attention_mask", "position_ids", "return_loss",
                  "interpolate_pos_encoding"});
   const at::Tensor ids = inputs.ids("input_ids", config_.text.vocab_size);
-  const at::Tensor mask = mask_of(inputs, "attention_mask", ids);
+  const at::Tensor mask = inputs.mask("attention_mask", ids);
   const at::Tensor rows = vision_rows(*blip_->vision, inputs);
   const at::Tensor positions = positions_of(inputs, ids, config_.text.positions);
   const at::Tensor text = read(*blip_->encoder, ids, positions, padding(mask));
@@ -231,7 +184,7 @@ Outputs BlipModel::contrast_reference(const Outputs& recorded) const {
 Outputs BlipModel::reasoning_reference(const Outputs& recorded) const {
   const ReferenceInputs inputs(recorded, {"pixel_values", "input_ids", "attention_mask", "labels"});
   const at::Tensor ids = inputs.ids("input_ids", config_.text.vocab_size);
-  const at::Tensor mask = mask_of(inputs, "attention_mask", ids);
+  const at::Tensor mask = inputs.mask("attention_mask", ids);
   const std::int64_t size = ids.size(0);
   const at::Tensor rows = picture_rows(inputs.pixels(), {});
   if (rows.size(0) != 2 * size || config_.text.enc_id < 0) {
@@ -254,7 +207,7 @@ Outputs BlipModel::pretrain_reference(const Outputs& recorded) {
   const ReferenceInputs inputs(recorded, {"pixel_values", "input_ids", "attention_mask",
                                           "itm_neg_image_idx", "itm_neg_text_idx", "alpha", "idx"});
   const at::Tensor ids = inputs.ids("input_ids", config_.text.vocab_size);
-  const Texts texts{ids, mask_of(inputs, "attention_mask", ids)};
+  const Texts texts{ids, inputs.mask("attention_mask", ids)};
   const at::Tensor pixels = inputs.pixels();
   if (pixels.size(0) != ids.size(0) || ids.size(1) < 2) {
     refuse_reference("expected as many pictures as texts, of 2 tokens or more");
@@ -275,8 +228,8 @@ Outputs BlipModel::pretrain_reference(const Outputs& recorded) {
   }
   const Contrast c = contrast(pixels, texts, rows, pictures, alpha, {});
   queues_.write(c.image_copy, c.text_copy, pictures);
-  const Negatives negatives{choices(inputs, "itm_neg_image_idx", ids.size(0)),
-                            choices(inputs, "itm_neg_text_idx", ids.size(0))};
+  const Negatives negatives{inputs.rows("itm_neg_image_idx", ids.size(0)),
+                            inputs.rows("itm_neg_text_idx", ids.size(0))};
   const LossTerm match = itm(texts, rows, negatives, {});
   Outputs out{{"loss_itc", c.itc.loss.sum / c.itc.loss.count},
               {"loss_itm", match.sum / match.count},

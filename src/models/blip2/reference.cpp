@@ -13,6 +13,7 @@
 #include "models/blip2/model.h"
 #include "models/pass.h"
 #include "models/reference_inputs.h"
+#include "models/reference_pictures.h"
 #include "tandem/base/error.h"
 #include "tandem/objectives/query_itc.h"
 #include "tandem/objectives/token_loss.h"
@@ -22,60 +23,11 @@ namespace {
 
 using Outputs = std::map<std::string, at::Tensor>;
 
-bool flag(const ReferenceInputs& inputs, const std::string& name, bool fallback) {
-  const at::Tensor given = inputs.optional(name);
-  if (!given.defined()) return fallback;
-  if (given.numel() != 1) refuse_reference("expected input." + name + " to be one number");
-  return given.ne(0).item<bool>();
-}
-
-at::Tensor mask_of(const ReferenceInputs& inputs, const std::string& name, const at::Tensor& like) {
-  const at::Tensor mask = inputs.optional(name);
-  if (mask.defined() && mask.sizes() != like.sizes()) {
-    refuse_reference("expected input." + name + " of the shape of its ids");
-  }
-  return mask;
-}
-
-// Hugging Face's rule: without interpolate_pos_encoding the first rows of the table are taken,
-// whatever the picture's grid.
-at::Tensor vision_rows(const nn::Vit& vit, const ReferenceInputs& inputs) {
-  const at::Tensor pixels = inputs.pixels();
-  const std::int64_t patch = vit.patch->patch;
-  const std::int64_t h = pixels.size(2) / patch, w = pixels.size(3) / patch;
-  if (h < 1 || w < 1) refuse_reference("expected input.pixel_values of at least a patch");
-  at::Tensor table = vit.positions.squeeze(0);
-  const bool as_it_is = pixels.size(2) == pixels.size(3) && 1 + h * w == table.size(0);
-  if (flag(inputs, "interpolate_pos_encoding", false) && !as_it_is) {
-    table = nn::interpolate_positions(table, 1, h, w);
-  } else if (1 + h * w > table.size(0)) {
-    refuse_reference(
-        "expected input.pixel_values of the config's size, or of another with "
-        "input.interpolate_pos_encoding");
-  } else {
-    table = table.narrow(0, 0, 1 + h * w);
-  }
-  const at::Tensor first = vit.class_token.expand({pixels.size(0), 1, -1});
-  at::Tensor x = at::cat({first, vit.patch->forward(pixels)}, 1) + table;
-  if (vit.first_norm) x = vit.first_norm->forward(x);
-  for (const auto& block : vit.blocks) x = block->forward(x, nn::no_mask());
-  return vit.norm->forward(x);
-}
-
 // The class pools the first row and norms it a second time.
 void add_vision(Outputs& out, const std::string& prefix, const nn::Vit& vit,
                 const at::Tensor& rows) {
   out[prefix + "last_hidden_state"] = rows;
   out[prefix + "pooler_output"] = vit.norm->forward(rows.select(1, 0));
-}
-
-at::Tensor choices(const ReferenceInputs& inputs, const std::string& name, std::int64_t size) {
-  const at::Tensor given = inputs.required(name).reshape({-1}).to(at::kLong);
-  if (given.size(0) != size || given.min().item<std::int64_t>() < 0 ||
-      given.max().item<std::int64_t>() >= size) {
-    refuse_reference("expected input." + name + " to be rows of the batch, [B]");
-  }
-  return given;
 }
 
 // Mean over the labels that count.
@@ -118,8 +70,8 @@ Outputs Blip2Model::generation_reference(const Outputs& recorded) const {
   const at::Tensor looked = look(rows, {}).rows;
   const at::Tensor queries = net_->language_projection->forward(looked);
   const at::Tensor table = net_->opt ? net_->opt->embed(ids) : net_->t5->embed(ids);
-  const Prompt prompt = prompt_of(table, ids, mask_of(inputs, "attention_mask", ids), queries,
-                                  config_.language.image_id);
+  const Prompt prompt =
+      prompt_of(table, ids, inputs.mask("attention_mask", ids), queries, config_.language.image_id);
   Outputs out;
   add_vision(out, "vision_outputs.", *net_->vision, rows);
   out["qformer_outputs.last_hidden_state"] = looked;
@@ -142,9 +94,8 @@ Outputs Blip2Model::generation_reference(const Outputs& recorded) const {
             : nn::shifted_right(inputs.ids("labels", words, /*ignored=*/true),
                                 config_.language.start_id, config_.language.pad_id);
   const at::Tensor encoded = net_->t5->encoder->forward(prompt.words, prompt.mask, {}, {}, {});
-  const at::Tensor logits = net_->t5->logits(
-      net_->t5->decode(net_->t5->embed(fed), mask_of(inputs, "decoder_attention_mask", fed),
-                       encoded, prompt.mask, {}));
+  const at::Tensor logits = net_->t5->logits(net_->t5->decode(
+      net_->t5->embed(fed), inputs.mask("decoder_attention_mask", fed), encoded, prompt.mask, {}));
   out["logits"] = logits;
   out["language_model_outputs.logits"] = logits;
   out["language_model_outputs.encoder_last_hidden_state"] = encoded;
@@ -161,7 +112,7 @@ Outputs Blip2Model::retrieval_reference(const Outputs& recorded) const {
   const ReferenceInputs inputs(
       recorded, {"pixel_values", "input_ids", "attention_mask", "use_image_text_matching_head"});
   at::Tensor ids = inputs.required("input_ids");
-  at::Tensor mask = mask_of(inputs, "attention_mask", ids);
+  at::Tensor mask = inputs.mask("attention_mask", ids);
   at::Tensor whole;
   const std::int64_t queries = config_.qformer.queries;
   if (config_.language.image_id >= 0) {
@@ -178,7 +129,7 @@ Outputs Blip2Model::retrieval_reference(const Outputs& recorded) const {
   const at::Tensor rows = vision_rows(*net_->vision, inputs);
   Outputs out;
   add_vision(out, "vision_model_output.", *net_->vision, rows);
-  if (flag(inputs, "use_image_text_matching_head", false)) {
+  if (inputs.flag("use_image_text_matching_head", false)) {
     const at::Tensor fused = fuse(texts, rows, {}, whole);
     out["itm_score"] = matching(fused);
     out["logits_per_image"] = out["itm_score"];
@@ -205,7 +156,7 @@ Outputs Blip2Model::pretrain_reference(const Outputs& recorded) const {
   const ReferenceInputs inputs(recorded, {"pixel_values", "input_ids", "attention_mask",
                                           "itm_neg_image_idx", "itm_neg_text_idx"});
   const at::Tensor ids = inputs.ids("input_ids", config_.qformer.vocab_size);
-  const Texts texts{ids, mask_of(inputs, "attention_mask", ids)};
+  const Texts texts{ids, inputs.mask("attention_mask", ids)};
   const at::Tensor rows = vision_rows(*net_->vision, inputs);
   const std::int64_t size = ids.size(0);
   if (rows.size(0) != size || ids.size(1) < 2 || config_.qformer.bos_id < 0) {
@@ -215,11 +166,11 @@ Outputs Blip2Model::pretrain_reference(const Outputs& recorded) const {
   const objectives::QueryItc contrast = objectives::query_itc(
       image_features(looked.rows), text_feature(read(texts, {})), net_->temperature, dist::Mesh(),
       {.smoothing = config_.label_smoothing, .released = true});
-  const at::Tensor wrong_text = choices(inputs, "itm_neg_text_idx", size);
+  const at::Tensor wrong_text = inputs.rows("itm_neg_text_idx", size);
   const Texts wrong{ids.index_select(0, wrong_text),
                     texts.mask.defined() ? texts.mask.index_select(0, wrong_text) : at::Tensor()};
   const LossTerm match =
-      itm(texts, rows, wrong, rows.index_select(0, choices(inputs, "itm_neg_image_idx", size)), {});
+      itm(texts, rows, wrong, rows.index_select(0, inputs.rows("itm_neg_image_idx", size)), {});
   const at::Tensor started = with_first(ids, config_.qformer.bos_id);
   const at::Tensor labels =
       started.masked_fill(started.eq(config_.qformer.pad_id), objectives::ignored);

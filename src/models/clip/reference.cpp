@@ -34,10 +34,7 @@ void check(const ReferenceInputs& inputs, const Config& config) {
       pixels.size(3) < patch || !at::isFloatingType(pixels.scalar_type())) {
     refuse_reference("expected input.pixel_values to be floats [B, 3, H, W] of at least a patch");
   }
-  const at::Tensor mask = inputs.optional("attention_mask");
-  if (mask.defined() && mask.sizes() != ids.sizes()) {
-    refuse_reference("expected input.attention_mask of the shape of input.input_ids");
-  }
+  inputs.mask("attention_mask", ids);
   const at::Tensor positions = inputs.optional("position_ids");
   if (positions.defined() && (positions.dim() != 2 || positions.size(1) != ids.size(1) ||
                               (positions.size(0) != 1 && positions.size(0) != ids.size(0)) ||

@@ -91,10 +91,7 @@ std::map<std::string, at::Tensor> LlavaModel::reference_outputs(
     outputs["image_hidden_states"] = rows.flatten(0, 1);
   }
   const std::int64_t length = ids.size(1);
-  const at::Tensor mask = inputs.optional("attention_mask");
-  if (mask.defined() && mask.sizes() != ids.sizes()) {
-    refuse_reference("expected input.attention_mask of the shape of input.input_ids");
-  }
+  const at::Tensor mask = inputs.mask("attention_mask", ids);
   nn::Mask visible = mask.defined() ? nn::causal_padding_mask(mask) : nn::causal_mask();
   at::Tensor positions = at::arange(length, ids.options()).unsqueeze(0);
   if (inputs.has("position_ids")) {

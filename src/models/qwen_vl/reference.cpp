@@ -47,10 +47,7 @@ std::map<std::string, at::Tensor> QwenVlModel::reference_outputs(
     const std::map<std::string, at::Tensor>& recorded) {
   const ReferenceInputs inputs(recorded, known());
   const at::Tensor ids = inputs.ids("input_ids", config_.language.vocab_size);
-  const at::Tensor keys = inputs.optional("attention_mask");
-  if (keys.defined() && keys.sizes() != ids.sizes()) {
-    refuse_reference("expected input.attention_mask of the shape of input.input_ids");
-  }
+  const at::Tensor keys = inputs.mask("attention_mask", ids);
   const std::int64_t pictures = places(ids, config_);
   std::map<std::string, at::Tensor> outputs;
   at::Tensor features;
