@@ -2,6 +2,7 @@
 
 #include <ATen/ops/linalg_vector_norm.h>
 
+#include <algorithm>
 #include <unordered_set>
 
 namespace tandem::models {
@@ -19,6 +20,11 @@ bool asks(const LossRequest& request, const char* loss) { return request.weights
 
 objectives::ItcOptions itc_options(const LossRequest& request) {
   return {.chunk = request.itc_chunk, .released = request.itc_released};
+}
+
+double ramped(double value, std::int64_t steps, std::int64_t step) {
+  if (steps <= 0) return value;
+  return value * std::min(1.0, static_cast<double>(step) / static_cast<double>(steps));
 }
 
 at::Tensor unit_rows(const at::Tensor& x, double least) {

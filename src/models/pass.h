@@ -21,6 +21,9 @@ bool asks(const LossRequest& request, const char* loss);
 
 objectives::ItcOptions itc_options(const LossRequest& request);
 
+// value, grown from 0 over the first `steps` steps; at once where they are none.
+double ramped(double value, std::int64_t steps, std::int64_t step);
+
 // x / max(|x|, least) along the last dimension, in fp32.
 at::Tensor unit_rows(const at::Tensor& x, double least = 0);
 

@@ -128,9 +128,7 @@ at::Tensor BertModel::embed(const at::Tensor& ids, const BlockContext& context) 
   const auto block = [part = embeddings](const std::vector<at::Tensor>& in) {
     return part->forward(in[0]);
   };
-  BlockContext own = context;
-  if (own.key) own.key = own.key->fold("embeddings");
-  return run_block(*embeddings, block, {ids}, own);
+  return run_block(*embeddings, block, {ids}, of_part(context, "embeddings"));
 }
 
 at::Tensor BertModel::forward(const at::Tensor& ids, const Mask& mask, const at::Tensor& image,

@@ -119,6 +119,11 @@ BlockContext of_block(BlockContext context, std::size_t block) {
   return context;
 }
 
+BlockContext of_part(BlockContext context, std::string_view purpose) {
+  if (context.key) context.key = context.key->fold(purpose);
+  return context;
+}
+
 at::Tensor run_block(const torch::nn::Module& module, const Block& block,
                      const std::vector<at::Tensor>& inputs, const BlockContext& context) {
   TANDEM_CHECK(!inputs.empty() && inputs.size() <= 4, "[run_block] expected 1 to 4 inputs");

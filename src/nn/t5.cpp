@@ -165,11 +165,7 @@ at::Tensor T5Stack::forward(at::Tensor x, const at::Tensor& mask, const at::Tens
   const auto dropped = [rate = shape.dropout, this](const std::vector<at::Tensor>& in) {
     return drop(in[0], rate, is_training());
   };
-  const auto own = [&](const char* purpose) {
-    BlockContext c{false, context.key};
-    if (c.key) c.key = c.key->fold(purpose);
-    return c;
-  };
+  const auto own = [&](const char* purpose) { return of_part({false, context.key}, purpose); };
   x = run_block(*final_layer_norm, dropped, {x}, own("in"));
   for (std::size_t i = 0; i < blocks.size(); ++i) {
     const auto block = [layer = blocks[i], hidden_rows, cache,

@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "tandem/base/random.h"
@@ -26,6 +27,8 @@ struct BlockContext {
 
 // The context of one of several blocks: its own key.
 BlockContext of_block(BlockContext context, std::size_t block);
+// The context of one of several passes or parts, by what it is for.
+BlockContext of_part(BlockContext context, std::string_view purpose);
 
 // module: holds the block's parameters. inputs: 1 to 4 tensors. Where neither wants a gradient the
 // block runs once and nothing is recorded, recomputation or not.

@@ -11,14 +11,10 @@
 #include "models/answers.h"
 #include "models/pass.h"
 #include "models/reference_inputs.h"
-#include "tandem/base/error.h"
-#include "tandem/nn/init.h"
 #include "tandem/objectives/token_loss.h"
 
 namespace tandem::models::albef {
 namespace {
-
-constexpr double copy_momentum = 0.995;  // fixed in the original's fine-tuning
 
 // The cross entropy with the copies' words, summed over each answer's tokens: [A].
 at::Tensor soft_losses(const at::Tensor& logits, const at::Tensor& copy,
@@ -30,41 +26,6 @@ at::Tensor soft_losses(const at::Tensor& logits, const at::Tensor& copy,
 }
 
 }  // namespace
-
-AnswerModel::AnswerModel(const Config& config, Key init)
-    : config_(config), parts_(std::make_shared<TaskParts>(config, "")) {
-  if (config.text.vocab_size < 1) {
-    throw Error(ErrorKind::config, "[models] expected model.text.vocab_size");
-  }
-  statistics_ = statistics_of(config.image);
-  nn::initialize_normal(parameters(), 0.02, init);
-  if (!config.copies()) return;
-  copies_ = std::make_shared<TaskParts>(config, "_m");
-  momentum_.pair(*parts_->vision, *copies_->vision);
-  momentum_.pair(*parts_->bert, *copies_->bert);
-  momentum_.pair(*parts_->decoder, *copies_->decoder);
-  momentum_.pair(*parts_->words, *copies_->words);
-  momentum_.copy();
-}
-
-// --- The model as others see it --------------------------------------------------------------
-
-NamedTensors AnswerModel::parameters() const { return parameters_of(*parts_); }
-
-NamedTensors AnswerModel::buffers() const {
-  return copies_ ? parameters_of(*copies_) : NamedTensors();
-}
-
-void AnswerModel::to(const at::Device& device) {
-  parts_->to(device);
-  if (copies_) copies_->to(device);
-}
-
-void AnswerModel::train(bool on) {
-  training_ = on;
-  parts_->train(on);
-  if (copies_) copies_->train(on);
-}
 
 Abilities AnswerModel::abilities() {
   Abilities can;
@@ -122,15 +83,8 @@ std::map<std::string, double> AnswerModel::counts(const Batch& batch, const Loss
   return {{"vqa", static_cast<double>(batch.text.value().ids.size(0))}};
 }
 
-double AnswerModel::alpha_at(std::int64_t step) const {
-  if (!training_ || config_.alpha_ramp <= 0) return config_.alpha;
-  return config_.alpha *
-         std::min(1.0, static_cast<double>(step) / static_cast<double>(config_.alpha_ramp));
-}
-
-// The copies move once a step, before its first micro-batch.
 LossTerms AnswerModel::losses(const Batch& batch, const LossRequest&, const StepContext& context) {
-  if (training_ && copies_ && context.micro_batch == 0) momentum_.update(copy_momentum);
+  if (training_ && context.micro_batch == 0) move_copies();
   const Texts questions(batch.text.value().ids, batch.text->mask);
   const at::Tensor pixels = nn::normalize_pixels(batch.images.value().pixels, statistics_);
   const at::Tensor each = weigh(pixels, questions, batch.answers.value(), batch.answer_rows,
@@ -201,7 +155,7 @@ AnswerModel::Outputs AnswerModel::reference_outputs(const Outputs& recorded) {
   answers.labels =
       answers.ids.masked_fill(answers.ids.eq(config_.text.pad_id), objectives::ignored);
   const at::Tensor rows = at::arange(count, k.options()).repeat_interleave(k, 0);
-  if (copies_) momentum_.update(copy_momentum);
+  move_copies();
   at::Tensor logits;
   const at::Tensor each = weigh(asked.pixels, asked.texts, answers, rows, asked.alpha, {}, &logits);
   Outputs outputs{{"loss", (each * weights).sum() / static_cast<double>(count)},

@@ -13,15 +13,10 @@
 
 namespace tandem::models::albef {
 
-class AnswerModel final : public Model {
+class AnswerModel final : public FineTuned {
  public:
-  AnswerModel(const Config& config, Key init);
+  AnswerModel(const Config& config, Key init) : FineTuned(config, init) {}
 
-  NamedTensors parameters() const override;
-  NamedTensors buffers() const override;
-  torch::nn::Module* module() const override { return parts_.get(); }
-  void to(const at::Device& device) override;
-  void train(bool on) override;
   std::vector<std::string> losses_known() const override { return {"vqa"}; }
   std::map<std::string, double> counts(const Batch& batch, const LossRequest&) const override;
   LossTerms losses(const Batch& batch, const LossRequest& request,
@@ -50,13 +45,6 @@ class AnswerModel final : public Model {
   Ranked rank(const Batch& prompts, const Tokens& candidates, std::int64_t k) const;
   std::vector<std::vector<std::int64_t>> write(const Batch& prompts,
                                                const GenerateOptions& options) const;
-  double alpha_at(std::int64_t step) const;
-
-  Config config_;
-  nn::PixelStatistics statistics_;
-  bool training_ = false;
-  std::shared_ptr<TaskParts> parts_, copies_;  // the second is null without distillation
-  nn::Momentum momentum_;
 };
 
 }  // namespace tandem::models::albef

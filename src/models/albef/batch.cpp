@@ -71,9 +71,7 @@ Processor make_processor(const Settings& settings,
   processor.prepare = [=](const data::Sample& sample, Key key, bool train) {
     expect_picture(sample);
     const auto view = [&](std::size_t which, Key of_view) {
-      const data::Picture& picture = sample.pictures[which];
-      return images_of(train ? training_view_of(picture, sample.id, image, config->augment, of_view)
-                             : squeezed(pixels_of(picture, sample.id, image), image));
+      return view_of(sample.pictures[which], sample.id, image, config->augment, of_view, train);
     };
     Batch batch;
     batch.picture_ids = at::full({1}, sample.picture_id, at::kLong);
@@ -96,13 +94,13 @@ Processor make_processor(const Settings& settings,
     return batch;
   };
   processor.image = [image](const data::Picture& picture) {
-    return images_of(squeezed(pixels_of(picture, "", image), image));
+    return squeezed_of(picture, "", image);
   };
   if (kind == Kind::answering) {
     processor.prompt = [=](const data::Sample& sample, const std::string& words) {
       expect_picture(sample);
       Batch batch;
-      batch.images = images_of(squeezed(pixels_of(sample.pictures[0], sample.id, image), image));
+      batch.images = squeezed_of(sample.pictures[0], sample.id, image);
       batch.text =
           tokens_of(ids_of(*tokenizer, config->text, words.empty() ? sample.question : words));
       return batch;

@@ -165,9 +165,7 @@ void AlbefModel::begin_step() {
 
 double AlbefModel::alpha_at(std::int64_t step) const {
   if (kind_ == Kind::retrieval && !config_.distill) return 0;
-  if (!training_ || config_.alpha_ramp <= 0) return config_.alpha;
-  return config_.alpha *
-         std::min(1.0, static_cast<double>(step) / static_cast<double>(config_.alpha_ramp));
+  return training_ ? ramped(config_.alpha, config_.alpha_ramp, step) : config_.alpha;
 }
 
 std::vector<std::string> AlbefModel::losses_known() const {

@@ -46,19 +46,11 @@ at::Tensor soft_loss(const at::Tensor& logits, const at::Tensor& copy) {
   return -(at::log_softmax(logits, -1) * at::softmax(copy, -1)).sum(-1);
 }
 
-nn::BlockContext part_of(nn::BlockContext context, const char* purpose) {
-  if (context.key) context.key = context.key->fold(purpose);
-  return context;
-}
-
 }  // namespace
 
 Asked asked_in(const ReferenceInputs& inputs, const Config& config) {
   const at::Tensor ids = inputs.ids("input_ids", config.text.vocab_size);
-  const at::Tensor mask = inputs.optional("attention_mask");
-  if (mask.defined() && mask.sizes() != ids.sizes()) {
-    refuse_reference("expected input.attention_mask of the shape of input.input_ids");
-  }
+  const at::Tensor mask = inputs.mask("attention_mask", ids);
   const at::Tensor pixels = inputs.pixels();
   const std::int64_t pictures = config.the_kind() == Kind::reasoning ? 2 : 1;
   if (pixels.size(0) != pictures * ids.size(0) || pixels.size(2) != config.vision.image_size ||
@@ -94,18 +86,20 @@ TaskParts::TaskParts(const Config& c, const std::string& suffix) : Encoders(c, s
 
 at::Tensor TaskParts::read(const at::Tensor& pixels, const Texts& texts,
                            const nn::BlockContext& context) const {
-  const at::Tensor text = encode_text(texts, part_of(context, "text"));
+  const at::Tensor text = encode_text(texts, nn::of_part(context, "text"));
   const std::int64_t count = texts.ids.size(0);
-  return fuse(text, texts.mask, encode_image(pixels, part_of(context, "image")).split(count),
-              part_of(context, "fusion"));
+  return fuse(text, texts.mask, encode_image(pixels, nn::of_part(context, "image")).split(count),
+              nn::of_part(context, "fusion"));
 }
 
 at::Tensor TaskParts::classify(const at::Tensor& rows) const {
   return classes->forward(at::relu(hidden->forward(rows.select(1, 0))));
 }
 
-TaskModel::TaskModel(const Config& config, Key init)
-    : config_(config), kind_(config.the_kind()), parts_(std::make_shared<TaskParts>(config, "")) {
+// --- The model as others see it --------------------------------------------------------------
+
+FineTuned::FineTuned(const Config& config, Key init)
+    : config_(config), parts_(std::make_shared<TaskParts>(config, "")) {
   if (config.text.vocab_size < 1) {
     throw Error(ErrorKind::config, "[models] expected model.text.vocab_size");
   }
@@ -115,31 +109,45 @@ TaskModel::TaskModel(const Config& config, Key init)
   copies_ = std::make_shared<TaskParts>(config, "_m");
   momentum_.pair(*parts_->vision, *copies_->vision);
   momentum_.pair(*parts_->bert, *copies_->bert);
-  momentum_.pair(*parts_->hidden, *copies_->hidden);
-  momentum_.pair(*parts_->classes, *copies_->classes);
+  if (parts_->decoder) {
+    momentum_.pair(*parts_->decoder, *copies_->decoder);
+    momentum_.pair(*parts_->words, *copies_->words);
+  } else {
+    momentum_.pair(*parts_->hidden, *copies_->hidden);
+    momentum_.pair(*parts_->classes, *copies_->classes);
+  }
   momentum_.copy();
 }
 
-// --- The model as others see it --------------------------------------------------------------
+NamedTensors FineTuned::parameters() const { return parameters_of(*parts_); }
 
-NamedTensors TaskModel::parameters() const { return parameters_of(*parts_); }
-
-NamedTensors TaskModel::buffers() const {
+NamedTensors FineTuned::buffers() const {
   return copies_ ? parameters_of(*copies_) : NamedTensors();
 }
 
-void TaskModel::to(const at::Device& device) {
+void FineTuned::to(const at::Device& device) {
   parts_->to(device);
   if (copies_) copies_->to(device);
 }
 
-void TaskModel::train(bool on) {
+void FineTuned::train(bool on) {
   training_ = on;
   parts_->train(on);
   if (copies_) copies_->train(on);
 }
 
+void FineTuned::move_copies() {
+  if (copies_) momentum_.update(momentum);
+}
+
+double FineTuned::alpha_at(std::int64_t step) const {
+  return training_ ? ramped(config_.alpha, config_.alpha_ramp, step) : config_.alpha;
+}
+
 // --- Fine-tuning -----------------------------------------------------------------------------
+
+TaskModel::TaskModel(const Config& config, Key init)
+    : FineTuned(config, init), kind_(config.the_kind()) {}
 
 std::vector<std::string> TaskModel::losses_known() const {
   if (kind_ == Kind::entailment) return {"ve"};
@@ -165,15 +173,8 @@ at::Tensor TaskModel::pixels_of(const Batch& batch) const {
   return nn::normalize_pixels(pixels, statistics_);
 }
 
-double TaskModel::alpha_at(std::int64_t step) const {
-  if (!training_ || config_.alpha_ramp <= 0) return config_.alpha;
-  return config_.alpha *
-         std::min(1.0, static_cast<double>(step) / static_cast<double>(config_.alpha_ramp));
-}
-
-// The copies move once a step, before its first micro-batch.
 LossTerms TaskModel::losses(const Batch& batch, const LossRequest&, const StepContext& context) {
-  if (training_ && copies_ && context.micro_batch == 0) move_copies();
+  if (training_ && context.micro_batch == 0) move_copies();
   const at::Tensor pixels = pixels_of(batch);
   const Texts texts(batch.text.value().ids, batch.text->mask);
   const at::Tensor logits =
@@ -234,8 +235,6 @@ std::map<std::string, at::Tensor> TaskModel::reference_outputs(const Outputs& re
   if (copies_) add_copies_state(*copies_, outputs);
   return outputs;
 }
-
-void TaskModel::move_copies() { momentum_.update(momentum); }
 
 void add_copies_state(const TaskParts& copies, std::map<std::string, at::Tensor>& outputs) {
   for (const auto& item : copies.named_parameters()) {

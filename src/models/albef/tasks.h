@@ -37,15 +37,35 @@ Asked asked_in(const ReferenceInputs& inputs, const Config& config);
 // What verify calls the copies, under every name that a tensor has.
 void add_copies_state(const TaskParts& copies, std::map<std::string, at::Tensor>& outputs);
 
-class TaskModel final : public Model {
+// What is fine-tuned, beside its momentum copies where their answers are a part of the targets.
+class FineTuned : public Model {
  public:
-  TaskModel(const Config& config, Key init);
-
   NamedTensors parameters() const override;
   NamedTensors buffers() const override;
   torch::nn::Module* module() const override { return parts_.get(); }
   void to(const at::Device& device) override;
   void train(bool on) override;
+
+ protected:
+  FineTuned(const Config& config, Key init);
+  // Once a step, before its first micro-batch; nothing without copies.
+  void move_copies();
+  // The share of the copies' answers in the targets.
+  double alpha_at(std::int64_t step) const;
+
+  Config config_;
+  nn::PixelStatistics statistics_;
+  bool training_ = false;
+  std::shared_ptr<TaskParts> parts_, copies_;  // the second is null without distillation
+
+ private:
+  nn::Momentum momentum_;
+};
+
+class TaskModel final : public FineTuned {
+ public:
+  TaskModel(const Config& config, Key init);
+
   std::vector<std::string> losses_known() const override;
   std::map<std::string, ChanceLevel> chance_levels(std::int64_t batch) const override;
   std::map<std::string, double> counts(const Batch& batch, const LossRequest&) const override;
@@ -58,15 +78,8 @@ class TaskModel final : public Model {
  private:
   using Outputs = std::map<std::string, at::Tensor>;
   at::Tensor pixels_of(const Batch& batch) const;  // the second pictures behind the first ones
-  double alpha_at(std::int64_t step) const;
-  void move_copies();
 
-  Config config_;
   Kind kind_;
-  nn::PixelStatistics statistics_;
-  bool training_ = false;
-  std::shared_ptr<TaskParts> parts_, copies_;  // the second is null without distillation
-  nn::Momentum momentum_;
 };
 
 }  // namespace tandem::models::albef

@@ -74,12 +74,10 @@ TwinEncoder::TwinEncoder(const nn::BertShape& s) {
 at::Tensor TwinEncoder::forward(const at::Tensor& ids, const nn::Mask& mask,
                                 const at::Tensor& first, const at::Tensor& second,
                                 const nn::BlockContext& context) const {
-  nn::BlockContext own = context;
-  if (own.key) own.key = own.key->fold("embeddings");
   const auto embed = [part = embeddings](const std::vector<at::Tensor>& in) {
     return part->forward(in[0]);
   };
-  at::Tensor x = nn::run_block(*embeddings, embed, {ids}, own);
+  at::Tensor x = nn::run_block(*embeddings, embed, {ids}, nn::of_part(context, "embeddings"));
   for (std::size_t i = 0; i < layers.size(); ++i) {
     const auto block = [layer = layers[i], mask](const std::vector<at::Tensor>& in) {
       return layer->forward(in[0], mask, in[1], in[2]);

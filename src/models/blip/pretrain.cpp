@@ -156,9 +156,7 @@ std::map<std::string, double> BlipModel::counts(const Batch& batch, const LossRe
 }
 
 double BlipModel::alpha_at(std::int64_t step) const {
-  if (config_.alpha_ramp <= 0) return config_.alpha;
-  return config_.alpha *
-         std::min(1.0, static_cast<double>(step) / static_cast<double>(config_.alpha_ramp));
+  return ramped(config_.alpha, config_.alpha_ramp, step);
 }
 
 void BlipModel::clamp_temperature() const {

@@ -93,9 +93,7 @@ at::Tensor QFormer::forward(const at::Tensor& embedded, std::int64_t queries, co
   const auto first = [this](const std::vector<at::Tensor>& in) {
     return nn::drop(layernorm->forward(in[0]), rate, is_training());
   };
-  nn::BlockContext own = context;
-  if (own.key) own.key = own.key->fold("embeddings");
-  at::Tensor x = nn::run_block(*layernorm, first, {embedded}, own);
+  at::Tensor x = nn::run_block(*layernorm, first, {embedded}, nn::of_part(context, "embeddings"));
   for (std::size_t i = 0; i < layers.size(); ++i) {
     const bool looks = image.defined() && layers[i]->crossattention != nullptr;
     const bool follows = before != nullptr;

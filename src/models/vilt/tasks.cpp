@@ -20,11 +20,6 @@
 namespace tandem::models::vilt {
 namespace {
 
-nn::BlockContext part_of(nn::BlockContext context, const char* purpose) {
-  if (context.key) context.key = context.key->fold(purpose);
-  return context;
-}
-
 // Rows of a batch's texts, in the order of `rows`, int64 [N] on the texts' device.
 Tokens chosen(const Tokens& text, const at::Tensor& rows) {
   Tokens out;
@@ -72,7 +67,7 @@ at::Tensor ViltModel::answer_logits(const Batch& batch, const nn::BlockContext& 
   const at::Tensor first = pooled(text, batch.images.value(), 1, context);
   if (!config_.has("nlvr2")) return heads_->classifier->forward(first);
   TANDEM_CHECK(batch.second.has_value(), "[nlvr2] expected a second picture");
-  const at::Tensor second = pooled(text, *batch.second, 2, part_of(context, "second"));
+  const at::Tensor second = pooled(text, *batch.second, 2, nn::of_part(context, "second"));
   return heads_->classifier->forward(at::cat({first, second}, -1));
 }
 

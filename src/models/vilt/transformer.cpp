@@ -193,8 +193,7 @@ Vilt::Vilt(const Config& c) {
 
 PairOutput Vilt::forward(const PairInput& input, const nn::BlockContext& context) const {
   Layout layout;
-  nn::BlockContext own{.recompute = false, .key = context.key};
-  if (own.key) own.key = own.key->fold("embeddings");
+  const nn::BlockContext own = nn::of_part({.recompute = false, .key = context.key}, "embeddings");
   const at::Tensor& seed = input.words.defined() ? input.words : input.text.ids;
   const auto embed = [&](const std::vector<at::Tensor>&) {
     return embeddings->forward(input, context.key, layout);

@@ -24,9 +24,7 @@ struct Preparation {
   }
 
   Images view(const data::Sample& sample, std::size_t which, Key key, bool train) const {
-    const data::Picture& picture = sample.pictures[which];
-    return images_of(train ? training_view_of(picture, sample.id, image, config->augment, key)
-                           : squeezed(pixels_of(picture, sample.id, image), image));
+    return view_of(sample.pictures[which], sample.id, image, config->augment, key, train);
   }
 
   void add_picture(Batch& batch, const data::Sample& sample, Key key, bool train) const {

@@ -21,11 +21,6 @@
 namespace tandem::models::vlmo {
 namespace {
 
-nn::BlockContext pass_of(nn::BlockContext context, const char* purpose) {
-  if (context.key) context.key = context.key->fold(purpose);
-  return context;
-}
-
 at::Tensor first_row(const at::Tensor& x) { return x.select(1, 0); }
 
 // The feature of path 1, and of path 2 beside it.
@@ -46,11 +41,11 @@ Contrast contrast(const Vlmo& net, const at::Tensor& pixels, const Tokens& text,
   const bool joint = net.itc_vl_text != nullptr;
   Contrast features;
   if (pixels.defined()) {
-    const Rows rows = net.image(net.image_rows(pixels), joint, pass_of(context, "itc image"));
+    const Rows rows = net.image(net.image_rows(pixels), joint, nn::of_part(context, "itc image"));
     features.image = features_of(rows, *net.itc_image, net.itc_vl_image.get());
   }
   if (text.ids.defined()) {
-    const nn::BlockContext own = pass_of(context, "itc text");
+    const nn::BlockContext own = nn::of_part(context, "itc text");
     const Rows rows = net.text(net.text_rows(text.ids, own), text.mask, joint, own);
     features.text = features_of(rows, *net.itc_text, net.itc_vl_text.get());
   }
@@ -82,9 +77,9 @@ Negatives draw_negatives(const Vlmo& net, const Candidates& among, std::int64_t 
 LossTerm matching(const Vlmo& net, const at::Tensor& pixels, const Tokens& text,
                   const at::Tensor& hard_pixels, const Tokens& hard_text, std::int64_t split,
                   const nn::BlockContext& context) {
-  const nn::BlockContext own = pass_of(context, "itm");
+  const nn::BlockContext own = nn::of_part(context, "itm");
   const at::Tensor words = net.text_rows(text.ids, own);  // [B, T, D]
-  const at::Tensor hard_words = net.text_rows(hard_text.ids, pass_of(own, "hard"));
+  const at::Tensor hard_words = net.text_rows(hard_text.ids, nn::of_part(own, "hard"));
   const at::Tensor patches = net.image_rows(pixels), hard_patches = net.image_rows(hard_pixels);
   const at::Tensor rows =
       net.pair(at::cat({words, words, hard_words}), at::cat({patches, hard_patches, patches}),
@@ -98,7 +93,7 @@ LossTerm matching(const Vlmo& net, const at::Tensor& pixels, const Tokens& text,
 
 LossTerm masked_language(const Vlmo& net, const at::Tensor& pixels, const Tokens& text,
                          std::int64_t split, double count, const nn::BlockContext& context) {
-  const nn::BlockContext own = pass_of(context, "mlm");
+  const nn::BlockContext own = nn::of_part(context, "mlm");
   const at::Tensor rows =
       net.pair(net.text_rows(text.ids, own), net.image_rows(pixels), text.mask, split, own);
   const at::Tensor words = rows.slice(1, 0, text.ids.size(1));  // [B, T, D]
@@ -107,7 +102,7 @@ LossTerm masked_language(const Vlmo& net, const at::Tensor& pixels, const Tokens
 
 LossTerm masked_text(const Vlmo& net, const Tokens& text, double count,
                      const nn::BlockContext& context) {
-  const nn::BlockContext own = pass_of(context, "text_mlm");
+  const nn::BlockContext own = nn::of_part(context, "text_mlm");
   const Rows rows = net.text(net.text_rows(text.ids, own), text.mask, /*joint=*/false, own);
   return objectives::cross_entropy(net.mlm_score->forward(rows.own), text.labels, count);
 }
@@ -115,7 +110,7 @@ LossTerm masked_text(const Vlmo& net, const Tokens& text, double count,
 LossTerm masked_image(const Vlmo& net, const at::Tensor& pixels, const at::Tensor& hidden,
                       std::int64_t most, double count, const nn::BlockContext& context) {
   const Rows rows =
-      net.image(net.image_rows(pixels, hidden), /*joint=*/false, pass_of(context, "mim"));
+      net.image(net.image_rows(pixels, hidden), /*joint=*/false, nn::of_part(context, "mim"));
   // The hidden patches of each picture first; the few that are not hidden there count nothing.
   const at::Tensor order =
       hidden.to(at::kLong).argsort(/*stable=*/true, 1, /*descending=*/true).slice(1, 0, most);

@@ -14,11 +14,6 @@
 namespace tandem::models::vlmo {
 namespace {
 
-nn::BlockContext task_pass(nn::BlockContext context, const char* purpose) {
-  if (context.key) context.key = context.key->fold(purpose);
-  return context;
-}
-
 // kind: of the picture's tokens.
 at::Tensor pooled_pair(const Vlmo& net, const at::Tensor& pixels, const Tokens& text,
                        std::int64_t kind, const nn::BlockContext& context) {
@@ -32,14 +27,14 @@ at::Tensor pooled_pair(const Vlmo& net, const at::Tensor& pixels, const Tokens& 
 
 at::Tensor answer_logits(const Vlmo& net, const at::Tensor& pixels, const Tokens& text,
                          const nn::BlockContext& context) {
-  return net.classifier->forward(pooled_pair(net, pixels, text, 1, task_pass(context, "answer")));
+  return net.classifier->forward(pooled_pair(net, pixels, text, 1, nn::of_part(context, "answer")));
 }
 
 at::Tensor reason_logits(const Vlmo& net, const at::Tensor& left, const at::Tensor& right,
                          const Tokens& text, const nn::BlockContext& context) {
   return net.classifier->forward(
-      at::cat({pooled_pair(net, left, text, 1, task_pass(context, "left")),
-               pooled_pair(net, right, text, 2, task_pass(context, "right"))},
+      at::cat({pooled_pair(net, left, text, 1, nn::of_part(context, "left")),
+               pooled_pair(net, right, text, 2, nn::of_part(context, "right"))},
               1));
 }
 

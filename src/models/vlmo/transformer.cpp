@@ -18,11 +18,6 @@ namespace {
 
 constexpr double block_eps = 1e-6, text_eps = 1e-12;
 
-nn::BlockContext part_of(nn::BlockContext context, const char* purpose) {
-  if (context.key) context.key = context.key->fold(purpose);
-  return context;
-}
-
 }  // namespace
 
 Attention::Attention(std::int64_t width, std::int64_t heads) : heads(heads) {
@@ -163,7 +158,7 @@ at::Tensor Backbone::text_rows(const at::Tensor& ids, const nn::BlockContext& co
   const auto block = [part = text_embeddings](const std::vector<at::Tensor>& in) {
     return part->forward(in[0]);
   };
-  return nn::run_block(*text_embeddings, block, {ids}, part_of(context, "embeddings")) +
+  return nn::run_block(*text_embeddings, block, {ids}, nn::of_part(context, "embeddings")) +
          token_type_embeddings->weight[0];
 }
 
@@ -188,7 +183,7 @@ void Backbone::place(const at::Device& device) {
 Rows Backbone::unimodal(const at::Tensor& x, Sight sight, const Biases& biases, bool joint,
                         const nn::BlockContext& context) const {
   const std::size_t depth = transformer->depth();
-  const nn::BlockContext own = part_of(context, "own");
+  const nn::BlockContext own = nn::of_part(context, "own");
   at::Tensor before = transformer->run(x, sight, biases, own, 0, joint_from_);
   const at::Tensor last = transformer->run(before, sight, biases, own, joint_from_, depth);
   Rows rows{transformer->norm->forward(last), {}};
@@ -196,7 +191,7 @@ Rows Backbone::unimodal(const at::Tensor& x, Sight sight, const Biases& biases, 
   if (joint_from_ == 0) before = last;
   sight.route = Route::pair;
   rows.joint = transformer->norm->forward(
-      transformer->run(before, sight, biases, part_of(context, "joint"), joint_from_, depth));
+      transformer->run(before, sight, biases, nn::of_part(context, "joint"), joint_from_, depth));
   return rows;
 }
 
