@@ -1,6 +1,9 @@
 #include "models/dialogue.h"
 
+#include <ATen/ops/cat.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/ones_like.h>
+#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <array>
@@ -139,22 +142,6 @@ constexpr std::array<const char*, 5> requests{
     "Say in one sentence what is in the picture.", "What can be seen here?",
     "Give a caption for this picture."};
 
-text::Turn shown_with(const data::Sample& sample, const std::string& words) {
-  text::Turn turn{"user", {}};
-  for (std::size_t i = 0; i < sample.pictures.size(); ++i) {
-    turn.parts.push_back(text::picture_part(static_cast<std::int64_t>(i)));
-  }
-  for (std::size_t i = 0; i < sample.clips.size(); ++i) {
-    turn.parts.push_back(text::clip_part(static_cast<std::int64_t>(i)));
-  }
-  if (!words.empty()) turn.parts.push_back(text::text_part(words));
-  return turn;
-}
-
-text::Turn reply_of(std::string words) {
-  return {"assistant", {text::text_part(std::move(words))}};
-}
-
 }  // namespace
 
 DialogueTokens dialogue_tokens(const std::vector<text::Turn>& turns, const DialogueRule& rule,
@@ -205,11 +192,60 @@ PreferenceTokens preference_tokens(const data::Sample& sample, const DialogueRul
   return made;
 }
 
+Batch pictured_row(const data::Sample& sample, DialogueTokens made, const DialogueView& view) {
+  Batch batch;
+  batch.picture_ids = at::full({1}, sample.picture_id, at::kLong);
+  batch.text = std::move(made.tokens);
+  if (made.pictures.empty()) return batch;
+  std::vector<at::Tensor> pixels;
+  for (const std::int64_t number : made.pictures) {
+    const auto index = static_cast<std::size_t>(number);
+    if (index >= sample.pictures.size()) {
+      refuse("expected a picture for each place; got " + std::to_string(sample.pictures.size()),
+             sample.id);
+    }
+    pixels.push_back(view(sample.pictures[index], sample.id).pixels);
+  }
+  Images images;
+  images.pixels = at::cat(pixels);
+  images.rows = at::zeros({images.pixels.size(0)}, at::kLong);
+  batch.images = std::move(images);
+  return batch;
+}
+
+PlaceIds same_places(std::vector<std::int64_t> ids) {
+  return [ids = std::move(ids)](const text::ChatPiece& piece) {
+    if (piece.kind == text::PartKind::clip) {
+      throw Error(ErrorKind::data, "[models] expected pictures; got a clip");
+    }
+    return ids;
+  };
+}
+
+text::Turn shown_with(const data::Sample& sample, const std::string& words) {
+  text::Turn turn{"user", {}};
+  for (std::size_t i = 0; i < sample.pictures.size(); ++i) {
+    turn.parts.push_back(text::picture_part(static_cast<std::int64_t>(i)));
+  }
+  for (std::size_t i = 0; i < sample.clips.size(); ++i) {
+    turn.parts.push_back(text::clip_part(static_cast<std::int64_t>(i)));
+  }
+  if (!words.empty()) turn.parts.push_back(text::text_part(words));
+  return turn;
+}
+
+text::Turn reply_of(std::string words) {
+  return {"assistant", {text::text_part(std::move(words))}};
+}
+
+const std::string& best_answer(const data::Sample& sample) {
+  return sample.answer.empty() && !sample.answers.empty() ? sample.answers[0].text : sample.answer;
+}
+
 std::vector<text::Turn> turns_of(const data::Sample& sample, Key key, bool train) {
   if (!sample.turns.empty()) return sample.turns;
   if (!sample.question.empty()) {
-    std::string answer = sample.answer;
-    if (answer.empty() && !sample.answers.empty()) answer = sample.answers[0].text;
+    const std::string& answer = best_answer(sample);
     if (answer.empty()) refuse("expected an answer to the question; got none", sample.id);
     return {shown_with(sample, sample.question), reply_of(answer)};
   }

@@ -59,6 +59,20 @@ struct PreferenceTokens {
 PreferenceTokens preference_tokens(const data::Sample& sample, const DialogueRule& rule,
                                    const text::Tokenizer& tokenizer, const PlaceIds& place);
 
+// The pictures of a dialogue that is one row, each by `view` [1, 3, S, S]: a Batch of one. Throws
+// Error(data) for a place without a picture.
+using DialogueView = std::function<Images(const data::Picture& picture, const std::string& where)>;
+Batch pictured_row(const data::Sample& sample, DialogueTokens made, const DialogueView& view);
+// The same ids for every picture. Throws Error(data) for a clip.
+PlaceIds same_places(std::vector<std::int64_t> ids);
+
+// A turn of the user: the sample's pictures, its clips, the words (none: no words). One of the
+// assistant.
+text::Turn shown_with(const data::Sample& sample, const std::string& words);
+text::Turn reply_of(std::string words);
+// The answer of a sample, or the best one of its answers; may be empty.
+const std::string& best_answer(const data::Sample& sample);
+
 // What a sample says as a dialogue: its turns; else its question and the best answer; else its
 // caption (drawn in training) after a request for one; else its text alone as a reply. All pictures
 // and clips stand before the words. Throws Error(data) for a sample that says nothing.

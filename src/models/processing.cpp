@@ -65,6 +65,18 @@ Images images_of(const vision::Image& view) {
   return images;
 }
 
+Images squeezed_of(const data::Picture& picture, const std::string& where,
+                   const vision::ImageSettings& settings) {
+  return images_of(squeezed(pixels_of(picture, where, settings), settings));
+}
+
+Images view_of(const data::Picture& picture, const std::string& where,
+               const vision::ImageSettings& settings, const vision::AugmentSettings& augment,
+               Key key, bool train) {
+  return train ? images_of(training_view_of(picture, where, settings, augment, key))
+               : squeezed_of(picture, where, settings);
+}
+
 Tokens tokens_of(const std::vector<std::int32_t>& ids) {
   Tokens tokens;
   tokens.ids = row_of(ids);

@@ -34,6 +34,12 @@ vision::Image training_view_of(const data::Picture& picture, const std::string& 
 vision::Image squeezed(const vision::Image& image, const vision::ImageSettings& settings);
 
 Images images_of(const vision::Image& view);  // uint8 [1, 3, H, W]
+// A picture as a row: squeezed, or in training its training view.
+Images squeezed_of(const data::Picture& picture, const std::string& where,
+                   const vision::ImageSettings& settings);
+Images view_of(const data::Picture& picture, const std::string& where,
+               const vision::ImageSettings& settings, const vision::AugmentSettings& augment,
+               Key key, bool train);
 
 // One row, int64 [1, T].
 template <class Ids>

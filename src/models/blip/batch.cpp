@@ -44,9 +44,7 @@ Processor make_processor(const Settings& settings,
   processor.prepare = [=](const data::Sample& sample, Key key, bool train) {
     expect_picture(sample);
     const auto view = [&](std::size_t which, Key of_view) {
-      const data::Picture& picture = sample.pictures[which];
-      return images_of(train ? training_view_of(picture, sample.id, image, config->augment, of_view)
-                             : squeezed(pixels_of(picture, sample.id, image), image));
+      return view_of(sample.pictures[which], sample.id, image, config->augment, of_view, train);
     };
     Batch batch;
     batch.picture_ids = at::full({1}, sample.picture_id, at::kLong);
@@ -70,7 +68,7 @@ Processor make_processor(const Settings& settings,
     return batch;
   };
   processor.image = [image](const data::Picture& picture) {
-    return images_of(squeezed(pixels_of(picture, "", image), image));
+    return squeezed_of(picture, "", image);
   };
   processor.text = [config, tokenizer](const std::string& text) {
     return encoded(*tokenizer, text, config->text.context_length);
@@ -79,7 +77,7 @@ Processor make_processor(const Settings& settings,
                                                 const std::string& words) {
     expect_picture(sample);
     Batch batch;
-    batch.images = images_of(squeezed(pixels_of(sample.pictures[0], sample.id, image), image));
+    batch.images = squeezed_of(sample.pictures[0], sample.id, image);
     if (config->the_kind() == Kind::answering) {
       batch.text =
           encoded(*tokenizer, words.empty() ? sample.question : words, config->text.context_length);

@@ -118,11 +118,8 @@ Batch prepared(const Maker& m, const data::Sample& sample, Key key, bool train) 
   Batch batch;
   if (!m.config.writes() || !sample.pictures.empty()) {
     expect_picture(sample);
-    const data::Picture& picture = sample.pictures[0];
     batch.picture_ids = at::full({1}, sample.picture_id, at::kLong);
-    batch.images =
-        images_of(train ? training_view_of(picture, sample.id, m.image, m.config.augment, key)
-                        : squeezed(pixels_of(picture, sample.id, m.image), m.image));
+    batch.images = view_of(sample.pictures[0], sample.id, m.image, m.config.augment, key, train);
   }
   add_texts(m, sample, key, train, batch);
   return batch;
@@ -131,7 +128,7 @@ Batch prepared(const Maker& m, const data::Sample& sample, Key key, bool train) 
 Batch prompted(const Maker& m, const data::Sample& sample, const std::string& words) {
   expect_picture(sample);
   Batch batch;
-  batch.images = images_of(squeezed(pixels_of(sample.pictures[0], sample.id, m.image), m.image));
+  batch.images = squeezed_of(sample.pictures[0], sample.id, m.image);
   const bool asks = !sample.question.empty() && (words.empty() || words == sample.question);
   const std::string begin = asks            ? asked(m.config, sample.question)
                             : words.empty() ? m.config.prompt
@@ -164,7 +161,7 @@ Processor make_processor(const Settings& settings,
     return prepared(*maker, sample, key, train);
   };
   processor.image = [maker](const data::Picture& picture) {
-    return images_of(squeezed(pixels_of(picture, "", maker->image), maker->image));
+    return squeezed_of(picture, "", maker->image);
   };
   if (!config.writes()) {
     processor.text = [maker](const std::string& text) { return encoded(*maker, text); };

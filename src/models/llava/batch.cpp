@@ -1,9 +1,5 @@
 #include "models/llava/batch.h"
 
-#include <ATen/ops/cat.h>
-#include <ATen/ops/full.h>
-#include <ATen/ops/zeros.h>
-
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -37,19 +33,18 @@ vision::Image padded(const vision::Image& image, const std::vector<double>& mean
 
 struct Rules {
   Config config;
-  vision::ImageSettings image;
   DialogueRule dialogue;
   PlaceIds place;
-
-  vision::Image view(const data::Picture& picture, const std::string& where) const {
-    const vision::Image pixels = pixels_of(picture, where, image);
-    return vision::evaluation_view(config.aspect == "pad" ? padded(pixels, image.mean) : pixels,
-                                   image);
-  }
+  DialogueView view;
 };
 
 Rules rules_of(const Config& config) {
-  Rules rules{config, config.image_settings(), {}, {}};
+  Rules rules{config, {}, {}, {}};
+  rules.view = [image = config.image_settings(), pads = config.aspect == "pad"](
+                   const data::Picture& picture, const std::string& where) {
+    const vision::Image pixels = pixels_of(picture, where, image);
+    return images_of(vision::evaluation_view(pads ? padded(pixels, image.mean) : pixels, image));
+  };
   rules.dialogue.chat = config.chat;
   if (!config.system.empty()) rules.dialogue.system = config.system;
   rules.dialogue.max_tokens = config.max_tokens;
@@ -59,46 +54,8 @@ Rules rules_of(const Config& config) {
     ids.insert(ids.begin(), config.start_id);
     ids.push_back(config.end_id);
   }
-  rules.place = [ids](const text::ChatPiece& piece) {
-    if (piece.kind == text::PartKind::clip) {
-      throw Error(ErrorKind::data, "[models] expected pictures; got a clip");
-    }
-    return ids;
-  };
+  rules.place = same_places(std::move(ids));
   return rules;
-}
-
-Batch example_of(const data::Sample& sample, DialogueTokens made, const Rules& rules) {
-  Batch batch;
-  batch.picture_ids = at::full({1}, sample.picture_id, at::kLong);
-  batch.text = std::move(made.tokens);
-  if (made.pictures.empty()) return batch;
-  std::vector<at::Tensor> pixels;
-  for (const std::int64_t number : made.pictures) {
-    const auto index = static_cast<std::size_t>(number);
-    if (index >= sample.pictures.size()) {
-      throw Error(ErrorKind::data,
-                  "[models] expected a picture for each place; got " +
-                      std::to_string(sample.pictures.size()),
-                  sample.id);
-    }
-    pixels.push_back(images_of(rules.view(sample.pictures[index], sample.id)).pixels);
-  }
-  Images images;
-  images.pixels = at::cat(pixels);
-  images.rows = at::zeros({images.pixels.size(0)}, at::kLong);
-  batch.images = std::move(images);
-  return batch;
-}
-
-// The sample's pictures and a question of its own.
-std::vector<text::Turn> question_of(const data::Sample& sample, const std::string& words) {
-  text::Turn turn{"user", {}};
-  for (std::size_t i = 0; i < sample.pictures.size(); ++i) {
-    turn.parts.push_back(text::picture_part(static_cast<std::int64_t>(i)));
-  }
-  turn.parts.push_back(text::text_part(words));
-  return {turn};
 }
 
 }  // namespace
@@ -111,20 +68,19 @@ Processor make_processor(const Settings& settings,
   processor.pad_id = std::max<std::int64_t>(rules->config.language.pad_id, 0);
   processor.prompt_padding = Padding::left;
   processor.prepare = [rules, tokenizer](const data::Sample& sample, Key key, bool train) {
-    return example_of(sample,
-                      dialogue_tokens(turns_of(sample, key, train), rules->dialogue, *tokenizer,
-                                      rules->place, sample.id),
-                      *rules);
+    return pictured_row(sample,
+                        dialogue_tokens(turns_of(sample, key, train), rules->dialogue, *tokenizer,
+                                        rules->place, sample.id),
+                        rules->view);
   };
   processor.prompt = [rules, tokenizer](const data::Sample& sample, const std::string& words) {
-    const auto turns =
-        words.empty() ? asked(turns_of(sample, Key(0), false)) : question_of(sample, words);
-    return example_of(
-        sample, prompt_tokens(turns, rules->dialogue, *tokenizer, rules->place, sample.id), *rules);
+    const auto turns = words.empty() ? asked(turns_of(sample, Key(0), false))
+                                     : std::vector<text::Turn>{shown_with(sample, words)};
+    return pictured_row(sample,
+                        prompt_tokens(turns, rules->dialogue, *tokenizer, rules->place, sample.id),
+                        rules->view);
   };
-  processor.image = [rules](const data::Picture& picture) {
-    return images_of(rules->view(picture, ""));
-  };
+  processor.image = [rules](const data::Picture& picture) { return rules->view(picture, ""); };
   processor.decode = words_of(tokenizer);
   return processor;
 }

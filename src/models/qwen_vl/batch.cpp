@@ -1,9 +1,5 @@
 #include "models/qwen_vl/batch.h"
 
-#include <ATen/ops/cat.h>
-#include <ATen/ops/full.h>
-#include <ATen/ops/zeros.h>
-
 #include <algorithm>
 #include <array>
 
@@ -18,13 +14,10 @@ namespace {
 
 struct Rules {
   Config config;
-  vision::ImageSettings image;
   DialogueRule dialogue;
   PlaceIds place;
+  DialogueView view;
 
-  Images view(const data::Picture& picture, const std::string& where) const {
-    return images_of(squeezed(pixels_of(picture, where, image), image));
-  }
   std::vector<text::Turn> turns(const data::Sample& sample, Key key, bool train) const {
     return config.format == "chat" ? dialogue_turns(sample, key, train)
                                    : pretraining_turns(sample, key, train);
@@ -32,7 +25,11 @@ struct Rules {
 };
 
 Rules rules_of(const Config& config) {
-  Rules rules{config, config.image_settings(), {}, {}};
+  Rules rules{config, {}, {}, {}};
+  rules.view = [image = config.image_settings()](const data::Picture& picture,
+                                                 const std::string& where) {
+    return squeezed_of(picture, where, image);
+  };
   rules.dialogue.chat = config.format == "chat" ? "qwen_vl" : "continued";
   if (!config.system.empty()) rules.dialogue.system = config.system;
   rules.dialogue.max_tokens = config.sample_tokens();
@@ -40,49 +37,8 @@ Rules rules_of(const Config& config) {
                                 config.image_pad());
   ids.insert(ids.begin(), config.image_start);
   ids.push_back(config.image_end());
-  rules.place = [ids](const text::ChatPiece& piece) {
-    if (piece.kind == text::PartKind::clip) {
-      throw Error(ErrorKind::data, "[models] expected pictures; got a clip");
-    }
-    return ids;
-  };
+  rules.place = same_places(std::move(ids));
   return rules;
-}
-
-Batch example_of(const data::Sample& sample, DialogueTokens made, const Rules& rules) {
-  Batch batch;
-  batch.picture_ids = at::full({1}, sample.picture_id, at::kLong);
-  batch.text = std::move(made.tokens);
-  if (made.pictures.empty()) return batch;
-  std::vector<at::Tensor> pixels;
-  for (const std::int64_t number : made.pictures) {
-    const auto index = static_cast<std::size_t>(number);
-    if (index >= sample.pictures.size()) {
-      throw Error(ErrorKind::data,
-                  "[models] expected a picture for each place; got " +
-                      std::to_string(sample.pictures.size()),
-                  sample.id);
-    }
-    pixels.push_back(rules.view(sample.pictures[index], sample.id).pixels);
-  }
-  Images images;
-  images.pixels = at::cat(pixels);
-  images.rows = at::zeros({images.pixels.size(0)}, at::kLong);
-  batch.images = std::move(images);
-  return batch;
-}
-
-text::Turn shown_with(const data::Sample& sample, const std::string& words) {
-  text::Turn turn{"user", {}};
-  for (std::size_t i = 0; i < sample.pictures.size(); ++i) {
-    turn.parts.push_back(text::picture_part(static_cast<std::int64_t>(i)));
-  }
-  if (!words.empty()) turn.parts.push_back(text::text_part(words));
-  return turn;
-}
-
-text::Turn reply_of(std::string words) {
-  return {"assistant", {text::text_part(std::move(words))}};
 }
 
 bool is_grounded(const data::Sample& sample) {
@@ -105,11 +61,6 @@ std::string boxes_of(const data::Sample& sample) {
     words += text::marked_box({box.x0, box.y0, box.x1, box.y1}, width, height);
   }
   return words;
-}
-
-std::string best_answer(const data::Sample& sample) {
-  if (!sample.answer.empty() || sample.answers.empty()) return sample.answer;
-  return sample.answers[0].text;
 }
 
 }  // namespace
@@ -145,18 +96,19 @@ Processor make_processor(const Settings& settings,
   processor.pad_id = std::max<std::int64_t>(rules->config.eos_id, 0);
   processor.prompt_padding = Padding::left;
   processor.prepare = [rules, tokenizer](const data::Sample& sample, Key key, bool train) {
-    return example_of(sample,
-                      dialogue_tokens(rules->turns(sample, key, train), rules->dialogue, *tokenizer,
-                                      rules->place, sample.id),
-                      *rules);
+    return pictured_row(sample,
+                        dialogue_tokens(rules->turns(sample, key, train), rules->dialogue,
+                                        *tokenizer, rules->place, sample.id),
+                        rules->view);
   };
   processor.prompt = [rules, tokenizer](const data::Sample& sample, const std::string& words) {
     // A question of the sample's own is written as in training.
     const bool own = words.empty() || words == sample.question;
     const std::vector<text::Turn> turns = own ? asked(rules->turns(sample, Key(0), false))
                                               : std::vector<text::Turn>{shown_with(sample, words)};
-    return example_of(
-        sample, prompt_tokens(turns, rules->dialogue, *tokenizer, rules->place, sample.id), *rules);
+    return pictured_row(sample,
+                        prompt_tokens(turns, rules->dialogue, *tokenizer, rules->place, sample.id),
+                        rules->view);
   };
   processor.image = [rules](const data::Picture& picture) { return rules->view(picture, ""); };
   processor.decode = words_of(tokenizer);
