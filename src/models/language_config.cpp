@@ -259,29 +259,16 @@ nn::RopeShape rope_of(const LanguageConfig& c) {
 
 std::vector<std::int64_t> fit_language(LanguageConfig& c, const text::Tokenizer& tokenizer,
                                        const std::vector<std::string>& marks) {
-  const auto first_of = [&](std::initializer_list<const char*> names) -> std::int64_t {
-    for (const char* name : names) {
-      if (const auto id = tokenizer.id_of(name)) return *id;
-    }
-    return -1;
-  };
-  std::int64_t next = tokenizer.vocab_size();
+  MarkRows rows(tokenizer);
   std::vector<std::int64_t> ids;
-  for (const std::string& name : marks) {
-    const auto id = tokenizer.id_of(name);
-    ids.push_back(id ? *id : next++);
-  }
-  if (c.bos_id < 0) c.bos_id = first_of({"<s>", "<|startoftext|>", "[CLS]"});
+  for (const std::string& name : marks) rows.take(ids.emplace_back(-1), {name.c_str()});
+  if (c.bos_id < 0) c.bos_id = first_token(tokenizer, {"<s>", "<|startoftext|>", "[CLS]"});
   if (c.eos_ids.empty()) {
-    const std::int64_t end = first_of({"</s>", "<|im_end|>", "<|endoftext|>", "[SEP]"});
+    const std::int64_t end =
+        first_token(tokenizer, {"</s>", "<|im_end|>", "<|endoftext|>", "[SEP]"});
     if (end >= 0) c.eos_ids = {end};
   }
-  if (c.vocab_size == 0) c.vocab_size = next;
-  if (c.vocab_size < next) {
-    throw Error(ErrorKind::config,
-                "[models] expected model.language.vocab_size of at least " + std::to_string(next) +
-                    ", the tokenizer's and the marks'; got " + std::to_string(c.vocab_size));
-  }
+  fit_rows(c.vocab_size, rows.count(), "model.language.vocab_size");
   return ids;
 }
 

@@ -158,12 +158,8 @@ Problems problems(const Config& c) {
     found.emplace_back("text.width",
                        "expected vision.width: the decoder reads the question's rows");
   }
-  for (const auto& [name, id] :
-       {std::pair{"cls_id", c.text.cls_id}, {"sep_id", c.text.sep_id}, {"pad_id", c.text.pad_id}}) {
-    if (c.text.vocab_size > 0 && id >= c.text.vocab_size) {
-      found.emplace_back(std::string("text.") + name, "expected an id below vocab_size");
-    }
-  }
+  check_ids(found, "text.", c.text.vocab_size,
+            {{"cls_id", c.text.cls_id}, {"sep_id", c.text.sep_id}, {"pad_id", c.text.pad_id}});
   return found;
 }
 
@@ -188,11 +184,7 @@ void Config::fields(FieldVisitor& v) {
   for (const auto& [field, what] : problems(*this)) v.problem(field, what);
 }
 
-vision::ImageSettings Config::image_settings() const {
-  vision::ImageSettings settings = image;
-  settings.size = vision.image_size;
-  return settings;
-}
+vision::ImageSettings Config::image_settings() const { return sized(image, vision.image_size); }
 
 const Config& config_of(const Settings& settings) { return settings_as<Config>(settings); }
 

@@ -133,16 +133,11 @@ Problems problems(const Config& c) {
     found.emplace_back("text.context_length",
                        "expected at most positions, " + std::to_string(c.text.positions));
   }
-  if (c.text.vocab_size > 0) {
-    for (const auto& [name, id] : {std::pair{"enc_id", c.text.enc_id},
-                                   {"bos_id", c.text.bos_id},
-                                   {"sep_id", c.text.sep_id},
-                                   {"pad_id", c.text.pad_id}}) {
-      if (id >= c.text.vocab_size) {
-        found.emplace_back(std::string("text.") + name, "expected an id below vocab_size");
-      }
-    }
-  }
+  check_ids(found, "text.", c.text.vocab_size,
+            {{"enc_id", c.text.enc_id},
+             {"bos_id", c.text.bos_id},
+             {"sep_id", c.text.sep_id},
+             {"pad_id", c.text.pad_id}});
   return found;
 }
 
@@ -174,45 +169,24 @@ void Config::fields(FieldVisitor& v) {
   }
 }
 
-vision::ImageSettings Config::image_settings() const {
-  vision::ImageSettings settings = image;
-  settings.size = vision.image_size;
-  return settings;
-}
+vision::ImageSettings Config::image_settings() const { return sized(image, vision.image_size); }
 
 const Config& config_of(const Settings& settings) { return settings_as<Config>(settings); }
 
 void fit_vocabulary(Settings& settings, const text::Tokenizer& tokenizer) {
   auto& text = dynamic_cast<Config&>(settings).text;
-  const auto first_of = [&](std::initializer_list<const char*> names) -> std::int64_t {
-    for (const char* name : names) {
-      if (const auto id = tokenizer.id_of(name)) return *id;
-    }
-    return -1;
-  };
-  std::int64_t next = tokenizer.vocab_size();
-  // A mark that the tokenizer does not have gets a row behind its own.
-  const auto mark = [&](std::int64_t& id, const char* name) {
-    if (id < 0) id = first_of({name});
-    if (id < 0) id = next;
-    if (id >= next) next = id + 1;
-  };
-  if (text.cls_id < 0) text.cls_id = first_of({"[CLS]", "<|startoftext|>"});
-  if (text.sep_id < 0) text.sep_id = first_of({"[SEP]", "<|endoftext|>"});
+  if (text.cls_id < 0) text.cls_id = first_token(tokenizer, {"[CLS]", "<|startoftext|>"});
+  if (text.sep_id < 0) text.sep_id = first_token(tokenizer, {"[SEP]", "<|endoftext|>"});
   if (text.cls_id < 0 || text.sep_id < 0) {
     throw Error(ErrorKind::config, "[models] expected a tokenizer with marks of begin and end", "",
                 "[CLS] and [SEP], or <|startoftext|> and <|endoftext|>");
   }
-  mark(text.bos_id, "[DEC]");
-  mark(text.enc_id, "[ENC]");
+  MarkRows marks(tokenizer);
+  marks.take(text.bos_id, {"[DEC]"});
+  marks.take(text.enc_id, {"[ENC]"});
   // Padding must differ from the end mark, which the decoder learns.
-  mark(text.pad_id, "[PAD]");
-  if (text.vocab_size == 0) text.vocab_size = next;
-  if (text.vocab_size < next) {
-    throw Error(ErrorKind::config,
-                "[models] expected model.text.vocab_size of at least " + std::to_string(next) +
-                    ", the tokenizer's and the marks'; got " + std::to_string(text.vocab_size));
-  }
+  marks.take(text.pad_id, {"[PAD]"});
+  fit_rows(text.vocab_size, marks.count(), "model.text.vocab_size");
 }
 
 }  // namespace tandem::models::blip

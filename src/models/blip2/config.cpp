@@ -151,15 +151,9 @@ void language_fields(FieldVisitor& v, LanguageConfig& c) {
 
 void check_language(Problems& found, const LanguageConfig& c) {
   if (!c.is_t5()) check_heads(found, "language.heads", c.width, c.heads);
-  if (c.vocab_size <= 0) return;
-  for (const auto& [name, id] : {std::pair{"bos_id", c.bos_id},
-                                 {"eos_id", c.eos_id},
-                                 {"pad_id", c.pad_id},
-                                 {"start_id", c.start_id}}) {
-    if (id >= c.vocab_size) {
-      found.emplace_back(std::string("language.") + name, "expected an id below vocab_size");
-    }
-  }
+  check_ids(
+      found, "language.", c.vocab_size,
+      {{"bos_id", c.bos_id}, {"eos_id", c.eos_id}, {"pad_id", c.pad_id}, {"start_id", c.start_id}});
 }
 
 }  // namespace
@@ -250,14 +244,8 @@ Problems problems(const Config& c) {
     found.emplace_back("qformer.context_length",
                        "expected at most positions, " + std::to_string(c.qformer.positions));
   }
-  if (c.qformer.vocab_size > 0) {
-    for (const auto& [name, id] :
-         {std::pair{"bos_id", c.qformer.bos_id}, {"sep_id", c.qformer.sep_id}}) {
-      if (id >= c.qformer.vocab_size) {
-        found.emplace_back(std::string("qformer.") + name, "expected an id below vocab_size");
-      }
-    }
-  }
+  check_ids(found, "qformer.", c.qformer.vocab_size,
+            {{"bos_id", c.qformer.bos_id}, {"sep_id", c.qformer.sep_id}});
   if (c.writes()) check_language(found, c.language);
   return found;
 }
@@ -285,11 +273,7 @@ void Config::fields(FieldVisitor& v) {
   for (const auto& [field, text_of] : problems(*this)) v.problem(field, text_of);
 }
 
-vision::ImageSettings Config::image_settings() const {
-  vision::ImageSettings settings = image;
-  settings.size = vision.image_size;
-  return settings;
-}
+vision::ImageSettings Config::image_settings() const { return sized(image, vision.image_size); }
 
 const Config& config_of(const Settings& settings) { return settings_as<Config>(settings); }
 
@@ -297,63 +281,39 @@ const Config& config_of(const Settings& settings) { return settings_as<Config>(s
 
 namespace {
 
-std::int64_t first_of(const text::Tokenizer& tokenizer, std::initializer_list<const char*> names) {
-  for (const char* name : names) {
-    if (const auto id = tokenizer.id_of(name)) return *id;
-  }
-  return -1;
-}
-
 [[noreturn]] void refuse_marks() {
   throw Error(ErrorKind::config, "[models] expected a tokenizer with marks of begin and end", "",
               "[CLS] and [SEP], <|startoftext|> and <|endoftext|>, or <s> and </s>");
 }
 
-void fit_rows(std::int64_t& rows, std::int64_t least, const std::string& field) {
-  if (rows == 0) rows = least;
-  if (rows < least) {
-    throw Error(ErrorKind::config, "[models] expected model." + field + " of at least " +
-                                       std::to_string(least) +
-                                       ", the tokenizer's and the marks'; "
-                                       "got " +
-                                       std::to_string(rows));
-  }
-}
-
 void fit_qformer(QFormerConfig& q, const text::Tokenizer& tokenizer) {
-  std::int64_t next = tokenizer.vocab_size();
-  // A mark that the tokenizer does not have gets a row behind its own.
-  const auto mark = [&](std::int64_t& id, const char* name) {
-    if (id < 0) id = first_of(tokenizer, {name});
-    if (id < 0) id = next;
-    if (id >= next) next = id + 1;
-  };
-  if (q.cls_id < 0) q.cls_id = first_of(tokenizer, {"[CLS]", "<|startoftext|>"});
-  if (q.sep_id < 0) q.sep_id = first_of(tokenizer, {"[SEP]", "<|endoftext|>"});
+  MarkRows marks(tokenizer);
+  if (q.cls_id < 0) q.cls_id = first_token(tokenizer, {"[CLS]", "<|startoftext|>"});
+  if (q.sep_id < 0) q.sep_id = first_token(tokenizer, {"[SEP]", "<|endoftext|>"});
   if (q.cls_id < 0 || q.sep_id < 0) refuse_marks();
-  mark(q.bos_id, "[DEC]");
-  mark(q.pad_id, "[PAD]");  // must differ from the end mark, which is learned
-  fit_rows(q.vocab_size, next, "qformer.vocab_size");
+  marks.take(q.bos_id, {"[DEC]"});
+  marks.take(q.pad_id, {"[PAD]"});  // must differ from the end mark, which is learned
+  fit_rows(q.vocab_size, marks.count(), "model.qformer.vocab_size");
 }
 
 void fit_language(LanguageConfig& c, const text::Tokenizer& tokenizer) {
   std::int64_t next = tokenizer.vocab_size();
-  if (c.bos_id < 0) c.bos_id = first_of(tokenizer, {"[CLS]", "<|startoftext|>", "</s>"});
+  if (c.bos_id < 0) c.bos_id = first_token(tokenizer, {"[CLS]", "<|startoftext|>", "</s>"});
   // OPT's captions end with a line's end, the byte-level token of which is this.
   const char* line_end = "\xC4\x8A";
   const bool opt = tokenizer.id_of(line_end) && tokenizer.id_of("</s>");
   if (c.eos_id < 0) {
-    c.eos_id = opt && !c.is_t5() ? first_of(tokenizer, {line_end})
-                                 : first_of(tokenizer, {"[SEP]", "<|endoftext|>", "</s>"});
+    c.eos_id = opt && !c.is_t5() ? first_token(tokenizer, {line_end})
+                                 : first_token(tokenizer, {"[SEP]", "<|endoftext|>", "</s>"});
   }
   if (c.eos_id < 0) refuse_marks();
-  if (c.pad_id < 0) c.pad_id = first_of(tokenizer, {"[PAD]", "<pad>"});
+  if (c.pad_id < 0) c.pad_id = first_token(tokenizer, {"[PAD]", "<pad>"});
   if (c.pad_id < 0) c.pad_id = next++;
   if (c.start_id < 0) c.start_id = c.pad_id;
   // transformers wants a word in whose place the queries go: a row that no token has.
-  if (c.image_id < 0) c.image_id = first_of(tokenizer, {"<image>"});
+  if (c.image_id < 0) c.image_id = first_token(tokenizer, {"<image>"});
   if (c.image_id < 0 && (c.vocab_size == 0 || next < c.vocab_size)) c.image_id = next++;
-  fit_rows(c.vocab_size, next, "language.vocab_size");
+  fit_rows(c.vocab_size, next, "model.language.vocab_size");
 }
 
 }  // namespace

@@ -52,25 +52,16 @@ void Config::fields(FieldVisitor& v) {
   for (const auto& [field, text] : problems(*this)) v.problem(field, text);
 }
 
-vision::ImageSettings Config::image_settings() const {
-  vision::ImageSettings settings = image;
-  settings.size = vision.image_size;
-  return settings;
-}
+vision::ImageSettings Config::image_settings() const { return sized(image, vision.image_size); }
 
 const Config& config_of(const Settings& settings) { return settings_as<Config>(settings); }
 
 void fit_vocabulary(Settings& settings, const text::Tokenizer& tokenizer) {
   auto& text = dynamic_cast<Config&>(settings).text;
-  const auto first_of = [&](std::initializer_list<const char*> names) -> std::int64_t {
-    for (const char* name : names) {
-      if (const auto id = tokenizer.id_of(name)) return *id;
-    }
-    return -1;
-  };
   if (text.vocab_size == 0) text.vocab_size = tokenizer.vocab_size();
-  if (text.bos_id < 0) text.bos_id = first_of({"<|startoftext|>", "[CLS]", "<|endoftext|>"});
-  if (text.eos_id < 0) text.eos_id = first_of({"<|endoftext|>", "[SEP]"});
+  if (text.bos_id < 0)
+    text.bos_id = first_token(tokenizer, {"<|startoftext|>", "[CLS]", "<|endoftext|>"});
+  if (text.eos_id < 0) text.eos_id = first_token(tokenizer, {"<|endoftext|>", "[SEP]"});
   // The original pads with 0; any id will do, as nothing that a text is pooled at sees it. The end
   // mark is what Hugging Face's tokenizer pads with.
   if (text.pad_id < 0) text.pad_id = text.eos_id;

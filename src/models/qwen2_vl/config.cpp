@@ -88,17 +88,14 @@ void dialogue_fields(FieldVisitor& v, DialogueConfig& c) {
 }
 
 void check_marks(Problems& found, const Config& c) {
+  check_ids(found, "marks.", c.text.vocab_size,
+            {{"image", c.marks.image},
+             {"video", c.marks.video},
+             {"vision_start", c.marks.vision_start},
+             {"vision_end", c.marks.vision_end},
+             {"end", c.marks.end},
+             {"pad", c.marks.pad}});
   if (c.text.vocab_size < 1) return;
-  for (const auto& [name, id] : {std::pair{"image", c.marks.image},
-                                 {"video", c.marks.video},
-                                 {"vision_start", c.marks.vision_start},
-                                 {"vision_end", c.marks.vision_end},
-                                 {"end", c.marks.end},
-                                 {"pad", c.marks.pad}}) {
-    if (id >= c.text.vocab_size) {
-      found.emplace_back(std::string("marks.") + name, "expected an id below vocab_size");
-    }
-  }
   if (c.marks.image >= 0 && c.marks.image == c.marks.video) {
     found.emplace_back("marks.video", "expected another id than marks.image");
   }
@@ -224,30 +221,15 @@ const Config& config_of(const Settings& settings) { return settings_as<Config>(s
 
 void fit_vocabulary(Settings& settings, const text::Tokenizer& tokenizer) {
   auto& config = dynamic_cast<Config&>(settings);
-  std::int64_t next = tokenizer.vocab_size();
-  // A mark that the tokenizer does not have gets a row behind its own.
-  const auto mark = [&](std::int64_t& id, std::initializer_list<const char*> names) {
-    for (const char* name : names) {
-      if (id >= 0) break;
-      if (const auto found = tokenizer.id_of(name)) id = *found;
-    }
-    if (id < 0) id = next;
-    next = std::max(next, id + 1);
-  };
+  MarkRows rows(tokenizer);
   Marks& marks = config.marks;
-  mark(marks.image, {"<|image_pad|>"});
-  mark(marks.video, {"<|video_pad|>"});
-  mark(marks.vision_start, {"<|vision_start|>"});
-  mark(marks.vision_end, {"<|vision_end|>"});
-  mark(marks.end, {"<|im_end|>"});
-  mark(marks.pad, {"<|endoftext|>", "[PAD]"});
-  if (config.text.vocab_size == 0) config.text.vocab_size = next;
-  if (config.text.vocab_size < next) {
-    throw Error(ErrorKind::config, "[models] expected model.text.vocab_size of at least " +
-                                       std::to_string(next) +
-                                       ", the tokenizer's and the marks'; got " +
-                                       std::to_string(config.text.vocab_size));
-  }
+  rows.take(marks.image, {"<|image_pad|>"});
+  rows.take(marks.video, {"<|video_pad|>"});
+  rows.take(marks.vision_start, {"<|vision_start|>"});
+  rows.take(marks.vision_end, {"<|vision_end|>"});
+  rows.take(marks.end, {"<|im_end|>"});
+  rows.take(marks.pad, {"<|endoftext|>", "[PAD]"});
+  fit_rows(config.text.vocab_size, rows.count(), "model.text.vocab_size");
 }
 
 }  // namespace tandem::models::qwen2_vl

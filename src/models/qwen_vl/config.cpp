@@ -130,11 +130,7 @@ void Config::fields(FieldVisitor& v) {
   for (const auto& [field, text] : problems(*this)) v.problem(field, text);
 }
 
-vision::ImageSettings Config::image_settings() const {
-  vision::ImageSettings settings = image;
-  settings.size = vision.image_size;
-  return settings;
-}
+vision::ImageSettings Config::image_settings() const { return sized(image, vision.image_size); }
 
 const Config& config_of(const Settings& settings) { return settings_as<Config>(settings); }
 

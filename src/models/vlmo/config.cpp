@@ -136,13 +136,7 @@ std::int64_t Config::classes() const {
 void fit_answers(Settings& settings, const std::vector<std::string>& answers) {
   auto& config = dynamic_cast<Config&>(settings);
   if (!config.parts.vqa) return;
-  const auto count = static_cast<std::int64_t>(answers.size());
-  if (config.labels > 0 && config.labels != count) {
-    throw Error(ErrorKind::config, "[models] expected as many answers as model.labels, " +
-                                       std::to_string(config.labels) + "; got a list of " +
-                                       std::to_string(count));
-  }
-  config.labels = count;
+  fit_labels(config.labels, answers);
   config.answers = answers;
 }
 
