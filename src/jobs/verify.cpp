@@ -21,6 +21,7 @@
 #include "tandem/base/json.h"
 #include "tandem/jobs/model_files.h"
 #include "tandem/tensor/safetensors.h"
+#include "tandem/tensor/shape.h"
 
 namespace tandem::jobs {
 namespace {
@@ -187,19 +188,11 @@ std::string short_form(double value) {
   return text;
 }
 
-std::string shape_of(const at::Tensor& tensor) {
-  std::string text;
-  for (const std::int64_t size : tensor.sizes()) {
-    text += (text.empty() ? "" : ", ") + std::to_string(size);
-  }
-  return "[" + text + "]";
-}
-
 Comparison compare(const std::string& name, const at::Tensor& ours, const at::Tensor& recorded,
                    const Tolerance& tolerance, const std::optional<at::Tensor>& mask) {
   Comparison line{name, 0, 0, tolerance.text, 0, {}};
   if (ours.sizes() != recorded.sizes()) {
-    line.note = "expected shape " + shape_of(recorded) + "; got " + shape_of(ours);
+    line.note = "expected shape " + shape_text(recorded) + "; got " + shape_text(ours);
     return line;
   }
   at::Tensor a = ours.detach().to(at::kDouble), b = recorded.to(at::kDouble);

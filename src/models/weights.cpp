@@ -8,17 +8,10 @@
 #include <vector>
 
 #include "tandem/base/error.h"
+#include "tandem/tensor/shape.h"
 
 namespace tandem::models {
 namespace {
-
-std::string shape_of(const at::Tensor& tensor) {
-  std::string text;
-  for (const std::int64_t size : tensor.sizes()) {
-    text += (text.empty() ? "" : ", ") + std::to_string(size);
-  }
-  return "[" + text + "]";
-}
 
 // "text_encoder_m" of "text_encoder_m.cls.predictions.bias".
 std::string part_of(const std::string& name) { return name.substr(0, name.find('.')); }
@@ -67,7 +60,7 @@ void assign_weights(Model& model, const std::map<std::string, at::Tensor>& weigh
     }
     ++used;
     if (found->second.sizes() != own.sizes()) {
-      wrong.push_back(name + " is " + shape_of(found->second) + ", expected " + shape_of(own));
+      wrong.push_back(name + " is " + shape_text(found->second) + ", expected " + shape_text(own));
       return;
     }
     copies.emplace_back(own, found->second);
@@ -100,7 +93,7 @@ Taken take_weights(Model& model, const std::map<std::string, at::Tensor>& weight
     if (fits) {
       copies.emplace_back(own, found->second);
     } else if (found != weights.end() && !may_differ) {
-      wrong.push_back(name + " is " + shape_of(found->second) + ", expected " + shape_of(own));
+      wrong.push_back(name + " is " + shape_text(found->second) + ", expected " + shape_text(own));
     } else if (found == weights.end() && weights.contains(twin_of(name))) {
       wrong.push_back(name + " is missing beside " + twin_of(name));
     } else {

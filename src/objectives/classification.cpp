@@ -9,22 +9,16 @@
 
 #include "objectives/autocast_off.h"
 #include "tandem/base/error.h"
+#include "tandem/tensor/shape.h"
 
 namespace tandem::objectives {
 namespace {
 
-std::string shape_of(const at::Tensor& tensor) {
-  std::string text;
-  for (const std::int64_t size : tensor.sizes()) {
-    text += (text.empty() ? "" : ", ") + std::to_string(size);
-  }
-  return "[" + text + "]";
-}
-
 void expect_rows(const at::Tensor& logits, const at::Tensor& given, const char* name) {
   if (logits.dim() == 2 && logits.sizes() == given.sizes()) return;
   throw Error(ErrorKind::data, "[classification] expected logits and " + std::string(name) +
-                                   " [B, C]; got " + shape_of(logits) + " and " + shape_of(given));
+                                   " [B, C]; got " + shape_text(logits) + " and " +
+                                   shape_text(given));
 }
 
 // fp64 stays.

@@ -27,21 +27,15 @@
 
 #include "objectives/autocast_off.h"
 #include "tandem/base/error.h"
+#include "tandem/tensor/shape.h"
 
 namespace tandem::objectives {
 namespace {
 
-std::string shape_of(const at::Tensor& t) {
-  std::string text;
-  for (const std::int64_t size : t.sizes())
-    text += (text.empty() ? "" : ", ") + std::to_string(size);
-  return "[" + text + "]";
-}
-
 void check(const at::Tensor& image, const at::Tensor& text, const at::Tensor& log_scale) {
   if (image.dim() != 2 || text.dim() != 2 || image.sizes() != text.sizes()) {
     throw Error(ErrorKind::data, "[itc] expected image and text [B, D] with equal B; got " +
-                                     shape_of(image) + " and " + shape_of(text));
+                                     shape_text(image) + " and " + shape_text(text));
   }
   TANDEM_CHECK(log_scale.numel() >= 1 && image.size(1) % log_scale.numel() == 0,
                "[itc] expected a log_scale for each path");

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "tandem/base/error.h"
+#include "tandem/tensor/shape.h"
 
 namespace tandem {
 
@@ -39,11 +40,7 @@ namespace {
 using Tensors = std::vector<at::Tensor>;
 
 std::string shape_of(const at::Tensor& tensor) {
-  std::string text = "[";
-  for (const std::int64_t size : tensor.sizes()) {
-    text += (text.size() > 1 ? ", " : "") + std::to_string(size);
-  }
-  return text + "] " + std::string(tensor.dtype().name());
+  return shape_text(tensor) + " " + std::string(tensor.dtype().name());
 }
 
 [[noreturn]] void fail(const std::string& part, const std::string& expected,

@@ -10,6 +10,7 @@
 #include "text/byte_level.h"
 #include "text/recipe.h"
 #include "text/side_files.h"
+#include "text/special_token.h"
 #include "text/unicode.h"
 
 namespace tandem::text {
@@ -269,13 +270,7 @@ Found read_tiktoken(const fs::path& path) {
   }
   json added = json::array();
   for (const std::string& mark : marks) {
-    added.push_back({{"id", tokens.size() + added.size()},
-                     {"content", mark},
-                     {"single_word", false},
-                     {"lstrip", false},
-                     {"rstrip", false},
-                     {"normalized", false},
-                     {"special", true}});
+    added.push_back(special_token(static_cast<std::int64_t>(tokens.size() + added.size()), mark));
   }
   found.document = document_of(kQwen2Recipe);
   found.document["added_tokens"] = std::move(added);

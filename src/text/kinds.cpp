@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tandem/base/error.h"
+#include "text/special_token.h"
 
 namespace tandem::text {
 
@@ -35,13 +36,7 @@ Tokenizer train_marked(const Marked& kind, std::span<const std::string> lines, i
     nlohmann::json document = nlohmann::json::parse(bytes);
     std::int32_t id = plain.vocab_size();
     for (const std::string& mark : kind.marks) {
-      document["added_tokens"].push_back({{"id", id++},
-                                          {"content", mark},
-                                          {"single_word", false},
-                                          {"lstrip", false},
-                                          {"rstrip", false},
-                                          {"normalized", false},
-                                          {"special", true}});
+      document["added_tokens"].push_back(special_token(id++, mark));
     }
     return parse_tokenizer(document.dump(), "trained tokenizer");
   }
