@@ -20,6 +20,20 @@ json processor_json(const vision::ImageSettings& image) {
           {"image_std", image.std}};
 }
 
+json squeezing_json(const vision::ImageSettings& image) {
+  json root = processor_json(image);
+  root["size"] = {{"height", image.size}, {"width", image.size}};
+  return root;
+}
+
+json cropping_json(const vision::ImageSettings& image) {
+  json root = processor_json(image);
+  root["size"] = {{"shortest_edge", image.size}};
+  root["do_center_crop"] = true;
+  root["crop_size"] = {{"height", image.size}, {"width", image.size}};
+  return root;
+}
+
 void read_processor(vision::ImageSettings& image, const std::string& text) {
   const json root = parse_config(text, "preprocessor_config.json");
   const ConfigNode top{&root, "preprocessor_config.json: "};

@@ -11,6 +11,10 @@ namespace tandem::models {
 // Conversion, resizing, scaling and statistics of `image`; the size and whatever else a family's
 // processor does is the family's to add.
 nlohmann::json processor_json(const vision::ImageSettings& image);
+// The same for pictures that are squeezed into a square of image.size, and for those that are cut
+// to one in the middle.
+nlohmann::json squeezing_json(const vision::ImageSettings& image);
+nlohmann::json cropping_json(const vision::ImageSettings& image);
 
 // Statistics and interpolation from the file's text into `image`. Throws Error(config) naming the
 // key.

@@ -15,6 +15,22 @@ const VitNames& timm_vit_names() {
   return names;
 }
 
+const VitNames& hugging_face_vit_names() {
+  static const VitNames names{"embeddings.class_embedding",
+                              "embeddings.position_embedding",
+                              "embeddings.patch_embedding",
+                              "encoder.layers",
+                              "post_layernorm",
+                              "layer_norm1",
+                              "self_attn.qkv",
+                              "self_attn.projection",
+                              "layer_norm2",
+                              "mlp.fc1",
+                              "mlp.fc2",
+                              "pre_layernorm"};
+  return names;
+}
+
 VitBlock::VitBlock(const BlockShape& s, const VitNames& names, double path_rate, bool qkv_bias)
     : heads(s.heads), activation(s.activation), path_rate(path_rate) {
   TANDEM_CHECK(heads > 0 && s.width % heads == 0,

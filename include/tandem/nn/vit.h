@@ -22,6 +22,7 @@ struct VitNames {
   std::string first_norm{};                                 // of the tower, where there is one
 };
 const VitNames& timm_vit_names();
+const VitNames& hugging_face_vit_names();  // of its towers with one packed projection
 
 struct VitShape {
   BlockShape block{};

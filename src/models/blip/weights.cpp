@@ -18,18 +18,7 @@ bool original_names(Kind kind) {
 }  // namespace
 
 const nn::VitNames& names_of_vision(Kind kind) {
-  static const nn::VitNames hugging_face{"embeddings.class_embedding",
-                                         "embeddings.position_embedding",
-                                         "embeddings.patch_embedding",
-                                         "encoder.layers",
-                                         "post_layernorm",
-                                         "layer_norm1",
-                                         "self_attn.qkv",
-                                         "self_attn.projection",
-                                         "layer_norm2",
-                                         "mlp.fc1",
-                                         "mlp.fc2"};
-  return original_names(kind) ? nn::timm_vit_names() : hugging_face;
+  return original_names(kind) ? nn::timm_vit_names() : nn::hugging_face_vit_names();
 }
 
 // --- Initialisation: salesforce/BLIP:models/{vit,med}.py ---------------------------------------

@@ -306,11 +306,9 @@ std::string to_config_json(const Settings& settings) {
 }
 
 std::vector<std::pair<std::string, std::string>> processor_files(const Settings& settings) {
-  const vision::ImageSettings image = config_of(settings).image_settings();
-  json root = processor_json(image);
+  json root = squeezing_json(config_of(settings).image_settings());
   root["image_processor_type"] = "BlipImageProcessor";
   root["processor_class"] = "Blip2Processor";
-  root["size"] = {{"height", image.size}, {"width", image.size}};
   return {{"preprocessor_config.json", root.dump(2) + "\n"}};
 }
 

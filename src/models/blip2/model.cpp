@@ -62,8 +62,8 @@ at::Tensor with_queries(const Texts& texts, std::int64_t queries) {
 // --- Parts -----------------------------------------------------------------------------------
 
 Blip2::Blip2(const Config& c) {
-  vision = register_module("vision_model",
-                           std::make_shared<nn::Vit>(c.vision.shape(), names_of_vision()));
+  vision = register_module(
+      "vision_model", std::make_shared<nn::Vit>(c.vision.shape(), nn::hugging_face_vit_names()));
   query_tokens = register_parameter("query_tokens",
                                     nn::make_parameter({1, c.qformer.queries, c.qformer.width}));
   const std::int64_t width = c.qformer.width;

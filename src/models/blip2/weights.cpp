@@ -31,22 +31,6 @@ std::string renamed(const std::string& name, const Renames& renames) {
 
 }  // namespace
 
-const nn::VitNames& names_of_vision() {
-  static const nn::VitNames names{"embeddings.class_embedding",
-                                  "embeddings.position_embedding",
-                                  "embeddings.patch_embedding",
-                                  "encoder.layers",
-                                  "post_layernorm",
-                                  "layer_norm1",
-                                  "self_attn.qkv",
-                                  "self_attn.projection",
-                                  "layer_norm2",
-                                  "mlp.fc1",
-                                  "mlp.fc2",
-                                  "pre_layernorm"};
-  return names;
-}
-
 // --- Initialisation --------------------------------------------------------------------------
 
 namespace {
@@ -272,7 +256,8 @@ Weights import_weights(Weights weights, const Settings& settings) {
     }
   }
   drop_tied(weights, config);
-  resize_grid(weights, vision_prefix + names_of_vision().positions, config.vision.shape().grid());
+  resize_grid(weights, vision_prefix + nn::hugging_face_vit_names().positions,
+              config.vision.shape().grid());
   return weights;
 }
 

@@ -8,11 +8,8 @@
 
 #include "models/blip2/config.h"
 #include "models/weight_names.h"
-#include "tandem/nn/vit.h"
 
 namespace tandem::models::blip2 {
-
-const nn::VitNames& names_of_vision();
 
 // To Hugging Face's names of the class that the settings name; types stay as they are. The
 // original's names (with EVA's or CLIP's tower) are renamed; tied tensors are kept once. Of the

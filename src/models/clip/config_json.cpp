@@ -78,13 +78,9 @@ std::string to_config_json(const Settings& settings) {
 }
 
 std::vector<std::pair<std::string, std::string>> processor_files(const Settings& settings) {
-  const vision::ImageSettings image = config_of(settings).image_settings();
-  json root = processor_json(image);
+  json root = cropping_json(config_of(settings).image_settings());
   root["image_processor_type"] = "CLIPImageProcessor";
   root["processor_class"] = "CLIPProcessor";
-  root["size"] = {{"shortest_edge", image.size}};
-  root["do_center_crop"] = true;
-  root["crop_size"] = {{"height", image.size}, {"width", image.size}};
   return {{"preprocessor_config.json", root.dump(2) + "\n"}};
 }
 

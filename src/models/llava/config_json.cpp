@@ -194,13 +194,9 @@ std::string to_config_json(const Settings& settings) {
 
 std::vector<std::pair<std::string, std::string>> processor_files(const Settings& settings) {
   const Config& c = config_of(settings);
-  const vision::ImageSettings image = c.image_settings();
-  json root = processor_json(image);
+  json root = cropping_json(c.image_settings());
   root["image_processor_type"] = "CLIPImageProcessor";
   root["processor_class"] = "LlavaProcessor";
-  root["size"] = {{"shortest_edge", image.size}};
-  root["do_center_crop"] = true;
-  root["crop_size"] = {{"height", image.size}, {"width", image.size}};
   json processor = {{"processor_class", "LlavaProcessor"},
                     {"image_token", "<image>"},
                     {"num_additional_image_tokens", 1},
