@@ -14,15 +14,19 @@ using nlohmann::json;
 }  // namespace
 
 void tower_fields(FieldVisitor& v, Tower& t) {
+  tower_fields(v, t,
+               {.doc = "attention heads; 64 numbers each in the original", .min = 1, .max = widest},
+               {.doc = "quick_gelu as released, gelu in later reproductions",
+                .choices = {"quick_gelu", "gelu"}});
+}
+
+void tower_fields(FieldVisitor& v, Tower& t, const Rule& heads, const Rule& activation) {
   v.field("width", t.width, {.doc = "numbers per token", .min = 1, .max = widest});
   v.field("layers", t.layers, {.doc = "blocks", .min = 1, .max = deepest});
-  v.field("heads", t.heads,
-          {.doc = "attention heads; 64 numbers each in the original", .min = 1, .max = widest});
+  v.field("heads", t.heads, heads);
   v.field("mlp", t.mlp,
           {.doc = "hidden width of the MLP; 0: 4 x width", .min = 0, .max = 16 * widest});
-  v.field("activation", t.activation,
-          {.doc = "quick_gelu as released, gelu in later reproductions",
-           .choices = {"quick_gelu", "gelu"}});
+  v.field("activation", t.activation, activation);
   v.field("layer_norm_eps", t.layer_norm_eps,
           {.doc = "added to the variance", .min = 0, .max = 1, .above_min = true});
 }

@@ -28,7 +28,19 @@ struct VisionConfig : Tower {
   std::int64_t grid() const { return image_size / patch_size; }
 };
 
+// With BERT's sizes and norms, as text transformers that began as BERT have them.
+struct BertTower : Tower {
+  BertTower() {
+    width = 768;
+    heads = 12;
+    activation = "gelu";
+    layer_norm_eps = 1e-12;
+  }
+};
+
 void tower_fields(FieldVisitor& visitor, Tower& tower);
+// heads, activation: what a family says of them.
+void tower_fields(FieldVisitor& visitor, Tower& tower, const Rule& heads, const Rule& activation);
 void vision_fields(FieldVisitor& visitor, VisionConfig& config);
 void check_vision(Problems& found, const VisionConfig& config);
 

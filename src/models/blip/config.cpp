@@ -22,16 +22,9 @@ const std::array<std::pair<std::string, std::string>, 7>& kinds() {
   return table;
 }
 
-void tower_fields(FieldVisitor& v, Tower& t) {
-  v.field("width", t.width, {.doc = "numbers per token", .min = 1, .max = widest});
-  v.field("layers", t.layers, {.doc = "blocks", .min = 1, .max = deepest});
-  v.field("heads", t.heads, {.doc = "attention heads", .min = 1, .max = widest});
-  v.field("mlp", t.mlp,
-          {.doc = "hidden width of the MLP; 0: 4 x width", .min = 0, .max = 16 * widest});
-  v.field("activation", t.activation,
-          {.doc = "as released: gelu", .choices = {"gelu", "quick_gelu", "gelu_new", "relu"}});
-  v.field("layer_norm_eps", t.layer_norm_eps,
-          {.doc = "added to the variance", .min = 0, .max = 1, .above_min = true});
+void bert_fields(FieldVisitor& v, BertTower& t) {
+  tower_fields(v, t, {.doc = "attention heads", .min = 1, .max = widest},
+               {.doc = "as released: gelu", .choices = {"gelu", "quick_gelu", "gelu_new", "relu"}});
 }
 
 void vision_fields(FieldVisitor& v, VisionConfig& c) {
@@ -41,7 +34,7 @@ void vision_fields(FieldVisitor& v, VisionConfig& c) {
           {.doc = "share of samples whose last block is left out; rises from 0 over the depth",
            .min = 0,
            .max = 0.9});
-  tower_fields(v, c);
+  bert_fields(v, c);
 }
 
 void text_fields(FieldVisitor& v, TextConfig& c) {
@@ -63,7 +56,7 @@ void text_fields(FieldVisitor& v, TextConfig& c) {
           {.doc = "of attention's probabilities", .min = 0, .max = 0.9});
   v.field("label_smoothing", c.label_smoothing,
           {.doc = "of the decoder's loss; 0.1 is fixed in the released code", .min = 0, .max = 1});
-  tower_fields(v, c);
+  bert_fields(v, c);
 }
 
 void contrast_fields(FieldVisitor& v, Config& c) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "models/settings.h"
+#include "models/tower_config.h"
 #include "tandem/base/fields.h"
 #include "tandem/nn/bert.h"
 #include "tandem/nn/vit.h"
@@ -18,16 +19,7 @@
 
 namespace tandem::models::blip {
 
-struct Tower {
-  std::int64_t width = 768, layers = 12, heads = 12;
-  std::int64_t mlp = 0;  // hidden width of the MLP; 0: 4 x width
-  std::string activation = "gelu";
-  double layer_norm_eps = 1e-12;
-
-  std::int64_t hidden() const { return mlp > 0 ? mlp : 4 * width; }
-};
-
-struct VisionConfig : Tower {
+struct VisionConfig : BertTower {
   std::int64_t image_size = 224, patch_size = 16;
   double drop_path = 0;  // of the last block; the large model has 0.1
 
@@ -36,7 +28,7 @@ struct VisionConfig : Tower {
 };
 
 // What the vocabulary says is open (0, -1) until a tokenizer or a config.json fills it in.
-struct TextConfig : Tower {
+struct TextConfig : BertTower {
   std::int64_t context_length = 30;  // most tokens of a caption, marks included
   std::int64_t positions = 512;      // rows of the table of positions
   std::int64_t vocab_size = 0;

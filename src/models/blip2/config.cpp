@@ -28,15 +28,9 @@ const std::vector<std::string>& activations() {
   return names;
 }
 
-void tower_fields(FieldVisitor& v, Tower& t) {
-  v.field("width", t.width, {.doc = "numbers per token", .min = 1, .max = widest});
-  v.field("layers", t.layers, {.doc = "blocks", .min = 1, .max = deepest});
-  v.field("heads", t.heads, {.doc = "attention heads", .min = 1, .max = widest});
-  v.field("mlp", t.mlp,
-          {.doc = "hidden width of the MLP; 0: 4 x width", .min = 0, .max = 16 * widest});
-  v.field("activation", t.activation, {.doc = "as released: gelu", .choices = activations()});
-  v.field("layer_norm_eps", t.layer_norm_eps,
-          {.doc = "added to the variance", .min = 0, .max = 1, .above_min = true});
+void bert_fields(FieldVisitor& v, BertTower& t) {
+  tower_fields(v, t, {.doc = "attention heads", .min = 1, .max = widest},
+               {.doc = "as released: gelu", .choices = activations()});
 }
 
 void vision_fields(FieldVisitor& v, VisionConfig& c) {
@@ -64,7 +58,7 @@ void vision_fields(FieldVisitor& v, VisionConfig& c) {
                     {.doc = "that a file has room for", .min = 1, .max = 1e12});
         inner.field("half", c.features.half, {.doc = "in bf16: half the room, rounded"});
       });
-  tower_fields(v, c);
+  bert_fields(v, c);
 }
 
 void qformer_fields(FieldVisitor& v, QFormerConfig& c) {
@@ -87,7 +81,7 @@ void qformer_fields(FieldVisitor& v, QFormerConfig& c) {
   v.field("dropout", c.dropout, {.doc = "of rows", .min = 0, .max = 0.9});
   v.field("attention_dropout", c.attention_dropout,
           {.doc = "of attention's probabilities", .min = 0, .max = 0.9});
-  tower_fields(v, c);
+  bert_fields(v, c);
 }
 
 void opt_fields(FieldVisitor& v, LanguageConfig& c) {

@@ -11,6 +11,7 @@
 
 #include "models/kept_tower.h"
 #include "models/settings.h"
+#include "models/tower_config.h"
 #include "tandem/base/fields.h"
 #include "tandem/nn/opt.h"
 #include "tandem/nn/t5.h"
@@ -20,16 +21,7 @@
 
 namespace tandem::models::blip2 {
 
-struct Tower {
-  std::int64_t width = 768, layers = 12, heads = 12;
-  std::int64_t mlp = 0;  // hidden width of the MLP; 0: 4 x width
-  std::string activation = "gelu";
-  double layer_norm_eps = 1e-12;
-
-  std::int64_t hidden() const { return mlp > 0 ? mlp : 4 * width; }
-};
-
-struct VisionConfig : Tower {
+struct VisionConfig : BertTower {
   std::int64_t image_size = 224, patch_size = 14;
   double drop_path = 0;  // of the last block
   // Of the norm behind the tower (ln_vision), which is trained where the tower is frozen; 0:
@@ -45,7 +37,7 @@ struct VisionConfig : Tower {
 };
 
 // What the vocabulary says is open (0, -1) until a tokenizer or a config.json fills it in.
-struct QFormerConfig : Tower {
+struct QFormerConfig : BertTower {
   std::int64_t queries = 32;
   std::int64_t cross_every = 2;  // layers 0, 2, 4, ... look at the picture
   bool text = true;              // reads and writes words, too (the first stage)
