@@ -11,43 +11,19 @@
 #include "tandem/data/world/source.h"
 #include "tandem/data/world/task_reading.h"
 #include "tandem/data/world/tasks.h"
+#include "world_support.h"
 
 using namespace tandem;
 using namespace tandem::data;
 using namespace tandem::data::world;
+using namespace tandem::testing;
 
 namespace {
-
-SceneRules rules_of(Split split, int max_objects = kMaxObjects) {
-  SceneRules rules;
-  rules.split = split;
-  rules.max_objects = max_objects;
-  return rules;
-}
 
 std::string words_of(const Turn& turn) {
   std::string words;
   for (const text::Part& part : turn.parts) words += part.text;
   return words;
-}
-
-int held_out_pairs(const Scene& scene) {
-  int pairs = 0;
-  for (const Object& object : scene.objects) {
-    pairs += held_out(object.look.shape, object.look.colour) ? 1 : 0;
-  }
-  return pairs;
-}
-
-bool names_held_out(const std::string& text) {
-  for (int shape = 0; shape < kShapes; ++shape) {
-    for (int colour = 0; colour < kColours; ++colour) {
-      const std::string pair =
-          std::string(kColourWords[colour]) + " " + std::string(kShapeWords[shape]);
-      if (held_out(shape, colour) && text.find(pair) != std::string::npos) return true;
-    }
-  }
-  return false;
 }
 
 bool describes(const std::string& text, const Scene& scene) {

@@ -9,29 +9,12 @@
 #include "tandem/data/world/gallery.h"
 #include "tandem/data/world/reading.h"
 #include "tandem/data/world/source.h"
+#include "world_support.h"
 
 using namespace tandem;
 using namespace tandem::data;
 using namespace tandem::data::world;
-
-namespace {
-
-int held_out_pairs(const Scene& scene) {
-  int pairs = 0;
-  for (const Object& object : scene.objects)
-    pairs += held_out(object.look.shape, object.look.colour);
-  return pairs;
-}
-
-SceneRules rules_of(Split split, int max_objects = kMaxObjects, std::uint64_t seed = 0) {
-  SceneRules rules;
-  rules.split = split;
-  rules.max_objects = max_objects;
-  rules.seed = seed;
-  return rules;
-}
-
-}  // namespace
+using namespace tandem::testing;
 
 TEST_CASE("an oracle that reads the scene finds what it looks for") {
   for (const std::uint64_t seed : {0, 1, 2}) {

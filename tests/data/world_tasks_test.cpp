@@ -11,22 +11,16 @@
 #include "tandem/data/world/source.h"
 #include "tandem/data/world/task_reading.h"
 #include "tandem/data/world/tasks.h"
+#include "world_support.h"
 
 using namespace tandem;
 using namespace tandem::data;
 using namespace tandem::data::world;
+using namespace tandem::testing;
 
 namespace {
 
 constexpr std::array<Task, 4> kTasks{Task::vqa, Task::nlvr2, Task::ve, Task::grounding};
-
-SceneRules rules_of(Split split, int max_objects = kMaxObjects, std::uint64_t seed = 0) {
-  SceneRules rules;
-  rules.split = split;
-  rules.max_objects = max_objects;
-  rules.seed = seed;
-  return rules;
-}
 
 WorldSettings settings_of(const std::string& task, const std::string& split = "train") {
   WorldSettings settings;
@@ -41,26 +35,6 @@ bool is_config_error(const WorldSettings& settings) {
     open_world(settings);
   } catch (const Error& error) {
     return error.kind() == ErrorKind::config;
-  }
-  return false;
-}
-
-int held_out_pairs(const Scene& scene) {
-  int pairs = 0;
-  for (const Object& object : scene.objects) {
-    pairs += held_out(object.look.shape, object.look.colour);
-  }
-  return pairs;
-}
-
-// The words of a colour directly before those of a shape, held out.
-bool names_held_out(const std::string& text) {
-  for (int shape = 0; shape < kShapes; ++shape) {
-    for (int colour = 0; colour < kColours; ++colour) {
-      const std::string pair =
-          std::string(kColourWords[colour]) + " " + std::string(kShapeWords[shape]);
-      if (held_out(shape, colour) && text.find(pair) != std::string::npos) return true;
-    }
   }
   return false;
 }

@@ -7,20 +7,17 @@
 #include <map>
 #include <string>
 
+#include "support.h"
 #include "tandem/base/error.h"
 #include "tandem/jobs/model_files.h"
-#include "tandem/jobs/verify.h"
 #include "tandem/tensor/safetensors.h"
 
 using namespace tandem;
 using namespace tandem::jobs;
+using namespace tandem::testing;
 namespace fs = std::filesystem;
 
 namespace {
-
-fs::path fixture(const std::string& name) {
-  return fs::path(TANDEM_SOURCE_DIR) / "tests/reference/fixtures" / name;
-}
 
 // Tensors below `prefix`, without it.
 std::map<std::string, at::Tensor> below(const TensorFile& file, const std::string& prefix) {
@@ -34,16 +31,11 @@ std::map<std::string, at::Tensor> below(const TensorFile& file, const std::strin
 }  // namespace
 
 TEST_CASE("ALBEF: losses, gradients and states equal those that the original recorded") {
-  for (const char* name :
-       {"albef_half", "albef_cold", "albef_hot", "albef_all_fuse", "albef_none_fuses",
-        "albef_steps", "albef_retrieval", "albef_retrieval_plain", "albef_entailment",
-        "albef_entailment_plain", "albef_reasoning", "albef_answering", "albef_answering_plain"}) {
-    CAPTURE(name);
-    const VerifyReport report = verify(fixture(name), fixture(name) / "reference.safetensors");
-    INFO(report.text());
-    CHECK(report.equal());
-    CHECK(report.lines.size() > 30);
-  }
+  check_recorded(
+      {"albef_half", "albef_cold", "albef_hot", "albef_all_fuse", "albef_none_fuses", "albef_steps",
+       "albef_retrieval", "albef_retrieval_plain", "albef_entailment", "albef_entailment_plain",
+       "albef_reasoning", "albef_answering", "albef_answering_plain"},
+      30);
 }
 
 TEST_CASE("ALBEF: three steps give the original's losses, copies and queues, around their end") {

@@ -16,6 +16,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "../support/fixtures.h"
 #include "tandem/base/error.h"
 #include "tandem/jobs/model_files.h"
 #include "tandem/tensor/safetensors.h"
@@ -24,15 +25,12 @@ using namespace tandem;
 using namespace tandem::jobs;
 namespace fs = std::filesystem;
 using nlohmann::json;
+using tandem::testing::fixture;
 
 namespace {
 
 const std::vector<std::string> fixtures{"clip_quick_gelu_argmax", "clip_gelu_first_eos",
                                         "clip_mask", "clip_one_patch"};
-
-fs::path fixture(const std::string& name) {
-  return fs::path(TANDEM_SOURCE_DIR) / "tests/reference/fixtures" / name;
-}
 
 class Scratch {
  public:

@@ -7,23 +7,20 @@
 #include <nlohmann/json.hpp>
 
 #include "../support/temporary.h"
-#include "tandem/jobs/verify.h"
+#include "support.h"
 #include "tandem/tensor/safetensors.h"
 
 using namespace tandem;
 using namespace tandem::jobs;
+using namespace tandem::testing;
 namespace fs = std::filesystem;
 
 namespace {
 
-fs::path fixture(const std::string& name) {
-  return fs::path(TANDEM_SOURCE_DIR) / "tests/reference/fixtures" / name;
-}
-
 // What verify says of the fixture with its config.json and its recorded tensors changed.
 bool equal_with(const std::string& name, const std::function<void(nlohmann::json&)>& config,
                 const std::function<void(TensorFile&)>& recorded = {}) {
-  const testing::TemporaryDirectory scratch;
+  const TemporaryDirectory scratch;
   const fs::path directory = scratch.path() / name;
   fs::copy(fixture(name), directory);
   fs::rename(directory / "reference.safetensors", scratch.path() / "reference.safetensors");
@@ -44,14 +41,9 @@ bool equal_with(const std::string& name, const std::function<void(nlohmann::json
 }  // namespace
 
 TEST_CASE("ViLT's outputs, losses and gradients equal those of transformers and of the original") {
-  for (const char* name :
-       {"vilt_model", "vilt_square", "vilt_masked_lm", "vilt_vqa", "vilt_nlvr2", "vilt_limit",
-        "vilt_tokens", "vilt_embeddings", "vilt_pretraining", "vilt_pretraining_200"}) {
-    CAPTURE(name);
-    const VerifyReport report = verify(fixture(name), fixture(name) / "reference.safetensors");
-    INFO(report.text());
-    CHECK(report.equal());
-  }
+  check_recorded({"vilt_model", "vilt_square", "vilt_masked_lm", "vilt_vqa", "vilt_nlvr2",
+                  "vilt_limit", "vilt_tokens", "vilt_embeddings", "vilt_pretraining",
+                  "vilt_pretraining_200"});
 }
 
 TEST_CASE("a wrong epsilon, activation, number of heads or learned padding row of ViLT shows") {

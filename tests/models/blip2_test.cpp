@@ -17,16 +17,16 @@
 
 #include <catch2/catch.hpp>
 #include <filesystem>
-#include <fstream>
 #include <limits>
 #include <set>
-#include <sstream>
 
 #include "../support/errors.h"
+#include "../support/fixtures.h"
 #include "../support/temporary.h"
 #include "models/blip2/batch.h"
 #include "models/blip2/model.h"
 #include "models/blip2/weights.h"
+#include "support.h"
 #include "tandem/base/error.h"
 #include "tandem/models/weights.h"
 #include "tandem/nn/decoder.h"
@@ -35,32 +35,22 @@
 
 using namespace tandem;
 using namespace tandem::models;
+using namespace tandem::testing;
 
 namespace {
 
 blip2::Config tiny(const std::string& kind = "pretrain", const std::string& language = "opt") {
   blip2::Config config;
   config.kind = kind;
-  config.vision.image_size = 16;
-  config.vision.patch_size = 8;
-  config.vision.width = 12;
-  config.vision.layers = 1;
-  config.vision.heads = 2;
-  config.qformer.width = 16;
-  config.qformer.layers = 3;
-  config.qformer.heads = 2;
+  set_picture(config.vision);
+  set_size(config.vision, 12, 1);
+  set_size(config.qformer, 16, 3);
+  set_words(config.qformer, 50, 12, 1);
   config.qformer.queries = 4;
-  config.qformer.context_length = config.qformer.positions = 12;
-  config.qformer.vocab_size = 50;
-  config.qformer.cls_id = 1;
   config.qformer.sep_id = 2;
   config.qformer.bos_id = 49;
-  config.qformer.pad_id = 0;
-  config.qformer.dropout = config.qformer.attention_dropout = 0;
   config.language.kind = language;
-  config.language.width = 16;
-  config.language.layers = 2;
-  config.language.heads = 2;
+  set_size(config.language, 16, 2);
   config.language.head_width = 8;
   config.language.positions = 32;
   config.language.vocab_size = 50;
@@ -98,24 +88,6 @@ Batch make_batch(std::int64_t rows, bool answers = false) {
   return batch;
 }
 
-Tokens part_of(const Tokens& t, std::int64_t first, std::int64_t count) {
-  return {t.ids.narrow(0, first, count),
-          t.mask.narrow(0, first, count),
-          t.labels.defined() ? t.labels.narrow(0, first, count) : at::Tensor(),
-          {},
-          {}};
-}
-
-Batch rows_of(const Batch& batch, std::int64_t first, std::int64_t count) {
-  Batch part;
-  part.images = Images{batch.images->pixels.narrow(0, first, count), {}};
-  part.text = part_of(*batch.text, first, count);
-  if (batch.answers) part.answers = part_of(*batch.answers, first, count);
-  part.picture_ids = batch.picture_ids.narrow(0, first, count);
-  part.positions.assign(batch.positions.begin() + first, batch.positions.begin() + first + count);
-  return part;
-}
-
 StepContext step_of(std::uint64_t key) {
   StepContext context;
   context.key = Key(key);
@@ -131,16 +103,6 @@ void disturb(Model& model) {
   for (const auto& [name, tensor] : model.parameters()) {
     if (name != "temp") at::Tensor(tensor).add_(at::randn(tensor.sizes()) * 0.1);
   }
-}
-
-std::filesystem::path fixture(const std::string& name) {
-  return std::filesystem::path(TANDEM_SOURCE_DIR) / "tests/reference/fixtures" / name;
-}
-
-std::string text_of(const std::filesystem::path& path) {
-  std::ostringstream text;
-  text << std::ifstream(path).rdbuf();
-  return text.str();
 }
 
 }  // namespace
@@ -325,7 +287,7 @@ TEST_CASE("BLIP-2: recomputed blocks give the same bits") {
 }
 
 TEST_CASE("BLIP-2: a frozen tower is run once a picture where its rows are kept") {
-  const testing::TemporaryDirectory folder;
+  const TemporaryDirectory folder;
   blip2::Config config = tiny();
   config.vision.features = {.folder = folder.path().string(), .pictures = 20};
   const Batch batch = make_batch(4);
@@ -414,7 +376,7 @@ TEST_CASE("BLIP-2: the second stage takes the first one's weights") {
 TEST_CASE("BLIP-2: config.json goes both ways") {
   for (const char* name : {"blip2_opt", "blip2_opt_behind", "blip2_t5", "blip2_t5_plain",
                            "blip2_model", "blip2_match", "blip2_qformer", "blip2_qformer_clip"}) {
-    const auto settings = blip2::from_config_json(text_of(fixture(name) / "config.json"));
+    const auto settings = blip2::from_config_json(bytes_of_file(fixture(name) / "config.json"));
     const std::string once = blip2::to_config_json(*settings);
     CHECK(blip2::to_config_json(*blip2::from_config_json(once)) == once);
   }
@@ -429,7 +391,7 @@ TEST_CASE("BLIP-2: greedy and beams write what transformers writes") {
   const std::vector<Way> ways{
       {"greedy", 10, 1, 0, 1}, {"beams", 10, 3, 0, 1}, {"beams_rules", 9, 4, 4, -1}};
   for (const char* name : {"blip2_opt", "blip2_opt_behind", "blip2_t5", "blip2_t5_plain"}) {
-    auto settings = blip2::from_config_json(text_of(fixture(name) / "config.json"));
+    auto settings = blip2::from_config_json(bytes_of_file(fixture(name) / "config.json"));
     const TensorFile file = load_safetensors(fixture(name) / "model.safetensors");
     blip2::fit_weights(*settings, file.tensors);
     auto& config = dynamic_cast<blip2::Config&>(*settings);

@@ -13,40 +13,33 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <filesystem>
-#include <fstream>
 #include <set>
-#include <sstream>
 
+#include "../support/fixtures.h"
+#include "../support/temporary.h"
 #include "models/blip/model.h"
 #include "models/blip/weights.h"
+#include "support.h"
 #include "tandem/base/error.h"
 #include "tandem/models/weights.h"
 #include "tandem/tensor/safetensors.h"
 
 using namespace tandem;
 using namespace tandem::models;
+using namespace tandem::testing;
 
 namespace {
 
 blip::Config tiny(const std::string& kind = "pretrain") {
   blip::Config config;
   config.kind = kind;
-  config.vision.image_size = 16;
-  config.vision.patch_size = 8;
-  config.vision.width = 24;
-  config.vision.layers = 1;
-  config.vision.heads = 2;
-  config.text.width = 16;
-  config.text.layers = 2;
-  config.text.heads = 2;
-  config.text.context_length = config.text.positions = 12;
-  config.text.vocab_size = 50;
-  config.text.cls_id = 1;
+  set_picture(config.vision);
+  set_size(config.vision, 24, 1);
+  set_size(config.text, 16, 2);
+  set_words(config.text, 50, 12, 1);
   config.text.sep_id = 2;
   config.text.bos_id = 48;
   config.text.enc_id = 49;
-  config.text.pad_id = 0;
-  config.text.dropout = config.text.attention_dropout = 0;
   config.embed_dim = 8;
   config.queue = 6;
   config.momentum = 0.75;
@@ -71,19 +64,6 @@ Batch make_batch(std::int64_t rows, std::int64_t first = 0) {
   return batch;
 }
 
-Batch rows_of(const Batch& batch, std::int64_t first, std::int64_t count) {
-  Batch part;
-  part.images = Images{batch.images->pixels.narrow(0, first, count), {}};
-  part.text = Tokens{batch.text->ids.narrow(0, first, count),
-                     batch.text->mask.narrow(0, first, count),
-                     {},
-                     {},
-                     {}};
-  part.picture_ids = batch.picture_ids.narrow(0, first, count);
-  part.positions.assign(batch.positions.begin() + first, batch.positions.begin() + first + count);
-  return part;
-}
-
 std::map<std::string, at::Tensor> values(const NamedTensors& tensors) {
   std::map<std::string, at::Tensor> copies;
   for (const auto& [name, tensor] : tensors) copies[name] = tensor.detach().clone();
@@ -98,16 +78,6 @@ StepContext step_of(std::int64_t step, std::int64_t micro_batch = 0) {
   context.micro_batch = micro_batch;
   context.key = Key(7).fold(static_cast<std::uint64_t>(step));
   return context;
-}
-
-std::filesystem::path fixture(const std::string& name) {
-  return std::filesystem::path(TANDEM_SOURCE_DIR) / "tests/reference/fixtures" / name;
-}
-
-std::string text_of(const std::filesystem::path& path) {
-  std::ostringstream text;
-  text << std::ifstream(path).rdbuf();
-  return text.str();
 }
 
 }  // namespace
@@ -390,7 +360,7 @@ TEST_CASE("BLIP: a pre-trained model becomes a captioner, an answerer and a retr
 
 TEST_CASE("BLIP: captions are those that transformers writes") {
   for (const char* name : {"blip_caption", "blip_caption_untied"}) {
-    const auto settings = blip::from_config_json(text_of(fixture(name) / "config.json"));
+    const auto settings = blip::from_config_json(bytes_of_file(fixture(name) / "config.json"));
     blip::BlipModel model(blip::config_of(*settings), Key(1));
     assign_weights(
         model, blip::import_weights(load_safetensors(fixture(name) / "model.safetensors").tensors,

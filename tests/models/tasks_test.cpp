@@ -22,6 +22,7 @@
 #include "models/blip/config.h"
 #include "models/vilt/config.h"
 #include "models/vlmo/config.h"
+#include "support.h"
 #include "tandem/base/error.h"
 #include "tandem/models/model.h"
 #include "tandem/models/outline.h"
@@ -29,21 +30,19 @@
 
 using namespace tandem;
 using namespace tandem::models;
+using namespace tandem::testing;
 
 namespace {
 
-constexpr std::int64_t side = 16, words = 30, length = 6, answers = 5;
+constexpr std::int64_t words = 30, length = 6, answers = 5;
 
 // A family's small settings for a task; an empty name: pre-training.
 using Made = std::function<std::unique_ptr<Settings>(const std::string& task)>;
 
 std::unique_ptr<Settings> vilt_settings(const std::string& task) {
   auto c = std::make_unique<vilt::Config>();
-  c->width = 16;
-  c->layers = 2;
-  c->heads = 2;
-  c->image_size = side;
-  c->patch_size = 8;
+  set_size(*c, 16, 2);
+  set_picture(*c);
   c->most_patches = -1;
   c->dropout = 0;
   c->text.vocab_size = words;
@@ -58,16 +57,11 @@ std::unique_ptr<Settings> vilt_settings(const std::string& task) {
 
 std::unique_ptr<Settings> albef_settings(const std::string& task) {
   auto c = std::make_unique<albef::Config>();
-  c->vision = {.image_size = side, .patch_size = 8, .width = 16, .layers = 1, .heads = 2};
-  c->text.width = 16;
-  c->text.layers = 3;
+  set_size(c->vision, 16, 1);
+  set_picture(c->vision);
+  set_size(c->text, 16, 3);
+  set_words(c->text, words, 8, 2);
   c->text.fusion_layer = 1;
-  c->text.heads = 2;
-  c->text.vocab_size = words;
-  c->text.cls_id = 2;
-  c->text.pad_id = 0;
-  c->text.positions = c->text.context_length = 8;
-  c->text.dropout = c->text.attention_dropout = 0;
   c->embed_dim = 6;
   c->queue = 8;
   if (task == "ve") c->kind = "entailment";
@@ -77,22 +71,13 @@ std::unique_ptr<Settings> albef_settings(const std::string& task) {
 
 std::unique_ptr<Settings> blip_settings(const std::string& task) {
   auto c = std::make_unique<blip::Config>();
-  c->vision.width = 16;
-  c->vision.layers = 1;
-  c->vision.heads = 2;
-  c->vision.image_size = side;
-  c->vision.patch_size = 8;
-  c->text.width = 16;
-  c->text.layers = 2;
-  c->text.heads = 2;
-  c->text.vocab_size = words;
-  c->text.cls_id = 2;
+  set_size(c->vision, 16, 1);
+  set_picture(c->vision);
+  set_size(c->text, 16, 2);
+  set_words(c->text, words, 8, 2);
   c->text.sep_id = 3;
   c->text.bos_id = 28;
   c->text.enc_id = 29;
-  c->text.pad_id = 0;
-  c->text.positions = c->text.context_length = 8;
-  c->text.dropout = c->text.attention_dropout = 0;
   c->embed_dim = 6;
   c->queue = 8;
   if (task == "nlvr2") c->kind = "reasoning";
@@ -102,11 +87,8 @@ std::unique_ptr<Settings> blip_settings(const std::string& task) {
 
 std::unique_ptr<Settings> vlmo_settings(const std::string& task) {
   auto c = std::make_unique<vlmo::Config>();
-  c->image_size = side;
-  c->patch_size = 8;
-  c->width = 16;
-  c->layers = 2;
-  c->heads = 2;
+  set_size(*c, 16, 2);
+  set_picture(*c);
   c->mlp_ratio = 2;
   c->joint_from = 1;
   c->context_length = c->longest_text = 8;
@@ -143,7 +125,7 @@ const std::vector<Case>& cases() {
 
 Images pictures(std::int64_t rows) {
   Images images;
-  images.pixels = at::randint(0, 256, {rows, 3, side, side}, at::kByte);
+  images.pixels = at::randint(0, 256, {rows, 3, 16, 16}, at::kByte);
   return images;
 }
 
@@ -170,13 +152,6 @@ Batch make_batch(std::int64_t rows, const std::string& loss) {
   }
   if (loss == "ve") batch.labels = at::randint(0, 3, {rows}, at::kLong);
   return batch;
-}
-
-Batch rows_of(const Batch& batch, std::int64_t first, std::int64_t count) {
-  Batch part = batch;
-  part.positions = {batch.positions.begin() + first, batch.positions.begin() + first + count};
-  each_tensor(part, [&](at::Tensor& tensor) { tensor = tensor.narrow(0, first, count); });
-  return part;
 }
 
 std::unique_ptr<Model> make(const Case& one, const std::string& task) {

@@ -35,10 +35,6 @@ DecoderShape small() {
   return s;
 }
 
-void randomize(torch::nn::Module& module) {
-  for (auto& item : module.named_parameters()) fill_normal(item.value(), 0.3, Key(1), item.key());
-}
-
 Rotary rotary_at(const at::Tensor& positions) {
   RopeShape rope;
   rope.head_dim = 4;
@@ -47,17 +43,28 @@ Rotary rotary_at(const at::Tensor& positions) {
 
 at::Tensor from_zero(std::int64_t length) { return at::arange(length, at::kLong).unsqueeze(0); }
 
+// A decoder with drawn parameters.
+struct Drawn : Decoder {
+  explicit Drawn(const DecoderShape& shape = small(), const DecoderNames& names = {})
+      : Decoder(shape, names) {
+    for (auto& item : named_parameters()) fill_normal(item.value(), 0.3, Key(1), item.key());
+  }
+
+  // What it gives for ids without padding, all at once.
+  at::Tensor at_once(const at::Tensor& ids) {
+    return forward(embed(ids), rotary_at(from_zero(ids.size(1))), causal_mask());
+  }
+};
+
 bool near(const at::Tensor& a, const at::Tensor& b) { return at::allclose(a, b, 1e-4, 1e-5); }
 
 }  // namespace
 
 TEST_CASE("a decoder with a cache gives, token by token, what it gives at once") {
   const at::NoGradGuard no_grad;
-  Decoder decoder(small());
-  randomize(decoder);
+  Drawn decoder;
   const at::Tensor ids = at::randint(0, 30, {2, 9}, at::kLong);
-  const at::Tensor whole =
-      decoder.forward(decoder.embed(ids), rotary_at(from_zero(9)), causal_mask());
+  const at::Tensor whole = decoder.at_once(ids);
   KvCache cache(2);
   std::vector<at::Tensor> parts;
   for (const auto& [first, count] : {std::pair{0, 4}, {4, 3}, {7, 1}, {8, 1}}) {
@@ -73,11 +80,9 @@ TEST_CASE("a decoder with a cache gives, token by token, what it gives at once")
 
 TEST_CASE("padding on the left changes nothing of what stands behind it") {
   const at::NoGradGuard no_grad;
-  Decoder decoder(small());
-  randomize(decoder);
+  Drawn decoder;
   const at::Tensor ids = at::randint(0, 30, {1, 5}, at::kLong);
-  const at::Tensor alone =
-      decoder.forward(decoder.embed(ids), rotary_at(from_zero(5)), causal_mask());
+  const at::Tensor alone = decoder.at_once(ids);
   const at::Tensor padded = at::cat({at::randint(0, 30, {1, 3}, at::kLong), ids}, 1);
   const at::Tensor mask = at::tensor({0, 0, 0, 1, 1, 1, 1, 1}, at::kLong).view({1, 8});
   const at::Tensor positions = positions_of(mask);
@@ -88,8 +93,7 @@ TEST_CASE("padding on the left changes nothing of what stands behind it") {
 }
 
 TEST_CASE("texts laid end to end give what each gives alone, gradients too") {
-  Decoder decoder(small());
-  randomize(decoder);
+  Drawn decoder;
   const std::vector<std::int64_t> lengths{3, 1, 5};
   std::vector<at::Tensor> ids, positions, segments;
   at::Tensor alone;
@@ -97,8 +101,7 @@ TEST_CASE("texts laid end to end give what each gives alone, gradients too") {
     ids.push_back(at::randint(0, 30, {1, lengths[i]}, at::kLong));
     positions.push_back(from_zero(lengths[i]));
     segments.push_back(at::full({1, lengths[i]}, static_cast<std::int64_t>(i), at::kLong));
-    const at::Tensor out =
-        decoder.forward(decoder.embed(ids[i]), rotary_at(positions[i]), causal_mask());
+    const at::Tensor out = decoder.at_once(ids[i]);
     alone = alone.defined() ? at::cat({alone, out}, 1) : out;
   }
   torch::autograd::backward({alone.pow(2).sum()}, {});
@@ -120,13 +123,11 @@ TEST_CASE("texts laid end to end give what each gives alone, gradients too") {
 
 TEST_CASE("joined projections of queries, keys and values give what separate ones give") {
   const at::NoGradGuard no_grad;
-  Decoder apart(small());
-  randomize(apart);
+  Drawn apart;
   DecoderNames names;
   names.qkv = "attn.c_attn";
   names.layers = "h";
-  Decoder joined(small(), names);
-  randomize(joined);
+  Drawn joined(small(), names);
   for (std::size_t i = 0; i < 2; ++i) {
     const auto &a = *apart.layers[i], &b = *joined.layers[i];
     b.qkv->weight.copy_(at::cat({a.q->weight, a.k->weight, a.v->weight}));
@@ -141,9 +142,7 @@ TEST_CASE("joined projections of queries, keys and values give what separate one
   joined.embed_tokens->weight.copy_(apart.embed_tokens->weight);
   joined.norm->weight.copy_(apart.norm->weight);
   const at::Tensor ids = at::randint(0, 30, {2, 6}, at::kLong);
-  const Rotary rotary = rotary_at(from_zero(6));
-  CHECK(near(apart.forward(apart.embed(ids), rotary, causal_mask()),
-             joined.forward(joined.embed(ids), rotary, causal_mask())));
+  CHECK(near(apart.at_once(ids), joined.at_once(ids)));
 }
 
 TEST_CASE("three equal positions a token are one position; sections take their own axis") {
@@ -166,8 +165,7 @@ TEST_CASE("three equal positions a token are one position; sections take their o
 TEST_CASE("the row of the padding word learns nothing from being looked up") {
   DecoderShape shape = small();
   shape.pad_id = 4;
-  Decoder decoder(shape);
-  randomize(decoder);
+  Drawn decoder(shape);
   torch::autograd::backward({decoder.embed(at::tensor({4, 5}, at::kLong).view({1, 2})).sum()}, {});
   const at::Tensor grad = decoder.embed_tokens->weight.grad();
   CHECK(grad[4].abs().sum().item<double>() == 0);

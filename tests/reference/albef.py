@@ -10,56 +10,19 @@ or order of operations shows. Random choices are recorded as inputs.
 """
 import json
 import pathlib
-import shutil
 import sys
 import tempfile
 import types
 
 import torch
-import transformers
-from safetensors.torch import save_file
+
+import common
 
 CLS, MASK = 1, 2
 
 
-class Module(torch.nn.Module):
-    """In the place of PreTrainedModel."""
-
-    def __init__(self, config, *_, **__):
-        super().__init__()
-        self.config = config
-
-    @classmethod
-    def from_pretrained(cls, _, config=None, **kw):
-        return cls(config, **kw)
-
-    def init_weights(self):
-        pass
-
-    @property
-    def dtype(self):
-        return torch.float32
-
-    def get_head_mask(self, _, layers):
-        return [None] * layers
-
-    def invert_attention_mask(self, mask):
-        return (1.0 - mask[:, None, None, :].float()) * -10000.0
-
-
 def load_original(checkout):
-    import transformers.file_utils as file_utils
-    import transformers.modeling_utils as modeling_utils
-    from transformers import pytorch_utils
-    from transformers.models.bert.configuration_bert import BertConfig  # noqa: before the stand-ins
-    modeling_utils.PreTrainedModel = Module
-    for name in ("apply_chunking_to_forward", "prune_linear_layer"):
-        setattr(modeling_utils, name, getattr(pytorch_utils, name))
-    modeling_utils.find_pruneable_heads_and_indices = None
-    plain = lambda *_, **__: (lambda f: f)  # noqa: E731
-    for name in ("add_code_sample_docstrings", "add_start_docstrings",
-                 "add_start_docstrings_to_model_forward", "replace_return_docstrings"):
-        setattr(file_utils, name, plain)
+    common.transformers_4()
     sys.path.insert(0, str(checkout))
     from models import model_pretrain
     return model_pretrain
@@ -226,24 +189,10 @@ def grad_cam(model, image, text):
     return (cam * slope).mean(1).mean(1).view(-1, side, side)
 
 
-def aliases_of(model):
-    first, aliases = {}, {}
-    for name, p in model.named_parameters(remove_duplicate=False):
-        if id(p) in first:
-            aliases[name] = first[id(p)]
-        else:
-            first[id(p)] = name
-    return aliases
-
-
 def state_of(model):
     state = {k: v for k, v in model.state_dict().items() if "position_ids" not in k}
     return {k: v for k, v in state.items()
             if k in ("temp", "image_queue", "text_queue", "queue_ptr") or "_m." in k}
-
-
-def save(tensors, path, metadata):
-    save_file({k: v.detach().contiguous().clone() for k, v in tensors.items()}, str(path), metadata)
 
 
 def make(original, name, case, out):
@@ -252,28 +201,25 @@ def make(original, name, case, out):
     config = config_of(case)
     model = build(original, config)
     randomize(model, case, generator)
-    folder = out / name
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-    aliases = aliases_of(model)
+    folder = common.fresh(out, name)
+    common.write_config(folder, config)
+    aliases = common.aliases_of(model)
     with_aliases = case.get("aliases", True)  # a file may hold tied weights once or twice
-    save({k: v for k, v in model.state_dict().items() if with_aliases or k not in aliases},
-         folder / "model.safetensors", {"format": "pt"})
+    common.save_weights(folder, {k: v for k, v in model.state_dict().items()
+                                 if with_aliases or k not in aliases})
 
     image, text = make_inputs(config, case, generator)
     inputs, losses = step(model, image, text, case["alpha"])
+    told = common.losses_told(losses)
     sum(losses.values()).backward()
     tensors = {"input." + k: v for k, v in inputs.items()}
     tensors.update({"output." + k: v for k, v in losses.items()})
-    for parameter, p in model.named_parameters():
-        if p.requires_grad:
-            tensors["grad." + parameter] = p.grad if p.grad is not None else torch.zeros_like(p)
+    tensors.update(common.gradients(model, frozen=False))
     state = state_of(model)
     for key, value in state.items():
         if "_m." not in key or name in ("albef_half", "albef_steps") or "bias" in key:
             tensors["output.state." + key] = value
-    tensors = {k: v.detach().clone() for k, v in tensors.items()}
+    tensors = common.copies(tensors)
     if config["bert_config"]["fusion_layer"] < config["bert_config"]["num_hidden_layers"]:
         tensors["extra.grad_cam"] = grad_cam(model, image, text)
     for more in range(case.get("more", 0)):
@@ -283,22 +229,18 @@ def make(original, name, case, out):
         tensors.update({f"extra.{more}.output." + k: v for k, v in losses.items()})
         tensors.update({f"extra.{more}.output.state." + k: v.clone()
                         for k, v in state_of(model).items()})
-    metadata = {"class": "ALBEF", "torch": torch.__version__,
-                "transformers": transformers.__version__, "original": "salesforce/ALBEF b9727e4",
-                "script": "tests/reference/albef.py"}
-    if with_aliases:
-        metadata["aliases"] = json.dumps(aliases)
-    save(tensors, folder / "reference.safetensors", metadata)
-    size = sum(f.stat().st_size for f in folder.iterdir())
-    print(name, {k: round(v.item(), 4) for k, v in tensors.items() if k.startswith("output.loss")},
-          size // 1024, "KiB")
-    assert size < 700_000
+    more = {"aliases": json.dumps(aliases)} if with_aliases else {}
+    save(folder, tensors, "ALBEF", told, **more)
+
+
+def save(folder, tensors, model_class, told, **metadata):
+    common.save_reference(folder, tensors, model_class, (told,), 700_000,
+                          original="salesforce/ALBEF b9727e4", **metadata)
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
     original = load_original(pathlib.Path(sys.argv[1]))
-    out = pathlib.Path(sys.argv[2] if len(sys.argv) > 2
-                       else pathlib.Path(__file__).parent / "fixtures")
+    out = common.out_folder(2)
     for name, case in CASES.items():
         make(original, name, case, out)

@@ -9,15 +9,14 @@ pictures), `labels` (classes), and for answers `decoder_input_ids`, `decoder_att
 """
 import json
 import pathlib
-import shutil
 import sys
 import tempfile
 import types
 
 import torch
-import transformers
 
 import albef
+import common
 
 # As in albef.py; the layers of reasoning (18) and of the decoder (6) are fixed in the original.
 CASES = {
@@ -70,19 +69,9 @@ def build(module, config):
 
 def retrieve(model, case, image, text, _):
     idx = torch.tensor([7, 3, 7, 9][:case["batch"]])
-    draws = []
-    multinomial = torch.multinomial
-
-    def recorded(weights, count):
-        draws.append(multinomial(weights, count).item())
-        return torch.tensor([draws[-1]])
-
-    torch.multinomial = recorded
-    itc, itm = model(image, text, case["alpha"], idx)
-    torch.multinomial = multinomial
-    batch = image.size(0)
-    return ({"idx": idx, "itm_neg_image_idx": torch.tensor(draws[:batch]),
-             "itm_neg_text_idx": torch.tensor(draws[batch:]), "alpha": torch.tensor(case["alpha"])},
+    with common.Draws() as draws:
+        itc, itm = model(image, text, case["alpha"], idx)
+    return ({"idx": idx, "alpha": torch.tensor(case["alpha"]), **draws.negatives(image.size(0))},
             {"loss_itc": itc, "loss_itm": itm})
 
 
@@ -129,34 +118,22 @@ def make(modules, name, case, out):
     image, text = albef.make_inputs(config, case, generator)
     if case["module"] == "model_nlvr":
         image = torch.cat([image, torch.randn(image.shape, generator=generator)])
-    folder = out / name
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-    aliases = albef.aliases_of(model)
-    before = {k: v.clone() for k, v in model.state_dict().items()}
+    folder = common.fresh(out, name)
+    common.write_config(folder, config)
+    common.save_weights(folder, model.state_dict())
     more, outputs = STEPS[case["module"]](model, case, image, text, generator)
-    albef.save(before, folder / "model.safetensors", {"format": "pt"})
-    losses = [v for k, v in outputs.items() if k.startswith("loss")]
-    sum(losses).backward()
+    sum(v for k, v in outputs.items() if k.startswith("loss")).backward()
     tensors = {"input.pixel_values": image, "input.input_ids": text.input_ids,
                "input.attention_mask": text.attention_mask}
     tensors.update({"input." + k: v for k, v in more.items()})
     tensors.update({"output." + k: v for k, v in outputs.items()})
-    for parameter, p in model.named_parameters():
-        if p.requires_grad:
-            tensors["grad." + parameter] = p.grad if p.grad is not None else torch.zeros_like(p)
+    tensors.update(common.gradients(model, frozen=False))
     for key, value in model.state_dict().items():
         wanted = "_m." in key and "bias" in key and "position" not in key
         if wanted or key in ("temp", "image_queue", "text_queue", "idx_queue", "queue_ptr"):
             tensors["output.state." + key] = value
-    metadata = {"class": config["architectures"][0], "torch": torch.__version__,
-                "transformers": transformers.__version__, "original": "salesforce/ALBEF b9727e4",
-                "script": "tests/reference/albef_tasks.py", "aliases": json.dumps(aliases)}
-    albef.save(tensors, folder / "reference.safetensors", metadata)
-    size = sum(f.stat().st_size for f in folder.iterdir())
-    print(name, [round(v.item(), 4) for v in losses], size // 1024, "KiB")
-    assert size < 700_000
+    albef.save(folder, tensors, config["architectures"][0], common.losses_told(outputs),
+               aliases=json.dumps(common.aliases_of(model)))
 
 
 if __name__ == "__main__":
@@ -165,7 +142,6 @@ if __name__ == "__main__":
     from models import model_nlvr, model_retrieval, model_ve, model_vqa
     modules = dict(model_nlvr=model_nlvr, model_retrieval=model_retrieval, model_ve=model_ve,
                    model_vqa=model_vqa)
-    out = pathlib.Path(sys.argv[2] if len(sys.argv) > 2
-                       else pathlib.Path(__file__).parent / "fixtures")
+    out = common.out_folder(2)
     for name, case in CASES.items():
         make(modules, name, case, out)

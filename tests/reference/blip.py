@@ -11,19 +11,16 @@ or order of operations shows. Random choices are recorded as inputs.
 """
 import importlib
 import json
-import pathlib
-import shutil
 import sys
-import types
 
 import torch
-import transformers
-from safetensors.torch import save_file
 from transformers import (BlipConfig, BlipForConditionalGeneration, BlipForImageTextRetrieval,
                           BlipForQuestionAnswering, BlipModel)
 
+import common
+
 WORDS, CLS, SEP, DEC, ENC = 60, 1, 2, 58, 59
-SCRIPT = "tests/reference/blip.py"
+MOST = 700_000
 
 
 def randomize(named, generator):
@@ -41,23 +38,6 @@ def randomize(named, generator):
             else:
                 p.copy_(noise * (0.2 if name.endswith("bias") else 1.2 / p[0].numel() ** 0.5
                                  if p.dim() > 1 else 0.2))
-
-
-def save(folder, tensors, model_class, **metadata):
-    metadata = {"class": model_class, "torch": torch.__version__,
-                "transformers": transformers.__version__, "script": SCRIPT, **metadata}
-    save_file({k: v.detach().contiguous().clone() for k, v in tensors.items()},
-              str(folder / "reference.safetensors"), metadata)
-    size = sum(f.stat().st_size for f in folder.iterdir())
-    print(folder.name, size // 1024, "KiB", len(tensors), "tensors")
-    assert size < 700_000
-
-
-def fresh(out, name):
-    folder = out / name
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder
 
 
 def texts(generator, rows, length, padded=True, pad=0):
@@ -172,18 +152,6 @@ CASES = {
 }
 
 
-def as_tensor(value):
-    return value if torch.is_tensor(value) else torch.tensor(int(value))
-
-
-def flat(outputs, prefix=""):
-    for name, value in outputs.items():
-        if torch.is_tensor(value):
-            yield prefix + name, value
-        elif isinstance(value, dict):
-            yield from flat(value, name + ".")
-
-
 GENERATED = {
     "greedy": dict(max_length=12),
     "greedy_rules": dict(max_length=14, min_length=9, repetition_penalty=1.3),
@@ -211,87 +179,34 @@ def make_hugging_face(name, model_class, make_inputs, sizes, out):
     if model_class is BlipForConditionalGeneration:
         with torch.no_grad():  # so that captions end
             model.text_decoder.cls.predictions.decoder.bias[SEP] += 1.3
-    folder = fresh(out, name)
-    model.save_pretrained(folder)
-    for extra in folder.glob("generation_config.json"):
-        extra.unlink()
+    folder = common.fresh(out, name)
+    common.save_pretrained(folder, model)
     inputs = make_inputs(generator)
     outputs = model(**inputs)
-    tensors = {"input." + k: as_tensor(v) for k, v in inputs.items()}
-    tensors.update(("output." + k, v) for k, v in flat(outputs))
+    tensors = {"input." + k: common.as_tensor(v) for k, v in inputs.items()}
+    tensors.update(("output." + k, v) for k, v in common.flat(outputs))
     if outputs.get("loss") is not None:
         outputs.loss.backward()
-        for key, p in model.named_parameters():
-            tensors["grad." + key] = p.grad if p.grad is not None else torch.zeros_like(p)
+        tensors.update(common.gradients(model))
     if model_class is BlipForConditionalGeneration and "small" not in name:
         tensors.update(generated(model, inputs["pixel_values"], "interpolate_pos_encoding" in inputs))
-    save(folder, tensors, model_class.__name__)
+    common.save_reference(folder, tensors, model_class.__name__, most=MOST)
 
 
 # --- The original ------------------------------------------------------------------------------
 
-class Module(torch.nn.Module):
-    """In the place of PreTrainedModel."""
-
-    def __init__(self, config, *_, **__):
-        super().__init__()
-        self.config = config
-
-    @classmethod
-    def from_pretrained(cls, _, config=None, **kw):
-        return cls(config, **kw)
-
-    def init_weights(self):
-        pass
-
-    def resize_token_embeddings(self, _):
-        pass
-
-    @property
-    def dtype(self):
-        return torch.float32
-
-    def get_head_mask(self, _, layers):
-        return [None] * layers
-
-    def invert_attention_mask(self, mask):
-        return (1.0 - mask[:, None, None, :].float()) * -10000.0
-
-
-class Tokenizer:
-    """Gives back the batch it was made with."""
-    enc_token_id, bos_token_id, pad_token_id, sep_token_id = ENC, DEC, 0, SEP
-
-    def __init__(self, ids, mask):
-        self.batch = types.SimpleNamespace(input_ids=ids, attention_mask=mask)
-        self.batch.to = lambda _: self.batch
-
-    def __len__(self):
-        return WORDS
-
-    def __call__(self, *_, **__):
-        return self.batch
+def tokenizer_of(ids, mask):
+    return common.Tokenizer(ids, mask, WORDS, enc_token_id=ENC, bos_token_id=DEC, pad_token_id=0,
+                            sep_token_id=SEP)
 
 
 def load_original(checkout):
-    import transformers.file_utils  # noqa: still there
-    import transformers.modeling_utils as modeling_utils
-    from transformers import pytorch_utils
-    from transformers.models.bert.configuration_bert import BertConfig  # noqa: before the stand-in
-    modeling_utils.PreTrainedModel = Module
-    for name in ("apply_chunking_to_forward", "prune_linear_layer"):
-        setattr(modeling_utils, name, getattr(pytorch_utils, name))
-    modeling_utils.find_pruneable_heads_and_indices = None
-    for name in ("fairscale", "fairscale.nn", "fairscale.nn.checkpoint",
-                 "fairscale.nn.checkpoint.checkpoint_activations", "timm.models.hub"):
-        sys.modules[name] = types.ModuleType(name)
-    sys.modules["fairscale.nn.checkpoint.checkpoint_activations"].checkpoint_wrapper = lambda m: m
-    sys.modules["timm.models.hub"].download_cached_file = None
+    common.transformers_4()
+    common.no_fairscale()
+    common.stand_in("timm.models.hub", download_cached_file=None)
     sys.path.insert(0, checkout)
     torch.hub.load_state_dict_from_url = lambda **_: {"model": {}}
-    if not torch.distributed.is_initialized():
-        store = torch.distributed.HashStore()
-        torch.distributed.init_process_group("gloo", rank=0, world_size=1, store=store)
+    common.one_process()
     return importlib.import_module("models.blip_pretrain")
 
 
@@ -359,51 +274,32 @@ RETRIEVAL = {"class": "BLIP_Retrieval", "idx": [3, 7, 3, 5], **dict(
 def make_pretraining(module, name, case, out):
     generator = torch.Generator().manual_seed(len(name))
     torch.manual_seed(len(name))
-    folder = fresh(out, name)
+    folder = common.fresh(out, name)
     ids, mask = texts(generator, case["rows"], case["length"], padded=case["twice"])
-    model = make_original(module, case, folder, Tokenizer(ids, mask))
+    model = make_original(module, case, folder, tokenizer_of(ids, mask))
     randomize(model.named_parameters(), generator)
     with torch.no_grad():
         model.temp.fill_(case["temp"])
         (model.ptr_queue if "class" in case else model.queue_ptr)[0] = case["pointer"]
         if "class" in case:
             model.idx_queue[0, 1] = case["idx"][1]
-    first, aliases = {}, {}
-    before = {}
-    for key, value in model.state_dict(keep_vars=True).items():
-        own = first.setdefault(id(value), key)
-        if own != key:
-            aliases[key] = own
-        if case["twice"] or own == key:
-            before[key] = value.detach().clone()
-    save_file(before, str(folder / "model.safetensors"), {"format": "pt"})
-    (folder / "config.json").write_text(json.dumps(config_json(case), indent=2) + "\n")
-
-    draws, multinomial = [], torch.multinomial
-
-    def recorded(*arguments):
-        draws.append(multinomial(*arguments))
-        return draws[-1]
-
-    torch.multinomial = recorded
+    aliases = common.aliases_of(model)
+    common.save_weights(folder, {k: v for k, v in model.state_dict().items()
+                                 if case["twice"] or k not in aliases})
+    common.write_config(folder, config_json(case))
     image = torch.randn(case["rows"], 3, case["vision"]["image_size"], case["vision"]["image_size"],
                         generator=generator)
     numbers = [torch.tensor(case["idx"])] if "class" in case else []
-    losses = model(image, None, case["alpha"], *numbers)
-    torch.multinomial = multinomial
+    with common.Draws() as draws:
+        losses = model(image, None, case["alpha"], *numbers)
     sum(losses).backward()
-    rows = case["rows"]
     tensors = {"input.pixel_values": image, "input.input_ids": ids, "input.attention_mask": mask,
-               "input.alpha": torch.tensor(case["alpha"]),
-               "input.itm_neg_image_idx": torch.cat(draws[:rows]),
-               "input.itm_neg_text_idx": torch.cat(draws[rows:])}
+               "input.alpha": torch.tensor(case["alpha"]), **{"input." + k: v for k, v in draws.negatives(case["rows"]).items()}}
     if numbers:
         tensors["input.idx"] = numbers[0]
     for key, loss in zip(("itc", "itm", "lm"), losses):
         tensors["output.loss_" + key] = loss
-    for key, p in model.named_parameters():
-        if p.requires_grad:
-            tensors["grad." + key] = p.grad if p.grad is not None else torch.zeros_like(p)
+    tensors.update(common.gradients(model, frozen=False))
     state = model.state_dict()
     for key in ("image_queue", "text_queue", "queue_ptr", "idx_queue", "ptr_queue", "temp"):
         if key in state:
@@ -412,7 +308,7 @@ def make_pretraining(module, name, case, out):
         if key.split(".")[0].endswith("_m") and not key.endswith("position_ids"):
             tensors["output.state." + key] = state[key]
     more = {} if case["twice"] else {"aliases": json.dumps(aliases)}
-    save(folder, tensors, case.get("class", "BLIP_Pretrain"), **more)
+    common.save_reference(folder, tensors, case.get("class", "BLIP_Pretrain"), most=MOST, **more)
 
 
 # Eight layers: those from the seventh on join both pictures by a matrix.
@@ -422,13 +318,13 @@ NLVR = dict(vision=vision(16, 1, 2, 32, 16, 8), text=text(8, 8, 2, 12), rows=3, 
 def make_nlvr(case, out):
     name = "blip_nlvr"
     generator = torch.Generator().manual_seed(len(name))
-    folder = fresh(out, name)
+    folder = common.fresh(out, name)
     ids, mask = texts(generator, case["rows"], case["length"])
     module = importlib.import_module("models.blip_nlvr")
     blip = importlib.import_module("models.blip")
     v, t = case["vision"], case["text"]
     tokens = ids.clone()  # the original overwrites its first one
-    module.init_tokenizer = lambda: Tokenizer(tokens, mask)
+    module.init_tokenizer = lambda: tokenizer_of(tokens, mask)
     module.create_vit = lambda *_, **__: (blip.VisionTransformer(
         img_size=v["image_size"], patch_size=v["patch_size"], embed_dim=v["hidden_size"],
         depth=v["num_hidden_layers"], num_heads=v["num_attention_heads"],
@@ -441,11 +337,9 @@ def make_nlvr(case, out):
     model = module.BLIP_NLVR(str(path), v["image_size"], "base").eval()
     path.unlink()
     randomize(model.named_parameters(), generator)
-    save_file({k: v.clone() for k, v in model.state_dict().items()},
-              str(folder / "model.safetensors"), {"format": "pt"})
-    (folder / "config.json").write_text(json.dumps(dict(
-        architectures=["BLIP_NLVR"], model_type="blip", vision_config=v,
-        text_config=dict(t, enc_token_id=ENC)), indent=2) + "\n")
+    common.save_weights(folder, model.state_dict())
+    common.write_config(folder, dict(architectures=["BLIP_NLVR"], model_type="blip",
+                                     vision_config=v, text_config=dict(t, enc_token_id=ENC)))
     labels = torch.tensor([1, 0, 1])
     image = torch.randn(2 * case["rows"], 3, 16, 16, generator=generator)
     loss = model(image, None, labels)
@@ -454,13 +348,12 @@ def make_nlvr(case, out):
                "input.labels": labels, "output.loss": loss,
                "output.logits": model(image, None, labels, train=False)}
     tensors.update(("grad." + k, p.grad) for k, p in model.named_parameters())
-    save(folder, tensors, "BLIP_NLVR")
+    common.save_reference(folder, tensors, "BLIP_NLVR", most=MOST)
 
 
 def main():
     checkout = sys.argv[1]
-    out = pathlib.Path(sys.argv[2] if len(sys.argv) > 2
-                       else pathlib.Path(__file__).parent / "fixtures")
+    out = common.out_folder(2)
     torch.set_num_threads(1)
     for name, (model_class, inputs, sizes) in CASES.items():
         make_hugging_face(name, model_class, inputs, sizes, out)

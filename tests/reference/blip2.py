@@ -13,18 +13,15 @@ that a wrong eps, activation or order of operations shows. Random choices are re
 import importlib
 import json
 import pathlib
-import shutil
 import sys
-import types
 
 import torch
-import transformers
-from safetensors.torch import save_file
 from transformers import (Blip2Config, Blip2ForConditionalGeneration, Blip2ForImageTextRetrieval,
                           Blip2Model)
 
+import common
+
 WORDS, IMAGE, CLS, SEP, DEC = 40, 39, 3, 4, 39
-SCRIPT = "tests/reference/blip2.py"
 
 
 def randomize(named, generator, wide=1.2):
@@ -43,22 +40,6 @@ def randomize(named, generator, wide=1.2):
                 p.copy_(noise * wide / p[0].numel() ** 0.5)
             else:
                 p.copy_(noise * 0.2)
-
-
-def save(folder, tensors, model_class, **metadata):
-    metadata = {"class": model_class, "torch": torch.__version__,
-                "transformers": transformers.__version__, "script": SCRIPT, **metadata}
-    save_file({k: v.detach().contiguous().clone() for k, v in tensors.items()},
-              str(folder / "reference.safetensors"), metadata)
-    size = sum(f.stat().st_size for f in folder.iterdir())
-    print(folder.name, size // 1024, "KiB", len(tensors), "tensors")
-
-
-def fresh(out, name):
-    folder = out / name
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder
 
 
 def texts(generator, rows, length, words=WORDS - 1, pad=0, left=False):
@@ -178,18 +159,6 @@ CASES = {
 }
 
 
-def as_tensor(value):
-    return value if torch.is_tensor(value) else torch.tensor(int(value))
-
-
-def flat(outputs, prefix=""):
-    for name, value in outputs.items():
-        if torch.is_tensor(value):
-            yield prefix + name, value
-        elif isinstance(value, dict) and "past" not in name and prefix == "":
-            yield from flat(value, name + ".")
-
-
 GENERATED = {
     "greedy": dict(max_new_tokens=10),
     "beams": dict(max_new_tokens=10, num_beams=3),
@@ -237,109 +206,48 @@ def make_model(model_class, sizes, generator, queries=3):
 def make_hugging_face(name, model_class, make_inputs, sizes, out, queries=3, text_only_grads=True):
     generator = torch.Generator().manual_seed(len(name))
     model = make_model(model_class, sizes, generator, queries)
-    folder = fresh(out, name)
-    model.save_pretrained(folder)
-    for extra in folder.glob("generation_config.json"):
-        extra.unlink()
+    folder = common.fresh(out, name)
+    common.save_pretrained(folder, model)
     inputs = make_inputs(generator, queries)
     outputs = model(**inputs)
-    tensors = {"input." + k: as_tensor(v) for k, v in inputs.items()}
-    tensors.update(("output." + k, v) for k, v in flat(outputs))
+    tensors = {"input." + k: common.as_tensor(v) for k, v in inputs.items()}
+    tensors.update(("output." + k, v) for k, v in common.flat(outputs))
     if inputs.get("use_image_text_matching_head") is True:
         tensors["output.itm_score"] = outputs.logits_per_image
     if outputs.get("loss") is not None:
         outputs.loss.backward()
-        for key, p in model.named_parameters():
-            tensors["grad." + key] = p.grad if p.grad is not None else torch.zeros_like(p)
+        tensors.update(common.gradients(model))
     if model_class is Blip2ForConditionalGeneration:
         tensors.update(generated(model, inputs, eos=7))
-    save(folder, tensors, model_class.__name__)
+    common.save_reference(folder, tensors, model_class.__name__)
 
 
 # --- The original ------------------------------------------------------------------------------
 
-class Module(torch.nn.Module):
-    """In the place of PreTrainedModel."""
-
-    def __init__(self, config, *_, **__):
-        super().__init__()
-        self.config = config
+class Module(common.Module):
+    """As transformers 4 loads it: the decoder's output matrix is the table of words."""
 
     @classmethod
-    def from_pretrained(cls, _, config=None, **kw):
-        model = cls(config, **kw)
+    def from_pretrained(cls, *arguments, **named):
+        model = super().from_pretrained(*arguments, **named)
         model.cls.predictions.decoder.weight = model.bert.embeddings.word_embeddings.weight
         return model
 
-    def init_weights(self):
-        pass
-
-    def resize_token_embeddings(self, _):
-        pass
-
-    @property
-    def dtype(self):
-        return torch.float32
-
-    def get_head_mask(self, _, layers):
-        return [None] * layers
-
-    def invert_attention_mask(self, mask):
-        return (1.0 - mask[:, None, None, :].float()) * -10000.0
-
-
-class Tokenizer:
-    """Gives back the batch it was made with."""
-    bos_token_id, pad_token_id = DEC, 0
-
-    def __init__(self, ids, mask):
-        self.batch = types.SimpleNamespace(input_ids=ids, attention_mask=mask)
-        self.batch.to = lambda _: self.batch
-
-    def __len__(self):
-        return WORDS
-
-    def __call__(self, *_, **__):
-        return self.batch
-
-
-def package(name, path):
-    module = types.ModuleType(name)
-    module.__path__ = [str(path)]
-    sys.modules[name] = module
-
 
 def load_original(checkout):
-    import transformers.file_utils as file_utils
-    import transformers.modeling_utils as modeling_utils
-    from transformers import pytorch_utils
-    from transformers.models.bert.configuration_bert import BertConfig  # noqa: before the stand-in
-    modeling_utils.PreTrainedModel = Module
-    for name in ("apply_chunking_to_forward", "prune_linear_layer"):
-        setattr(modeling_utils, name, getattr(pytorch_utils, name))
-    modeling_utils.find_pruneable_heads_and_indices = None
+    common.transformers_4(Module)
+    common.no_fairscale()
     root = pathlib.Path(checkout) / "lavis"
     for name in ("", ".models", ".models.blip2_models", ".models.blip_models", ".common"):
-        package("lavis" + name, root / name.replace(".", "/").strip("/"))
-    for name in ("omegaconf", "lavis.common.utils", "lavis.common.logger", "lavis.common.dist_utils",
-                 "fairscale", "fairscale.nn", "fairscale.nn.checkpoint",
-                 "fairscale.nn.checkpoint.checkpoint_activations", "timm.models.registry"):
-        sys.modules[name] = types.ModuleType(name)
-    sys.modules["fairscale.nn.checkpoint.checkpoint_activations"].checkpoint_wrapper = lambda m: m
-    sys.modules["timm.models.registry"].register_model = lambda f: f
-    sys.modules["omegaconf"].OmegaConf = None
-    sys.modules["lavis.common.utils"].get_abs_path = sys.modules["lavis.common.utils"].is_url = None
-    sys.modules["lavis.common.logger"].MetricLogger = None
-    dist_utils = sys.modules["lavis.common.dist_utils"]
-    sys.modules["lavis.common"].dist_utils = dist_utils
-    dist_utils.download_cached_file = None
-    dist_utils.is_dist_avail_and_initialized = lambda: True
-    for name in ("add_start_docstrings", "add_start_docstrings_to_model_forward"):
-        if not hasattr(file_utils, name):
-            setattr(file_utils, name, lambda *_, **__: lambda f: f)
-    if not torch.distributed.is_initialized():
-        store = torch.distributed.HashStore()
-        torch.distributed.init_process_group("gloo", rank=0, world_size=1, store=store)
+        common.stand_in("lavis" + name, __path__=[str(root / name.replace(".", "/").strip("/"))])
+    common.stand_in("timm.models.registry", register_model=lambda f: f)
+    common.stand_in("omegaconf", OmegaConf=None)
+    common.stand_in("lavis.common.utils", get_abs_path=None, is_url=None)
+    common.stand_in("lavis.common.logger", MetricLogger=None)
+    sys.modules["lavis.common"].dist_utils = common.stand_in(
+        "lavis.common.dist_utils", download_cached_file=None,
+        is_dist_avail_and_initialized=lambda: True)
+    common.one_process()
     sys.modules["lavis.models"].BaseModel = importlib.import_module("lavis.models.base_model").BaseModel
     return importlib.import_module("lavis.models.blip2_models.blip2_qformer")
 
@@ -408,50 +316,33 @@ PRETRAIN = {
 def make_pretraining(module, name, case, out):
     generator = torch.Generator().manual_seed(len(name))
     torch.manual_seed(len(name))
-    folder = fresh(out, name)
+    folder = common.fresh(out, name)
     ids, mask = texts(generator, case["rows"], case["length"])
     ids[:, 0] = CLS
-    model = make_original(module, case, Tokenizer(ids, mask))
+    model = make_original(module, case, common.Tokenizer(ids, mask, WORDS, bos_token_id=DEC,
+                                                         pad_token_id=0))
     randomize(model.named_parameters(), generator)
     with torch.no_grad():
         model.temp.fill_(case.get("temp", 0.07))
-    first, aliases, weights = {}, {}, {}
-    for key, value in model.state_dict(keep_vars=True).items():
-        own = first.setdefault(id(value), key)
-        if own != key:
-            aliases[key] = own
-        weights[key] = value.detach().clone()
-    save_file(weights, str(folder / "model.safetensors"), {"format": "pt"})
-    (folder / "config.json").write_text(json.dumps(config_json(case), indent=2) + "\n")
-
-    draws, multinomial = [], torch.multinomial
-
-    def recorded(*arguments):
-        draws.append(multinomial(*arguments))
-        return draws[-1]
-
-    torch.multinomial = recorded
+    common.save_weights(folder, model.state_dict())
+    common.write_config(folder, config_json(case))
     side = case["vision"]["image_size"]
     image = torch.randn(case["rows"], 3, side, side, generator=generator)
-    losses = model({"image": image, "text_input": None})
-    torch.multinomial = multinomial
+    with common.Draws() as draws:
+        losses = model({"image": image, "text_input": None})
     losses.loss.backward()
-    rows = case["rows"]
     tensors = {"input.pixel_values": image, "input.input_ids": ids, "input.attention_mask": mask,
-               "input.itm_neg_image_idx": torch.cat(draws[:rows]),
-               "input.itm_neg_text_idx": torch.cat(draws[rows:])}
+               **{"input." + k: v for k, v in draws.negatives(case["rows"]).items()}}
     for key in ("itc", "itm", "lm"):
         tensors["output.loss_" + key] = losses["loss_" + key]
-    for key, p in model.named_parameters():
-        if p.requires_grad:
-            tensors["grad." + key] = p.grad if p.grad is not None else torch.zeros_like(p)
-    save(folder, tensors, "Blip2Qformer", aliases=json.dumps(aliases))
+    tensors.update(common.gradients(model, frozen=False))
+    common.save_reference(folder, tensors, "Blip2Qformer",
+                          aliases=json.dumps(common.aliases_of(model)))
 
 
 def main():
     checkout = sys.argv[1]
-    out = pathlib.Path(sys.argv[2] if len(sys.argv) > 2
-                       else pathlib.Path(__file__).parent / "fixtures")
+    out = common.out_folder(2)
     torch.set_num_threads(1)
     for name, (model_class, inputs, sizes) in CASES.items():
         make_hugging_face(name, model_class, inputs, sizes, out)

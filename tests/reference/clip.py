@@ -6,14 +6,11 @@ Biases are not zero; embeddings are small, so that a wrong eps of a norm shows; 
 enough that a wrong activation does.
 """
 import json
-import pathlib
-import shutil
-import sys
 
 import torch
-import transformers
-from safetensors.torch import save_file
 from transformers import CLIPConfig, CLIPModel
+
+import common
 
 OUTPUTS = ("logits_per_image", "logits_per_text", "image_embeds", "text_embeds")
 
@@ -78,7 +75,7 @@ def make_inputs(case, generator, batch=4, length=9, context=12):
     return inputs
 
 
-def record(model, inputs, path):
+def record(model, inputs, folder):
     model.eval().zero_grad()
     out = model(**inputs, return_loss=True)
     out.loss.backward()
@@ -89,11 +86,8 @@ def record(model, inputs, path):
     for part in ("text_model_output", "vision_model_output"):
         for name in ("last_hidden_state", "pooler_output"):
             tensors[f"output.{part}.{name}"] = out[part][name]
-    for name, p in model.named_parameters():
-        tensors["grad." + name] = p.grad if p.grad is not None else torch.zeros_like(p)
-    metadata = {"class": type(model).__name__, "torch": torch.__version__,
-                "transformers": transformers.__version__, "script": "tests/reference/clip.py"}
-    save_file({k: v.detach().contiguous().clone() for k, v in tensors.items()}, str(path), metadata)
+    tensors.update(common.gradients(model))
+    common.save_reference(folder, tensors, type(model).__name__, most=700_000)
 
 
 def make(name, case, out):
@@ -105,19 +99,14 @@ def make(name, case, out):
         projection_dim=20, attn_implementation="eager")
     model = CLIPModel(config)
     randomize(model, generator)
-    folder = out / name
-    shutil.rmtree(folder, ignore_errors=True)
-    model.save_pretrained(folder)
-    record(model, make_inputs(case, generator), folder / "reference.safetensors")
-    size = sum(f.stat().st_size for f in folder.iterdir())
-    print(name, sorted(f.name for f in folder.iterdir()), size // 1024, "KiB")
-    assert size < 700_000
+    folder = common.fresh(out, name)
+    common.save_pretrained(folder, model)
+    record(model, make_inputs(case, generator), folder)
     assert json.loads((folder / "config.json").read_text())["architectures"] == ["CLIPModel"]
 
 
 if __name__ == "__main__":
-    out = pathlib.Path(sys.argv[1] if len(sys.argv) > 1
-                       else pathlib.Path(__file__).parent / "fixtures")
+    out = common.out_folder(1)
     torch.set_num_threads(1)
     for name, case in CASES.items():
         make(name, case, out)

@@ -10,17 +10,17 @@ Biases are not zero and weights not small, so that a wrong eps, activation or or
 import json
 import pathlib
 import random
-import shutil
 import sys
 
 import torch
 import transformers
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from transformers import (CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration,
                           Qwen2Config)
 
+import common
+
 WORDS, IMAGE, PAD = 60, 57, 58
-SCRIPT = "tests/reference/llava.py"
 
 
 def randomize(model, generator):
@@ -157,16 +157,12 @@ def build(folder, config, call, linear=False, original=False, seed=0):
         model.model.multi_modal_projector.linear_2 = torch.nn.Identity()
     randomize(model, g)
     given = call if torch.is_tensor(call.get("input_ids")) else inputs(g, config, **call)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    model.save_pretrained(folder)
-    for extra in ("generation_config.json",):
-        (folder / extra).unlink(missing_ok=True)
+    common.fresh(folder.parent, folder.name)
+    common.save_pretrained(folder, model)
     rename = (lambda n: original_name(disk_name(n))) if original else disk_name
     if original:
         weights = load_file(str(folder / "model.safetensors"))
-        save_file({original_name(k): v for k, v in weights.items()},
-                  str(folder / "model.safetensors"), {"format": "pt"})
+        common.save_weights(folder, {original_name(k): v for k, v in weights.items()})
         text = json.loads((folder / "config.json").read_text())
         (folder / "config.json").write_text(json.dumps(original_config(text), indent=2))
     result = model(**given)
@@ -181,17 +177,6 @@ def build(folder, config, call, linear=False, original=False, seed=0):
             if p.grad is not None:
                 tensors["grad." + rename(name)] = p.grad
     return model, given, tensors
-
-
-def save(folder, tensors, original=False, most=200_000):
-    save_file({k: v.detach().contiguous().clone() for k, v in tensors.items()},
-              str(folder / "reference.safetensors"),
-              {"class": "LlavaLlamaForCausalLM" if original else "LlavaForConditionalGeneration",
-               "torch": torch.__version__, "transformers": transformers.__version__,
-               "script": SCRIPT})
-    size = sum(f.stat().st_size for f in folder.iterdir())
-    print(folder.name, size // 1024, "KiB", len(tensors), "tensors")
-    assert size < most
 
 
 GENERATED = {
@@ -269,15 +254,16 @@ def main():
             r = random.Random(i)
             config, call = random_case(r)
             folder = out / f"{i:03d}"
-            _, _, tensors = build(folder, config, call, seed=i)
-            save(folder, tensors, most=5_000_000)
+            model, _, tensors = build(folder, config, call, seed=i)
+            common.save_reference(folder, tensors, type(model).__name__, most=5_000_000)
         return
-    out = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else pathlib.Path(__file__).parent / "fixtures"
+    out = common.out_folder(1)
     for seed, (name, (config, call, how)) in enumerate(CASES.items()):
         model, given, tensors = build(out / name, config, call, seed=seed, **how)
         if name == "llava_qwen2_tied":
             tensors.update(generated(model, given))
-        save(out / name, tensors, original=how.get("original", False))
+        made_by = "LlavaLlamaForCausalLM" if how.get("original") else type(model).__name__
+        common.save_reference(out / name, tensors, made_by, most=200_000)
 
 
 if __name__ == "__main__":

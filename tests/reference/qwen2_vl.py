@@ -12,19 +12,17 @@ some folders have the hub's flat one, some the names of transformers 5's modules
 """
 import importlib.util
 import json
-import pathlib
-import shutil
 import sys
 
 import torch
-import transformers
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from transformers import (Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2VLConfig,
                           Qwen2VLForConditionalGeneration)
 from transformers.vision_utils import get_vision_window_index
 
+import common
+
 WORDS, START, END, IMAGE, VIDEO, PAD = 60, 52, 53, 55, 56, 50
-SCRIPT = "tests/reference/qwen2_vl.py"
 ROPE2D_IDS = {IMAGE: 151655, VIDEO: 151656, START: 151652}  # written into rope2d.py
 
 
@@ -144,7 +142,7 @@ def module_names(folder):
                 name = theirs + name[len(hub):]
                 break
         renamed[name] = value
-    save_file(renamed, str(folder / "model.safetensors"), {"format": "pt"})
+    common.save_weights(folder, renamed)
 
 
 def hub_layout(folder):
@@ -159,7 +157,7 @@ def hub_layout(folder):
     root.update(text)
     for key in ("rope_parameters", "model_type"):
         root["vision_config"].pop(key, None)
-    (folder / "config.json").write_text(json.dumps(root, indent=2) + "\n")
+    common.write_config(folder, root)
 
 
 def file_name(name, weights):
@@ -184,12 +182,8 @@ def make(name, case, rope2d, out):
     model = (Qwen2VLForConditionalGeneration if two else Qwen2_5_VLForConditionalGeneration)(config)
     model.eval()
     randomize(model, generator)
-    folder = out / name
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    model.save_pretrained(folder)
-    for extra in folder.glob("generation_config.json"):
-        extra.unlink()
+    folder = common.fresh(out, name)
+    common.save_pretrained(folder, model)
     if case.get("hub"):
         hub_layout(folder)
     if case.get("modules"):
@@ -197,7 +191,7 @@ def make(name, case, rope2d, out):
     if case.get("rope"):
         root = json.loads((folder / "config.json").read_text())
         root["rope_after_video"] = case["rope"]
-        (folder / "config.json").write_text(json.dumps(root, indent=2) + "\n")
+        common.write_config(folder, root)
 
     merge = config.vision_config.spatial_merge_size
     numbers = 3 * config.vision_config.temporal_patch_size * config.vision_config.patch_size ** 2
@@ -247,23 +241,17 @@ def make(name, case, rope2d, out):
     if case.get("grads", True):
         outputs.loss.backward()
         weights = load_file(str(folder / "model.safetensors"))
-        for key, p in model.named_parameters():
-            grad = p.grad if p.grad is not None else torch.zeros_like(p)
-            tensors["grad." + file_name(key, weights)] = grad
-    metadata = {"class": type(model).__name__, "torch": torch.__version__,
-                "transformers": transformers.__version__, "script": SCRIPT}
-    save_file({k: v.detach().contiguous().clone() for k, v in tensors.items()},
-              str(folder / "reference.safetensors"), metadata)
-    size = sum(f.stat().st_size for f in folder.iterdir())
-    print(folder.name, size // 1024, "KiB", len(tensors), "tensors, loss", outputs.loss.item())
-    assert size < 200_000
+        for key, grad in common.gradients(model):
+            tensors["grad." + file_name(key.removeprefix("grad."), weights)] = grad
+    common.save_reference(folder, tensors, type(model).__name__,
+                          ("loss", outputs.loss.item()), 200_000)
 
 
 if __name__ == "__main__":
     spec = importlib.util.spec_from_file_location("rope2d", sys.argv[1])
     rope = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(rope)
-    target = pathlib.Path(sys.argv[2] if len(sys.argv) > 2 else pathlib.Path(__file__).parent / "fixtures")
+    target = common.out_folder(2)
     torch.set_num_threads(1)
     for case_name, parts in CASES.items():
         make(case_name, parts, rope, target)

@@ -8,15 +8,13 @@ not part of this repository), OUT defaults to fixtures/. Versions: torch 2.11.0,
 The resampler has output_dim // 128 heads; narrower models, which the released code cannot make,
 have one, so that files stay small. Weights are bf16 numbers.
 """
-import json
 import pathlib
-import shutil
 import sys
-import types
 
 import torch
 import transformers
-from safetensors.torch import save_file
+
+import common
 
 NAME = b"a.png"  # what the ids of every picture spell
 
@@ -33,15 +31,12 @@ def import_hub(code):
                 setattr(self, key, value)
             super().__init__(tie_word_embeddings=kwargs.get("tie_word_embeddings", False))
 
-    configuration = types.ModuleType("configuration_qwen")
-    configuration.QWenConfig = QWenConfig
-    utils = types.ModuleType("qwen_generation_utils")
-    for name in ("HistoryType", "make_context", "decode_tokens", "get_stop_words_ids",
-                 "StopWordsLogitsProcessor"):
-        setattr(utils, name, object)
-    sys.modules["configuration_qwen"] = configuration
-    sys.modules.setdefault("requests", types.ModuleType("requests"))
-    sys.modules["qwen_generation_utils"] = utils
+    common.stand_in("configuration_qwen", QWenConfig=QWenConfig)
+    common.stand_in("qwen_generation_utils", **dict.fromkeys(
+        ("HistoryType", "make_context", "decode_tokens", "get_stop_words_ids",
+         "StopWordsLogitsProcessor"), object))
+    if "requests" not in sys.modules:
+        common.stand_in("requests")
     sys.path.insert(0, str(code))
     transformers.logging.set_verbosity_error()
     transformers.PreTrainedModel.get_head_mask = lambda self, mask, layers: [None] * layers
@@ -159,22 +154,16 @@ def run(model, inputs):
 
 
 def save(folder, config, model, inputs, outputs, gradients):
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-    weights = {n: p.detach().contiguous().clone() for n, p in model.named_parameters()}
+    common.fresh(folder.parent, folder.name)
+    common.write_config(folder, config)
     # The table of sines is no bf16 number; everything else is.
-    save_file({n: (w if "pos_embed" in n else w.bfloat16()) for n, w in weights.items()},
-              str(folder / "model.safetensors"), {"format": "pt"})
+    common.save_weights(folder, {n: (p if "pos_embed" in n else p.bfloat16())
+                                 for n, p in model.named_parameters()})
     tensors = {"input." + k: v for k, v in inputs.items()}
-    tensors.update({"output." + k: v.detach() for k, v in outputs.items()})
+    tensors.update({"output." + k: v for k, v in outputs.items()})
     for name, g in gradients.items():
         tensors["grad." + name] = g
-    save_file({k: v.contiguous().clone() for k, v in tensors.items()},
-              str(folder / "reference.safetensors"),
-              {"class": "QWenLMHeadModel", "torch": torch.__version__,
-               "transformers": transformers.__version__, "script": "tests/reference/qwen_vl.py"})
-    return sum(f.stat().st_size for f in folder.iterdir())
+    common.save_reference(folder, tensors, type(model).__name__, ("loss", outputs["loss"].item()))
 
 
 # name: changes of the config, inputs
@@ -202,8 +191,7 @@ CASES = {
 def main():
     torch.set_num_threads(1)
     hub = import_hub(pathlib.Path(sys.argv[1]).resolve())
-    out = pathlib.Path(sys.argv[2] if len(sys.argv) > 2
-                       else pathlib.Path(__file__).parent / "fixtures")
+    out = common.out_folder(2)
     for name, (changes, inputs) in CASES.items():
         generator = torch.Generator().manual_seed(len(name))
         torch.manual_seed(0)
@@ -211,8 +199,7 @@ def main():
         model = build(hub, config, generator)
         given = make_inputs(config, generator=generator, **inputs)
         outputs, gradients = run(model, given)
-        size = save(out / name, config, model, given, outputs, gradients)
-        print(name, size // 1024, "KiB", outputs["loss"].item())
+        save(out / name, config, model, given, outputs, gradients)
 
 
 if __name__ == "__main__":

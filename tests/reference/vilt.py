@@ -7,17 +7,17 @@ of its ViLTransformerSS. Norms' inputs are small, so that a wrong eps shows.
 """
 import json
 import pathlib
-import shutil
 import sys
 import types
 from unittest import mock
 
 import torch
 import transformers
-from safetensors.torch import save_file
 from transformers import (ViltConfig, ViltForImageAndTextRetrieval,
                           ViltForImagesAndTextClassification, ViltForMaskedLM,
                           ViltForQuestionAnswering, ViltForTokenClassification, ViltModel)
+
+import common
 
 SMALL = dict(vocab_size=60, max_position_embeddings=12, hidden_size=32, num_hidden_layers=2,
              num_attention_heads=4, intermediate_size=48, image_size=32, patch_size=8,
@@ -70,23 +70,8 @@ def save(folder, inputs, outputs, model, made_by):
     if losses:
         model.zero_grad()
         sum(losses).backward()
-        for name, p in model.named_parameters():
-            tensors["grad." + name] = p.grad if p.grad is not None else torch.zeros_like(p)
-    metadata = {"class": made_by, "torch": torch.__version__,
-                "transformers": transformers.__version__, "script": "tests/reference/vilt.py"}
-    save_file({k: v.detach().contiguous().clone() for k, v in tensors.items()},
-              str(folder / "reference.safetensors"), metadata)
-    size = sum(f.stat().st_size for f in folder.iterdir())
-    print(folder.name, sorted(f.name for f in folder.iterdir()), size // 1024, "KiB",
-          {k: round(v.item(), 4) for k, v in outputs.items() if k.startswith("loss")})
-    assert size < 700_000
-
-
-def fresh(out, name):
-    folder = out / name
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder
+        tensors.update(common.gradients(model))
+    common.save_reference(folder, tensors, made_by, (common.losses_told(outputs),), 700_000)
 
 
 def record(out, name, model_class, config, make_inputs, names):
@@ -94,7 +79,7 @@ def record(out, name, model_class, config, make_inputs, names):
     torch.manual_seed(0)
     model = model_class(ViltConfig(**{**SMALL, **config}, attn_implementation="eager")).eval()
     randomize(model, generator)
-    folder = fresh(out, name)
+    folder = common.fresh(out, name)
     model.save_pretrained(folder)
     inputs = make_inputs(generator, model)
     call = {k: v.item() if v.dim() == 0 else v for k, v in inputs.items()}
@@ -170,7 +155,7 @@ def limited(out):
         ViltConfig(**SMALL, max_image_length=4, attn_implementation="eager")).eval()
     randomize(model, generator)
     inputs = of_limit(generator, model)
-    folder = fresh(out, name)
+    folder = common.fresh(out, name)
     model.save_pretrained(folder)
     save(folder, inputs, {"logits": model(**inputs).logits}, model, type(model).__name__)
 
@@ -229,12 +214,8 @@ def import_original(path):
         def log(self, *_):
             pass
 
-    def stub(name, **members):
-        module = sys.modules[name] = types.ModuleType(name)
-        module.__dict__.update(members)
-
-    stub("pytorch_lightning", LightningModule=Lightning)
-    stub("vilt.gadgets.my_metrics", Accuracy=None, VQAScore=None, Scalar=None)
+    common.stand_in("pytorch_lightning", LightningModule=Lightning)
+    common.stand_in("vilt.gadgets.my_metrics", Accuracy=None, VQAScore=None, Scalar=None)
     transformers.optimization.AdamW = torch.optim.AdamW
     sys.path.insert(0, path)
     from vilt.modules import vilt_module
@@ -278,11 +259,10 @@ def pretraining(out, name, vilt_module, batch, limit):
         found = model(step)
     config = ViltConfig(**{**SMALL, "intermediate_size": 64}, max_image_length=limit,
                         layer_norm_eps=1e-5)  # not what the original uses
-    folder = fresh(out, name)
+    folder = common.fresh(out, name)
     config.architectures = ["ViltForMaskedLM"]
     config.save_pretrained(folder)
-    weights = {k: v.detach().contiguous().clone() for k, v in model.state_dict().items()}
-    save_file(weights, str(folder / "model.safetensors"), {"format": "pt"})
+    common.save_weights(folder, model.state_dict())
     inputs = dict(input_ids=ids, attention_mask=mask, mlm_input_ids=hidden, mlm_labels=labels,
                   pixel_values=both[:batch], pixel_mask=both_mask[:batch],
                   itm_labels=itm_labels[order].long(), false_pixel_values=both[batch:],

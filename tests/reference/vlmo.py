@@ -6,18 +6,15 @@ Usage: vlmo.py UNILM_VLMO [OUT], where UNILM_VLMO holds the package `vlmo`; OUT 
 Everything that the package imports and these losses do not need is replaced by stand-ins; its
 BertEmbeddings is that of transformers 4, which knew position_embedding_type.
 """
-import json
 import math
-import pathlib
-import shutil
 import sys
 import types
 
 import torch
 import torch.nn as nn
-import transformers
-from safetensors.torch import save_file
 from transformers.models.bert import modeling_bert
+
+import common
 
 
 class Embeddings(nn.Module):
@@ -57,26 +54,20 @@ class Lightning(nn.Module):
         return super().__getattr__(name)
 
 
-def module(name, **members):
-    made = types.ModuleType(name)
-    made.__dict__.update(members)
-    sys.modules[name] = made
-
-
 def stand_ins():
     from timm.layers import DropPath, to_2tuple, trunc_normal_
     nothing = lambda *unused, **also: None
-    module("pytorch_lightning", LightningModule=Lightning)
-    module("pytorch_lightning.utilities")
-    module("pytorch_lightning.utilities.distributed", rank_zero_info=nothing)
-    module("timm.models.layers", DropPath=DropPath, to_2tuple=to_2tuple,
-           trunc_normal_=trunc_normal_)
-    module("timm.models.registry", register_model=lambda f: f)
-    module("timm.models", create_model=lambda make, **given: make(**given))
-    module("vlmo.modules.vlmo_utils", set_metrics=nothing)
+    common.stand_in("pytorch_lightning", LightningModule=Lightning)
+    common.stand_in("pytorch_lightning.utilities")
+    common.stand_in("pytorch_lightning.utilities.distributed", rank_zero_info=nothing)
+    common.stand_in("timm.models.layers", DropPath=DropPath, to_2tuple=to_2tuple,
+                    trunc_normal_=trunc_normal_)
+    common.stand_in("timm.models.registry", register_model=lambda f: f)
+    common.stand_in("timm.models", create_model=lambda make, **given: make(**given))
+    common.stand_in("vlmo.modules.vlmo_utils", set_metrics=nothing)
     for name, members in {"scipy": {"interpolate": None}, "tqdm": {},
                           "einops": {"rearrange": None}}.items():
-        module(name, **members)
+        common.stand_in(name, **members)
     modeling_bert.BertEmbeddings = Embeddings
     torch.Tensor.get_device = lambda self: self.device  # -1 on a CPU is no device
 
@@ -227,34 +218,24 @@ def make(name, case, out):
     sum(losses.values()).backward()
     tensors = {"input." + k: v for k, v in inputs.items()}
     tensors.update({"output." + k: v for k, v in losses.items()})
-    for parameter, p in model.named_parameters():
-        tensors["grad." + parameter] = p.grad if p.grad is not None else torch.zeros_like(p)
-    folder = out / name
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    weights = {k: v.detach().contiguous() for k, v in model.state_dict().items()}
+    tensors.update(common.gradients(model))
+    folder = common.fresh(out, name)
+    weights = dict(model.state_dict())
     if case.get("indices"):
         for index in ("relative_position_index", "text_relative_position_index",
                       "text_imag_relative_position_index"):
             weights[index] = getattr(model, index).long()
-    save_file(weights, str(folder / "model.safetensors"), {"format": "pt"})
-    (folder / "config.json").write_text(json.dumps(config_json(case), indent=2) + "\n")
-    metadata = {"class": "VLMo", "torch": torch.__version__,
-                "transformers": transformers.__version__, "script": "tests/reference/vlmo.py"}
-    save_file({k: v.detach().contiguous().clone() for k, v in tensors.items()},
-              str(folder / "reference.safetensors"), metadata)
-    size = sum(f.stat().st_size for f in folder.iterdir())
-    print(name, {k: round(float(v.detach()), 5) for k, v in losses.items()}, size // 1024, "KiB")
-    assert size < 700_000 and all(math.isfinite(float(v.detach())) for v in losses.values())
+    common.save_weights(folder, weights)
+    common.write_config(folder, config_json(case))
+    common.save_reference(folder, tensors, "VLMo", (common.losses_told(losses, 5),), 700_000)
+    assert all(math.isfinite(float(v.detach())) for v in losses.values())
 
 
 if __name__ == "__main__":
     sys.path.insert(0, sys.argv[1])
     torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo", rank=0, world_size=1,
-                                         store=torch.distributed.HashStore())
+    common.one_process()
     stand_ins()
-    out = pathlib.Path(sys.argv[2] if len(sys.argv) > 2
-                       else pathlib.Path(__file__).parent / "fixtures")
+    out = common.out_folder(2)
     for name, case in CASES.items():
         make(name, case, out)
