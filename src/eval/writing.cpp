@@ -10,6 +10,7 @@
 #include "eval/metrics/answers.h"
 #include "eval/metrics/captions.h"
 #include "tandem/base/error.h"
+#include "tandem/data/best_answer.h"
 
 namespace tandem::eval {
 namespace {
@@ -43,16 +44,6 @@ Reading prompts_of(const Input& input, const std::string& task, bool questions) 
   return reading;
 }
 
-// The draws of a row depend on its place in the source, not on the batch.
-models::GenerateOptions options_for(const Input& input, const Batch& batch) {
-  models::GenerateOptions options = input.generate;
-  if (!options.sample) return options;
-  for (const std::int64_t position : batch.positions) {
-    options.keys.push_back(input.generate.key.fold(static_cast<std::uint64_t>(position)));
-  }
-  return options;
-}
-
 // --- Captions
 
 std::vector<Outcome> told(const std::vector<std::string>& captions, const Rows& rows) {
@@ -67,11 +58,22 @@ std::vector<Outcome> told(const std::vector<std::string>& captions, const Rows& 
   return outcomes;
 }
 
-CaptionScores scored(const std::vector<Outcome>& outcomes) {
-  std::vector<Captioned> pictures;
+// The caption of each, as words.
+std::vector<std::string> captions_of(const std::vector<Outcome>& outcomes) {
+  std::vector<std::string> captions;
   for (const Outcome& one : outcomes) {
+    captions.push_back(caption_words(one.query.answers.front().text));
+  }
+  return captions;
+}
+
+CaptionScores scored(const std::vector<Outcome>& outcomes,
+                     const std::vector<std::string>& captions) {
+  std::vector<Captioned> pictures;
+  for (std::size_t i = 0; i < outcomes.size(); ++i) {
+    const Outcome& one = outcomes[i];
     if (one.references.empty()) continue;
-    Captioned picture{caption_words(one.query.answers.front().text)};
+    Captioned picture{captions[i]};
     for (const std::string& text : one.references)
       picture.references.push_back(caption_words(text));
     pictures.push_back(std::move(picture));
@@ -93,13 +95,12 @@ void add_scores(std::vector<Outcome>& outcomes, const CaptionScores& scores) {
   }
 }
 
-double mean_words(const std::vector<Outcome>& outcomes) {
+double mean_words(const std::vector<std::string>& captions) {
   double words = 0;
-  for (const Outcome& one : outcomes) {
-    const std::string text = caption_words(one.query.answers.front().text);
+  for (const std::string& text : captions) {
     words += text.empty() ? 0 : static_cast<double>(std::count(text.begin(), text.end(), ' ') + 1);
   }
-  return words / static_cast<double>(outcomes.size());
+  return words / static_cast<double>(captions.size());
 }
 
 // --- Questions
@@ -129,8 +130,7 @@ std::vector<Outcome> judged(std::vector<Given> given, const Rows& rows) {
   for (std::size_t i = 0; i < rows.size(); ++i) {
     if (rows[i] == nullptr) continue;
     const data::Sample& sample = rows[i]->sample;
-    const std::string& right =
-        sample.answer.empty() && !sample.answers.empty() ? sample.answers[0].text : sample.answer;
+    const std::string& right = data::best_answer(sample);
     Outcome& one = outcomes[i];
     one.query.text = sample.question + (right.empty() ? "" : " (" + right + ")");
     one.query.answers = std::move(given[i].answers);
@@ -149,7 +149,7 @@ Judge writer(const Input& input) {
   if (!generate || !decode) refuse("vqa", "a model that writes; got another");
   return [&input, generate, decode](const Batch& batch, const Rows& rows) {
     std::vector<Given> given;
-    for (const auto& ids : generate(batch, options_for(input, batch))) {
+    for (const auto& ids : generate(batch, models::keyed_by(input.generate, batch.positions))) {
       given.push_back({{{.text = decode(ids)}}});
     }
     return judged(std::move(given), rows);
@@ -261,15 +261,16 @@ Metrics caption(const Input& input) {
   CaptionScores scores;
   double words = 0;
   reading.finish = [&](std::vector<Outcome>& outcomes) {
-    scores = scored(outcomes);
-    words = mean_words(outcomes);
+    const std::vector<std::string> captions = captions_of(outcomes);
+    scores = scored(outcomes, captions);
+    words = mean_words(captions);
     add_scores(outcomes, scores);
   };
   outcomes_of(
       input, "caption",
       [&](const Batch& batch, const Rows& rows) {
         std::vector<std::string> captions;
-        for (const auto& ids : generate(batch, options_for(input, batch))) {
+        for (const auto& ids : generate(batch, models::keyed_by(input.generate, batch.positions))) {
           captions.push_back(decode(ids));
         }
         return told(captions, rows);

@@ -244,11 +244,7 @@ void write_captions(const CapfiltJob& job) {
     return job.processor->prompt(sample, job.prompt);
   };
   const Say say = [&](const Batch& batch, const std::vector<Json*>& lines) {
-    models::GenerateOptions options = job.generate;
-    for (const std::int64_t position : batch.positions) {
-      options.keys.push_back(job.generate.key.fold(static_cast<std::uint64_t>(position)));
-    }
-    const auto texts = generate(batch, options);
+    const auto texts = generate(batch, models::keyed_by(job.generate, batch.positions));
     for (std::size_t i = 0; i < lines.size(); ++i) {
       if (lines[i] == nullptr) continue;
       const std::string text = job.processor->decode(texts[i]);

@@ -12,6 +12,7 @@
 
 #include "models/processing.h"
 #include "tandem/base/error.h"
+#include "tandem/data/best_answer.h"
 #include "tandem/objectives/token_loss.h"
 
 namespace tandem::models {
@@ -238,14 +239,10 @@ text::Turn reply_of(std::string words) {
   return {"assistant", {text::text_part(std::move(words))}};
 }
 
-const std::string& best_answer(const data::Sample& sample) {
-  return sample.answer.empty() && !sample.answers.empty() ? sample.answers[0].text : sample.answer;
-}
-
 std::vector<text::Turn> turns_of(const data::Sample& sample, Key key, bool train) {
   if (!sample.turns.empty()) return sample.turns;
   if (!sample.question.empty()) {
-    const std::string& answer = best_answer(sample);
+    const std::string& answer = data::best_answer(sample);
     if (answer.empty()) refuse("expected an answer to the question; got none", sample.id);
     return {shown_with(sample, sample.question), reply_of(answer)};
   }

@@ -70,8 +70,6 @@ PlaceIds same_places(std::vector<std::int64_t> ids);
 // assistant.
 text::Turn shown_with(const data::Sample& sample, const std::string& words);
 text::Turn reply_of(std::string words);
-// The answer of a sample, or the best one of its answers; may be empty.
-const std::string& best_answer(const data::Sample& sample);
 
 // What a sample says as a dialogue: its turns; else its question and the best answer; else its
 // caption (drawn in training) after a request for one; else its text alone as a reply. All pictures

@@ -279,6 +279,14 @@ std::vector<Ids> generate(const NextLogits& next, const at::Tensor& prompt, std:
   return whole_texts(step, prompt, {end}, options);
 }
 
+GenerateOptions keyed_by(GenerateOptions options, const std::vector<std::int64_t>& places) {
+  options.keys.clear();
+  for (const std::int64_t place : places) {
+    options.keys.push_back(options.key.fold(static_cast<std::uint64_t>(place)));
+  }
+  return options;
+}
+
 std::vector<Ids> generate_steps(const NextOfStep& next, const at::Tensor& prompt,
                                 const std::vector<std::int64_t>& ends,
                                 const GenerateOptions& options) {

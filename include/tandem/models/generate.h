@@ -27,6 +27,10 @@ struct GenerateOptions {
   std::vector<Key> keys{};            // of each row's draws, instead; empty: none
 };
 
+// `options` with a key of its own for each row's draws: of its place in the source, whatever batch
+// it stands in.
+GenerateOptions keyed_by(GenerateOptions options, const std::vector<std::int64_t>& places);
+
 // ids [N, T] so far, of which row i goes on for prompt rows[i] (int64 [N]) -> logits of the next
 // token [N, V].
 using NextLogits = std::function<at::Tensor(const at::Tensor& ids, const at::Tensor& rows)>;

@@ -6,6 +6,7 @@
 #include "models/dialogue.h"
 #include "models/processing.h"
 #include "tandem/base/error.h"
+#include "tandem/data/best_answer.h"
 #include "tandem/text/boxes.h"
 #include "tandem/vision/decode.h"
 
@@ -71,7 +72,8 @@ std::vector<text::Turn> pretraining_turns(const data::Sample& sample, Key key, b
     return {shown_with(sample, text::marked_phrase(sample.texts[0])), reply_of(boxes_of(sample))};
   }
   if (!sample.question.empty()) {
-    return {shown_with(sample, sample.question + " Answer:"), reply_of(" " + best_answer(sample))};
+    return {shown_with(sample, sample.question + " Answer:"),
+            reply_of(" " + data::best_answer(sample))};
   }
   if (sample.texts.empty()) {
     throw Error(ErrorKind::data, "[models] expected turns, a question or a caption; got none",
