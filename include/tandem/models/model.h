@@ -63,6 +63,19 @@ struct Ranked {
   at::Tensor score;  // float [B, k]: log-probabilities, as the family's paper counts them
 };
 
+// What a model makes of two answers behind one prompt; log p of an answer is the sum over its tokens,
+// its end mark included.
+struct Preferred {
+  at::Tensor chosen, rejected;  // [B] fp32: log p
+  // The same of the frozen model that it is compared with; undefined: it holds none.
+  at::Tensor reference_chosen{}, reference_rejected{};
+  // Sums over the chosen answer's tokens of KL(model || reference) given the tokens before each,
+  // over the whole vocabulary: [B] fp32. Undefined without a reference.
+  at::Tensor divergence{};
+  at::Tensor tokens{};  // [B] int64: of the chosen answer
+  double beta = 0;      // of the implicit reward, beta (log p - log p of the reference)
+};
+
 // What a model can do beyond its losses; an empty function = cannot. Inputs are on the model's
 // device.
 struct Abilities {
@@ -82,6 +95,7 @@ struct Abilities {
   // Of candidates (Processor::answer, collated), the k likeliest for each prompt: k by their first
   // token, ordered by the whole answer.
   std::function<Ranked(const Batch& prompts, const Tokens& candidates, std::int64_t k)> rank{};
+  std::function<Preferred(const Batch&)> prefer{};  // of Batch::text and Batch::rejected
 };
 
 class Model {
