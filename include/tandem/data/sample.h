@@ -41,7 +41,8 @@ struct Answer {
 };
 
 // What a task keeps where:
-//   captions     texts; label 1 true, 0 wrong where that is known, `kind` what was done to it
+//   captions     texts; label 1 true, 0 wrong where that is known, `kind` what was done to it; boxes
+//                with box_names where it is known what is where
 //   vqa          question, answers (the best one first, `answer` again), label of the best one
 //   nlvr2        two pictures, left and right; texts[0] the sentence; label 1 true, 0 false
 //   ve           texts[0] the hypothesis; label 0 contradiction, 1 neutral, 2 entailment
@@ -61,6 +62,7 @@ struct Sample {
   std::int64_t prompt_turns = 0;
   std::vector<Clip> clips{};
   std::vector<Box> boxes{};
+  std::vector<std::string> box_names{};  // of a captioned picture: what is in each box
   std::vector<Box> proposals{};
   std::string question{}, answer{};
   std::vector<Answer> answers{};
