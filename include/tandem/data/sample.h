@@ -41,8 +41,8 @@ struct Answer {
 };
 
 // What a task keeps where:
-//   captions     texts; label 1 true, 0 wrong where that is known, `kind` what was done to it; boxes
-//                with box_names where it is known what is where
+//   captions     texts; label 1 true, 0 wrong where that is known, `kind` what was done to it;
+//                boxes with box_names where it is known what is where
 //   vqa          question, answers (the best one first, `answer` again), label of the best one
 //   nlvr2        two pictures, left and right; texts[0] the sentence; label 1 true, 0 false
 //   ve           texts[0] the hypothesis; label 0 contradiction, 1 neutral, 2 entailment
