@@ -97,7 +97,9 @@ class Annotated final : public Source {
       const std::string path = (fs::path(parts_.folder) / name).string();
       try {
         sample.pictures.push_back(
-            {only_start ? read_start(path, peek_bytes) : read_bytes(path, max_picture_bytes), {}});
+            {only_start ? read_start(path, peek_bytes) : read_bytes(path, max_picture_bytes),
+             {},
+             name});
       } catch (const Error& error) {  // named as in the folder, wherever that lies
         throw Error(error.kind(), error.message(), one.id + ": " + name);
       }

@@ -44,7 +44,9 @@ class Listed final : public Source {
     const std::string path = (fs::path(folder_) / one.name).string();
     try {
       sample.pictures.push_back(
-          {only_start ? read_start(path, peek_bytes) : read_bytes(path, max_picture_bytes), {}});
+          {only_start ? read_start(path, peek_bytes) : read_bytes(path, max_picture_bytes),
+           {},
+           one.name});
     } catch (const Error& error) {  // named as in the folder, wherever that lies
       throw Error(error.kind(), error.message(), one.name);
     }

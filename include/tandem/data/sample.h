@@ -15,6 +15,7 @@ namespace tandem::data {
 struct Picture {
   std::vector<std::uint8_t> encoded{};
   vision::Image pixels{};  // used when `encoded` is empty
+  std::string name{};      // of its file below the source's folder; empty: not a file of its own
 };
 
 // A clip as frames with their times, or a file that holds them.
