@@ -2,6 +2,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/arange.h>
 #include <ATen/ops/cumsum.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/minimum.h>
@@ -38,6 +39,11 @@ at::Tensor draw_columns(const at::Tensor& weights, const at::Tensor& own, Key ke
   return at::searchsorted(steps, target, /*out_int32=*/false, /*right=*/true)
       .squeeze(1)
       .clamp_max(columns - 1);  // a single column has no other
+}
+
+at::Tensor draw_unlike(const at::Tensor& ids, Key key) {
+  const at::Tensor unlike = ids.unsqueeze(1).ne(ids.unsqueeze(0));
+  return draw_columns(unlike, at::arange(ids.size(0), ids.options()), key);
 }
 
 at::Tensor draw_others(std::int64_t size, Key key) {

@@ -9,6 +9,7 @@
 #include <ATen/ops/ones_like.h>
 #include <ATen/ops/randint.h>
 #include <ATen/ops/randn.h>
+#include <ATen/ops/tensor.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 
@@ -24,11 +25,15 @@
 #include "models/albef/model.h"
 #include "models/albef/tasks.h"
 #include "models/albef/weights.h"
+#include "support.h"
 #include "tandem/base/error.h"
 #include "tandem/models/weights.h"
 
+namespace albef_test {
+
 using namespace tandem;
 using namespace tandem::models;
+using namespace tandem::testing;
 
 namespace {
 
@@ -333,6 +338,27 @@ TEST_CASE("ALBEF: in retrieval a picture's texts share the target and are no neg
   CHECK(temperature.item<double>() == Approx(0.9));
 }
 
+TEST_CASE("ALBEF: random negatives are of other pictures, whatever is alike") {
+  albef::Config config = tiny();
+  config.text.dropout = config.text.attention_dropout = 0;
+  albef::AlbefModel hard(config, Key(1));
+  config.itm_negatives = "random";
+  albef::AlbefModel random(config, Key(1));
+  for (albef::AlbefModel* model : {&hard, &random}) {
+    add_noise(*model);
+    model->train(false);
+  }
+  Batch batch = make_batch(2);
+  batch.picture_ids = at::arange(2);  // there is one other
+  CHECK(matching_losses(hard, batch).size() == 1);
+  CHECK(matching_losses(random, batch) == matching_losses(hard, batch));
+  batch = make_batch(3);
+  batch.picture_ids = at::arange(3);
+  CHECK(matching_losses(random, batch).size() > 4);
+  batch.picture_ids = at::tensor({4, 4, 7}, at::kLong);  // only the last one has a choice of two
+  CHECK(matching_losses(random, batch).size() == 4);
+}
+
 TEST_CASE("ALBEF: two pictures are read through the same keys and values") {
   albef::Config config = tiny();
   config.kind = "reasoning";
@@ -450,3 +476,5 @@ TEST_CASE("a file holds a whole momentum copy or none of it") {
   weights.erase("text_encoder_m.bert.embeddings.word_embeddings.weight");
   CHECK_THROWS_AS(assign_weights(model, weights), Error);
 }
+
+}  // namespace albef_test

@@ -1,6 +1,7 @@
 // Facts of BLIP's structure; outputs against the originals are in tests/jobs/blip_verify_test.cpp.
 
 #include <ATen/ops/allclose.h>
+#include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/full.h>
@@ -23,6 +24,8 @@
 #include "tandem/base/error.h"
 #include "tandem/models/weights.h"
 #include "tandem/tensor/safetensors.h"
+
+namespace blip_test {
 
 using namespace tandem;
 using namespace tandem::models;
@@ -258,6 +261,27 @@ TEST_CASE("BLIP: nothing moves in evaluation, and the temperature is clamped aft
   }
 }
 
+TEST_CASE("BLIP: random negatives are of other pictures, whatever is alike") {
+  blip::Config config = tiny();
+  config.text.dropout = config.text.attention_dropout = 0;
+  blip::BlipModel hard(config, Key(1));
+  config.itm_negatives = "random";
+  blip::BlipModel random(config, Key(1));
+  for (blip::BlipModel* model : {&hard, &random}) {
+    add_noise(*model);
+    model->train(false);
+  }
+  Batch batch = make_batch(2);
+  batch.picture_ids = at::arange(2);  // there is one other
+  CHECK(matching_losses(hard, batch).size() == 1);
+  CHECK(matching_losses(random, batch) == matching_losses(hard, batch));
+  batch = make_batch(3);
+  batch.picture_ids = at::arange(3);
+  CHECK(matching_losses(random, batch).size() > 4);
+  batch.picture_ids = at::tensor({4, 4, 7}, at::kLong);  // only the last one has a choice of two
+  CHECK(matching_losses(random, batch).size() == 4);
+}
+
 TEST_CASE("BLIP: counts are those of the losses; captions do not depend on the micro-batches") {
   blip::BlipModel model(tiny(), Key(1));
   model.train(false);
@@ -442,3 +466,5 @@ TEST_CASE("BLIP: config.json round trip, and what pre-training takes as smoothin
       R"({"architectures": ["BLIP_Pretrain"], "text_config": {"label_smoothing": 0.0}})";
   CHECK(blip::config_of(*blip::from_config_json(original)).text.label_smoothing == 0.1);
 }
+
+}  // namespace blip_test

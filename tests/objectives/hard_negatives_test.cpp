@@ -14,9 +14,12 @@
 
 #include "tandem/base/error.h"
 
+namespace hard_negatives_test {
+
 using namespace tandem;
 using objectives::draw_columns;
 using objectives::draw_others;
+using objectives::draw_unlike;
 
 TEST_CASE("columns are drawn as often as their weights say, and never one of weight zero") {
   const std::int64_t rows = 4000;
@@ -64,6 +67,28 @@ TEST_CASE("negatives are a function of the key alone, and carry no gradient") {
   CHECK_FALSE(drawn.requires_grad());
 }
 
+TEST_CASE("a random negative is of another id, each as often as the next, by the key alone") {
+  const at::Tensor ids = at::tensor({5, 7, 5, 8}, at::kLong);
+  std::map<std::int64_t, std::map<std::int64_t, int>> counts;  // of columns, by row
+  constexpr int times = 3000;
+  for (std::uint64_t seed = 0; seed < times; ++seed) {
+    const at::Tensor drawn = draw_unlike(ids, Key(seed));
+    for (std::int64_t i = 0; i < 4; ++i) ++counts[i][drawn[i].item<std::int64_t>()];
+  }
+  const std::map<std::int64_t, std::set<std::int64_t>> allowed{
+      {0, {1, 3}}, {1, {0, 2, 3}}, {2, {1, 3}}, {3, {0, 1, 2}}};
+  for (const auto& [row, columns] : allowed) {
+    CHECK(counts[row].size() == columns.size());
+    for (const std::int64_t column : columns) {
+      const double share = 1.0 / static_cast<double>(columns.size());
+      CHECK(counts[row][column] / static_cast<double>(times) == Approx(share).margin(0.03));
+    }
+  }
+  CHECK(at::equal(draw_unlike(ids, Key(3)), draw_unlike(ids, Key(3))));
+  const at::Tensor alike = draw_unlike(at::zeros({4}, at::kLong), Key(1));
+  CHECK(alike.ne(at::arange(4)).all().item<bool>());  // any but the own one
+}
+
 TEST_CASE("another sample is any but the own one") {
   std::set<std::pair<std::int64_t, std::int64_t>> seen;
   for (std::uint64_t seed = 0; seed < 200; ++seed) {
@@ -74,3 +99,5 @@ TEST_CASE("another sample is any but the own one") {
                     {0, 1}, {0, 2}, {1, 0}, {1, 2}, {2, 0}, {2, 1}});
   CHECK_THROWS_AS(draw_others(1, Key(0)), Error);
 }
+
+}  // namespace hard_negatives_test

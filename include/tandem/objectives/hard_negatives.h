@@ -14,6 +14,10 @@ namespace tandem::objectives {
 at::Tensor draw_columns(const at::Tensor& weights, const at::Tensor& own, Key key,
                         std::int64_t first = 0);
 
+// The same evenly over the columns of other ids, and where there is none over all but the row's
+// own. ids [B] int64: equal where rows may not stand in for each other, of rows and columns alike.
+at::Tensor draw_unlike(const at::Tensor& ids, Key key);
+
 // For each of `size` samples another one, evenly: int64 [size] on the CPU. size >= 2.
 at::Tensor draw_others(std::int64_t size, Key key);
 

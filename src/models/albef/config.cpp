@@ -80,6 +80,11 @@ void objective_fields(FieldVisitor& v, Config& c) {
           {.doc = "steps over which that share grows from 0 (the first epoch in the original)",
            .min = 0,
            .unit = Unit::steps});
+  v.field(
+      "itm_negatives", c.itm_negatives,
+      {.doc = "of matching: the more alike, the likelier; or drawn evenly among the micro-batch's "
+              "other pictures",
+       .choices = {"hard", "random"}});
   v.field("mask_probability", c.mask_probability,
           {.doc = "share of the tokens that mlm hides", .min = 0, .max = 1, .above_min = true});
 }

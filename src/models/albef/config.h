@@ -69,9 +69,10 @@ struct Config final : Settings {
   std::int64_t embed_dim = 256;  // of the contrast
   std::int64_t queue = 65536;
   double temperature = 0.07, momentum = 0.995, alpha = 0.4;
-  std::int64_t alpha_ramp = 0;     // steps over which alpha grows from 0; 0: none
-  double mask_probability = 0.15;  // of a token
-  vision::ImageSettings image;     // its size is vision.image_size
+  std::int64_t alpha_ramp = 0;         // steps over which alpha grows from 0; 0: none
+  std::string itm_negatives = "hard";  // of matching: by their likeness, or random
+  double mask_probability = 0.15;      // of a token
+  vision::ImageSettings image;         // its size is vision.image_size
   vision::AugmentSettings augment;
 
   Kind the_kind() const;

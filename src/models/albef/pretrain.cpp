@@ -82,12 +82,17 @@ AlbefModel::Contrast AlbefModel::contrast(const Pass& pass, const Texts& texts,
 }
 
 // The more alike, the likelier, by the softmax over the batch; never the pair itself, in retrieval
-// no other text of its picture either.
+// no other text of its picture either. Random ones are never of the same picture.
 Negatives AlbefModel::draw_negatives(const objectives::MomentumItc& itc,
                                      const at::Tensor& picture_ids, Key key) const {
   const at::NoGradGuard no_grad;
   const std::int64_t size = itc.image_to_text.size(0);
   const at::Tensor own = at::arange(size, itc.image_to_text.options().dtype(at::kLong));
+  if (config_.itm_negatives == "random") {
+    const at::Tensor& pictures = picture_ids.defined() ? picture_ids : own;
+    return {objectives::draw_unlike(pictures, key.fold("negative image")),
+            objectives::draw_unlike(pictures, key.fold("negative text"))};
+  }
   const at::Tensor& ids = kind_ == Kind::retrieval ? picture_ids : own;
   const at::Tensor same = ids.unsqueeze(1).eq(ids.unsqueeze(0));
   const auto draw = [&](const at::Tensor& similarities, const char* purpose) {

@@ -69,6 +69,11 @@ void contrast_fields(FieldVisitor& v, Config& c) {
            .min = 0,
            .unit = Unit::steps});
   v.field(
+      "itm_negatives", c.itm_negatives,
+      {.doc = "of matching: the more alike, the likelier; or drawn evenly among the micro-batch's "
+              "other pictures",
+       .choices = {"hard", "random"}});
+  v.field(
       "queue", c.queue,
       {.doc = "features kept of the last steps; the released code wants a multiple of the batch",
        .min = 1,

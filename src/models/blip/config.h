@@ -64,6 +64,7 @@ struct Config final : Settings {
   double temperature = 0.07, momentum = 0.995, alpha = 0.4;
   std::int64_t alpha_ramp = 0;  // steps over which alpha grows from 0; 0: none
   std::int64_t queue = 57600;
+  std::string itm_negatives = "hard";  // of matching: by their likeness, or random
   std::string prompt{};  // before every caption that the decoder learns, not learned itself
   // Of BlipModel only.
   std::int64_t projection_dim = 512;

@@ -85,6 +85,12 @@ Negatives BlipModel::draw_negatives(const Contrast& contrast, const at::Tensor& 
                                     Key key) const {
   const at::NoGradGuard no_grad;
   const std::int64_t size = contrast.image.size(0);
+  const at::Tensor own = at::arange(size, contrast.itc.image_to_text.options().dtype(at::kLong));
+  const at::Tensor ids = picture_ids.defined() ? picture_ids : own;
+  if (config_.itm_negatives == "random") {
+    return {objectives::draw_unlike(ids, key.fold("negative image")),
+            objectives::draw_unlike(ids, key.fold("negative text"))};
+  }
   at::Tensor to_text = contrast.itc.image_to_text, to_image = contrast.itc.text_to_image;
   double least = 1e-4;
   if (kind_ == Kind::matching) {
@@ -92,8 +98,6 @@ Negatives BlipModel::draw_negatives(const Contrast& contrast, const at::Tensor& 
     to_image = to_text.t();
     least = 0;
   }
-  const at::Tensor own = at::arange(size, to_text.options().dtype(at::kLong));
-  const at::Tensor ids = picture_ids.defined() ? picture_ids : own;
   const at::Tensor same = ids.unsqueeze(1).eq(ids.unsqueeze(0));
   const auto draw = [&](const at::Tensor& similarities, const char* purpose) {
     const at::Tensor weights = unit(similarities.narrow(1, 0, size)) + least;
