@@ -5,6 +5,7 @@
 #include "eval/grounding.h"
 #include "eval/labels.h"
 #include "eval/loss.h"
+#include "eval/preference.h"
 #include "eval/retrieval.h"
 #include "eval/writing.h"
 #include "eval/written_boxes.h"
@@ -27,6 +28,7 @@ bool writes(const Abilities& can) { return static_cast<bool>(can.generate); }
 bool answers(const Abilities& can) {
   return can.classify || can.rank || (can.generate && !can.captions_only);
 }
+bool prefers(const Abilities& can) { return static_cast<bool>(can.prefer); }
 bool locates(const Abilities& can) { return static_cast<bool>(can.locate); }
 
 }  // namespace
@@ -51,6 +53,8 @@ const std::vector<Task>& tasks() {
       {"grounding", "where in a picture a text is: share of right places", grounding, locates},
       {"boxes", "the same as the model writes it: share of boxes with an IoU of 0.5 or more",
        written_boxes, writes},
+      {"preference", "pairs of answers: share of pairs whose chosen answer is the likelier one",
+       preference, prefers},
   };
   return table;
 }

@@ -1,5 +1,8 @@
 #include "models/language_config.h"
 
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/matmul.h>
+
 #include <algorithm>
 
 #include "models/limits.h"
@@ -270,6 +273,12 @@ std::vector<std::int64_t> fit_language(LanguageConfig& c, const text::Tokenizer&
   }
   fit_rows(c.vocab_size, rows.count(), "model.language.vocab_size");
   return ids;
+}
+
+at::Tensor head_matrix(const nn::Linear* head, const nn::Decoder& decoder) {
+  if (head == nullptr) return decoder.embed_tokens->weight;
+  if (!head->adapted()) return head->weight;
+  return head->weight + at::matmul(head->b, head->a) * head->scale;
 }
 
 void initialize_decoder(nn::Decoder& decoder, const LanguageConfig& config,

@@ -12,6 +12,7 @@
 #include "tandem/base/fields.h"
 #include "tandem/base/random.h"
 #include "tandem/nn/decoder.h"
+#include "tandem/nn/linear.h"
 
 namespace tandem::models {
 
@@ -54,6 +55,10 @@ nn::RopeShape rope_of(const LanguageConfig& config);
 // own where the tokenizer does not have them, by their names. Gives their ids, in order.
 std::vector<std::int64_t> fit_language(LanguageConfig& config, const text::Tokenizer& tokenizer,
                                        const std::vector<std::string>& marks);
+
+// The matrix that gives the words' scores, [V, D], with what an adapter adds; the table of words
+// where there is no head.
+at::Tensor head_matrix(const nn::Linear* head, const nn::Decoder& decoder);
 
 // As transformers initialises it: norms 1, biases 0, the rest normal.
 void initialize_decoder(nn::Decoder& decoder, const LanguageConfig& config,

@@ -1,7 +1,18 @@
 #include "models/preference.h"
 
-#include <memory>
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+#include <optional>
+#include <tuple>
 #include <unordered_set>
+
+#include "models/language_config.h"
+#include "models/pass.h"
+#include "tandem/base/error.h"
+#include "tandem/nn/naming.h"
+#include "tandem/objectives/divergence.h"
+#include "tandem/objectives/lm.h"
 
 namespace tandem::models {
 
@@ -49,6 +60,146 @@ WithoutAdapters::WithoutAdapters(const torch::nn::Module& module) {
 
 WithoutAdapters::~WithoutAdapters() {
   for (const auto& [linear, scale] : scales_) linear->scale = scale;
+}
+
+// --- The copy ----------------------------------------------------------------------------------
+
+LanguageCopy::LanguageCopy(const nn::DecoderShape& shape, bool tied, const std::string& prefix) {
+  decoder = nn::register_module_at(*this, prefix + "model", std::make_shared<nn::Decoder>(shape));
+  if (!tied) {
+    head = nn::register_module_at(
+        *this, prefix + "lm_head",
+        std::make_shared<nn::Linear>(shape.width, shape.vocab_size, /*with_bias=*/false));
+  }
+  for (at::Tensor& parameter : parameters()) parameter.set_requires_grad(false);
+}
+
+void LanguageCopy::copy_from(const torch::nn::Module& policy) {
+  const at::NoGradGuard no_grad;
+  auto own = named_parameters();
+  for (const auto& item : policy.named_parameters()) {
+    if (at::Tensor* copy = own.find(item.key())) copy->copy_(item.value());
+  }
+}
+
+NamedTensors buffers_of(const LanguageCopy* copy) {
+  NamedTensors all;
+  if (copy == nullptr) return all;
+  for (const auto& [name, tensor] : parameters_of(*copy)) {
+    all.emplace_back("reference." + name, tensor);
+  }
+  return all;
+}
+
+Weights with_reference(Weights weights, std::initializer_list<const char*> parts, bool wanted) {
+  const std::string prefix = "reference.";
+  if (!wanted) {
+    std::erase_if(weights, [&](const auto& item) { return item.first.starts_with(prefix); });
+    return weights;
+  }
+  Weights added;
+  for (const auto& [name, value] : weights) {
+    if (name.starts_with(prefix)) return weights;
+    const bool language = std::any_of(parts.begin(), parts.end(), [&name = name](const char* part) {
+      return name.starts_with(part);
+    });
+    if (language) added[prefix + name] = value;
+  }
+  weights.merge(added);
+  return weights;
+}
+
+// --- Both answers ------------------------------------------------------------------------------
+
+namespace {
+
+// What one model makes of both answers of a batch.
+struct ReadAnswers {
+  at::Tensor chosen, rejected;  // hidden states [B, T, D], each of its own T
+  at::Tensor head;              // [V, D]
+};
+
+ReadAnswers read_answers(const AnswerReader& reader, const nn::Decoder& decoder,
+                         const nn::Linear* head, const Batch& batch, const at::Tensor& looks) {
+  return {reader.read(decoder, batch.text.value(), looks, {}),
+          reader.read(decoder, batch.rejected.value(), looks, {}), head_matrix(head, decoder)};
+}
+
+// Nothing where there is no reference. Adapters may stand before the language model, too: then the
+// pictures are looked at again without them.
+std::optional<ReadAnswers> of_reference(const AnswerReader& reader, const Batch& batch,
+                                        const at::Tensor& looks) {
+  const bool learned = looks.defined() && looks.requires_grad();
+  const bool known = looks.defined() && at::GradMode::is_enabled();  // whether it is learned
+  const at::NoGradGuard no_grad;
+  if (reader.copy != nullptr) {
+    if (learned) {
+      throw Error(ErrorKind::config,
+                  "[dpo] expected that nothing before the language model learns: the reference is "
+                  "a copy of the language model alone",
+                  "", "train the language model only, or model.preference.reference: adapters");
+    }
+    return read_answers(reader, *reader.copy->decoder, reader.copy->head.get(), batch, looks);
+  }
+  const WithoutAdapters off(reader.module);
+  if (!off.is_reference()) return std::nullopt;
+  return read_answers(reader, reader.decoder, reader.head, batch,
+                      known && !learned ? looks : reader.look());
+}
+
+std::pair<at::Tensor, at::Tensor> log_probs(const ReadAnswers& read, const Batch& batch) {
+  const auto sums = [&](const at::Tensor& hidden, const at::Tensor& labels) {
+    const double count = objectives::host_count(objectives::shifted_labels(labels));
+    return objectives::answer_log_probs(hidden, read.head, labels, count);
+  };
+  return {sums(read.chosen, batch.text->labels), sums(read.rejected, batch.rejected->labels)};
+}
+
+}  // namespace
+
+LossTerm preference_loss(const AnswerReader& reader, const PreferenceConfig& config,
+                         const Batch& batch, const at::Tensor& looks, const at::Tensor& hidden,
+                         const nn::BlockContext& rejected) {
+  const objectives::DpoOptions options = options_of(config);
+  const ReadAnswers own{hidden,
+                        reader.read(reader.decoder, batch.rejected.value(), looks, rejected),
+                        head_matrix(reader.head, reader.decoder)};
+  std::pair<at::Tensor, at::Tensor> reference;
+  if (!options.reference_free) {
+    const std::optional<ReadAnswers> read = of_reference(reader, batch, looks);
+    if (!read) {
+      throw Error(ErrorKind::config, "[dpo] expected adapters, and nothing trained beside them", "",
+                  "train with lora, or set model.preference.reference: copy");
+    }
+    reference = log_probs(*read, batch);
+  }
+  const auto [chosen, other] = log_probs(own, batch);
+  return objectives::dpo_loss(chosen, other, reference.first, reference.second, options).loss;
+}
+
+Preferred preferred(const AnswerReader& reader, const PreferenceConfig& config,
+                    const Batch& batch) {
+  const at::NoGradGuard no_grad;
+  const at::Tensor looks = reader.look();
+  const ReadAnswers own = read_answers(reader, reader.decoder, reader.head, batch, looks);
+  Preferred made;
+  std::tie(made.chosen, made.rejected) = log_probs(own, batch);
+  made.tokens = objectives::answer_tokens(batch.text->labels);
+  made.beta = config.beta;
+  if (config.reference == "none") return made;
+  const std::optional<ReadAnswers> read = of_reference(reader, batch, looks);
+  if (!read) return made;
+  std::tie(made.reference_chosen, made.reference_rejected) = log_probs(*read, batch);
+  made.divergence = objectives::answer_divergence({own.chosen, own.head},
+                                                  {read->chosen, read->head}, batch.text->labels);
+  return made;
+}
+
+double count_preferences(const Batch& batch) {
+  if (!batch.rejected) {
+    throw Error(ErrorKind::data, "[dpo] expected samples with a rejected answer");
+  }
+  return static_cast<double>(batch.rejected->ids.size(0));
 }
 
 }  // namespace tandem::models

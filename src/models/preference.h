@@ -1,13 +1,19 @@
 #pragma once
 // What the language-model families share of direct preference optimisation (objectives/dpo.h).
+// Letters: B pairs of answers, T tokens, D width, V vocabulary.
 
 #include <torch/nn/module.h>
 
+#include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "models/weight_names.h"
 #include "tandem/base/fields.h"
+#include "tandem/models/model.h"
+#include "tandem/nn/decoder.h"
 #include "tandem/nn/linear.h"
 #include "tandem/objectives/dpo.h"
 
@@ -40,5 +46,49 @@ class WithoutAdapters {
   std::vector<std::pair<std::shared_ptr<nn::Linear>, double>> scales_;
   bool is_reference_ = false;
 };
+
+// The language model that preferences are compared with: it learns nothing. Its names are the
+// policy's, "PREFIXmodel" and "PREFIXlm_head".
+struct LanguageCopy : torch::nn::Module {
+  std::shared_ptr<nn::Decoder> decoder;
+  std::shared_ptr<nn::Linear> head;  // null: tied
+
+  LanguageCopy(const nn::DecoderShape& shape, bool tied, const std::string& prefix);
+  void copy_from(const torch::nn::Module& policy);
+};
+
+// "reference.NAME" of each of its tensors; none where `copy` is null.
+NamedTensors buffers_of(const LanguageCopy* copy);
+
+// For import_weights: a copy that a file does not have begins as the language model, whose names
+// begin with one of `parts`; where none is wanted, a file's is left out.
+Weights with_reference(Weights weights, std::initializer_list<const char*> parts, bool wanted);
+
+// How a family reads texts behind a batch's pictures. What it refers to lives as long as it does.
+struct AnswerReader {
+  const torch::nn::Module& module;  // of all parameters
+  const nn::Decoder& decoder;       // the language model
+  const nn::Linear* head;           // null: tied
+  const LanguageCopy* copy;         // null: none is kept
+  // Looks at the pictures: what stands in their places; undefined without pictures.
+  std::function<at::Tensor()> look;
+  // -> hidden states [B, T, D]
+  std::function<at::Tensor(const nn::Decoder&, const Tokens&, const at::Tensor& looks,
+                           const nn::BlockContext&)>
+      read;
+};
+
+// The loss of a batch with `rejected`. hidden: of the chosen answers; looks: what they were read
+// with; rejected: the pass of the others. Throws Error(config) when the reference would move with
+// the policy.
+LossTerm preference_loss(const AnswerReader& reader, const PreferenceConfig& config,
+                         const Batch& batch, const at::Tensor& looks, const at::Tensor& hidden,
+                         const nn::BlockContext& rejected);
+
+// Abilities::prefer, without gradient. Without a reference where the loss would have none.
+Preferred preferred(const AnswerReader& reader, const PreferenceConfig& config, const Batch& batch);
+
+// Its count; throws Error(data) for a batch without rejected answers.
+double count_preferences(const Batch& batch);
 
 }  // namespace tandem::models

@@ -5,6 +5,7 @@
 #include <ATen/ops/equal.h>
 #include <ATen/ops/full_like.h>
 #include <ATen/ops/linear.h>
+#include <ATen/ops/log_sigmoid.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/ones_like.h>
 #include <ATen/ops/randint.h>
@@ -22,6 +23,8 @@
 #include "tandem/base/error.h"
 #include "tandem/models/adapters.h"
 #include "tandem/objectives/token_loss.h"
+
+namespace qwen2_vl_test {
 
 using namespace tandem;
 using namespace tandem::models;
@@ -221,6 +224,13 @@ TEST_CASE("Qwen2.5-VL: dpo against a copy begins at ln 2, and the copy stays") {
     }
   }
   CHECK(dpo_of(model, batch) < std::log(2) - 1e-4);
+  // What an evaluation is told agrees with the loss.
+  const Preferred made = model.abilities().prefer(batch);
+  const at::Tensor h =
+      (made.chosen - made.rejected) - (made.reference_chosen - made.reference_rejected);
+  CHECK(at::log_sigmoid(h * made.beta).neg().mean().item<double>() ==
+        Approx(dpo_of(model, batch)).epsilon(1e-5));
+  CHECK(made.divergence.min().item<double>() > 0);
   std::set<std::string> names;
   for (const auto& [name, tensor] : model.buffers()) {
     CHECK_FALSE(tensor.requires_grad());
@@ -348,3 +358,5 @@ TEST_CASE("Qwen2-VL: config.json is read as it is written, by both versions") {
   }
   CHECK_THROWS_AS(from_config_json(Version::two, R"({"hidden_size": 16})"), Error);
 }
+
+}  // namespace qwen2_vl_test

@@ -63,8 +63,8 @@ struct Ranked {
   at::Tensor score;  // float [B, k]: log-probabilities, as the family's paper counts them
 };
 
-// What a model makes of two answers behind one prompt; log p of an answer is the sum over its tokens,
-// its end mark included.
+// What a model makes of two answers behind one prompt; log p of an answer is the sum over its
+// tokens, its end mark included.
 struct Preferred {
   at::Tensor chosen, rejected;  // [B] fp32: log p
   // The same of the frozen model that it is compared with; undefined: it holds none.

@@ -3,13 +3,13 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/index_copy.h>
 #include <ATen/ops/linear.h>
-#include <ATen/ops/matmul.h>
 #include <ATen/ops/nonzero_static.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/ones_like.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
 
+#include "models/language_config.h"
 #include "models/pass.h"
 #include "tandem/base/error.h"
 #include "tandem/models/generate_steps.h"
@@ -31,7 +31,7 @@ Qwen2Vl::Qwen2Vl(const Config& config) {
       "lm_head", std::make_shared<nn::Linear>(config.text.width, config.text.vocab_size, false));
 }
 
-at::Tensor Qwen2Vl::head() const { return lm_head ? lm_head->weight : model->embed_tokens->weight; }
+at::Tensor Qwen2Vl::head() const { return head_matrix(lm_head.get(), *model); }
 
 Qwen2VlModel::Qwen2VlModel(const Config& config, Key init)
     : config_(config), statistics_(statistics_of(config.image)) {
@@ -42,20 +42,13 @@ Qwen2VlModel::Qwen2VlModel(const Config& config, Key init)
   model_ = std::make_shared<Qwen2Vl>(config);
   initialize(*model_, init);
   if (config.preference.reference != "copy") return;
-  reference_ = std::make_shared<Reference>(config);
+  reference_ = std::make_shared<LanguageCopy>(config.decoder_shape(), config.text.tied, "");
   reference_->copy_from(*model_);
 }
 
 NamedTensors Qwen2VlModel::parameters() const { return parameters_of(*model_); }
 
-NamedTensors Qwen2VlModel::buffers() const {
-  NamedTensors all;
-  if (reference_ == nullptr) return all;
-  for (const auto& [name, tensor] : parameters_of(*reference_)) {
-    all.emplace_back("reference." + name, tensor);
-  }
-  return all;
-}
+NamedTensors Qwen2VlModel::buffers() const { return buffers_of(reference_.get()); }
 
 void Qwen2VlModel::to(const at::Device& device) {
   model_->to(device);
@@ -128,12 +121,7 @@ std::map<std::string, double> Qwen2VlModel::counts(const Batch& batch,
   }
   std::map<std::string, double> all{
       {"lm", objectives::count_labels(objectives::shifted_labels(text.labels))}};
-  if (asks(request, "dpo")) {
-    if (!batch.rejected) {
-      throw Error(ErrorKind::data, "[dpo] expected samples with a rejected answer");
-    }
-    all["dpo"] = static_cast<double>(text.ids.size(0));
-  }
+  if (asks(request, "dpo")) all["dpo"] = count_preferences(batch);
   return all;
 }
 
@@ -154,8 +142,23 @@ LossTerms Qwen2VlModel::losses(const Batch& batch, const LossRequest& request,
     terms["lm"] =
         objectives::lm_loss(hidden, model_->head(), labels, objectives::host_count(labels));
   }
-  if (asks(request, "dpo")) terms["dpo"] = dpo(batch, looks, hidden, context);
+  if (asks(request, "dpo")) {
+    terms["dpo"] = preference_loss(reader_of(batch), config_.preference, batch, looks, hidden,
+                                   blocks_of(context, "rejected"));
+  }
   return terms;
+}
+
+// Chosen and rejected answers stand behind the same pictures, which are looked at once.
+AnswerReader Qwen2VlModel::reader_of(const Batch& batch) const {
+  return {
+      *model_,
+      *model_->model,
+      model_->lm_head.get(),
+      reference_.get(),
+      [this, &batch] { return look(batch.patches, {}); },
+      [this](const nn::Decoder& decoder, const Tokens& tokens, const at::Tensor& looks,
+             const nn::BlockContext& context) { return read(decoder, tokens, looks, context); }};
 }
 
 // --- Replies -----------------------------------------------------------------------------------
@@ -198,6 +201,9 @@ Abilities Qwen2VlModel::abilities() {
   Abilities can;
   can.generate = [this](const Batch& prompts, const GenerateOptions& options) {
     return write(prompts, options);
+  };
+  can.prefer = [this](const Batch& batch) {
+    return preferred(reader_of(batch), config_.preference, batch);
   };
   return can;
 }

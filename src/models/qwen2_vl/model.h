@@ -29,16 +29,6 @@ struct Qwen2Vl : torch::nn::Module {
   at::Tensor head() const;  // [V, D], with what an adapter adds
 };
 
-// The language model that preferences are compared with: it learns nothing.
-struct Reference : torch::nn::Module {
-  std::shared_ptr<nn::Decoder> model;
-  std::shared_ptr<nn::Linear> lm_head;  // as in Qwen2Vl
-
-  explicit Reference(const Config& config);
-  void copy_from(const Qwen2Vl& policy);
-  at::Tensor head() const;
-};
-
 // As the original initialises it; every tensor from the key and its own name.
 void initialize(Qwen2Vl& model, Key init);
 
@@ -75,19 +65,13 @@ class Qwen2VlModel final : public Model {
                   const nn::BlockContext& context) const;
   std::vector<std::vector<std::int64_t>> write(const Batch& prompts,
                                                const GenerateOptions& options) const;
-
-  // --- Preferences (preference.cpp)
-  // Sums of log p of the reference's chosen and rejected answers, [B] each.
-  std::pair<at::Tensor, at::Tensor> reference_answers(const Batch& batch,
-                                                      const at::Tensor& looks) const;
-  // hidden: of the chosen answers.
-  LossTerm dpo(const Batch& batch, const at::Tensor& looks, const at::Tensor& hidden,
-               const StepContext& context) const;
+  // Preferences; holds `batch`.
+  AnswerReader reader_of(const Batch& batch) const;
 
   Config config_;
   nn::PixelStatistics statistics_;
   std::shared_ptr<Qwen2Vl> model_;
-  std::shared_ptr<Reference> reference_;  // null unless preferences want a copy
+  std::shared_ptr<LanguageCopy> reference_;  // null unless preferences want a copy
 };
 
 }  // namespace tandem::models::qwen2_vl

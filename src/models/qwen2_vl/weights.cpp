@@ -17,27 +17,6 @@ void initialize(Qwen2Vl& model, Key init) {
   }
 }
 
-namespace {
-
-// The copy that preferences are compared with starts as the language model itself where a file has
-// none.
-Weights with_reference(Weights weights, bool wanted) {
-  const std::string prefix = "reference.";
-  if (!wanted) {
-    std::erase_if(weights, [&](const auto& item) { return item.first.starts_with(prefix); });
-    return weights;
-  }
-  Weights added;
-  for (const auto& [name, value] : weights) {
-    if (name.starts_with(prefix)) return weights;
-    if (name.starts_with("model.") || name.starts_with("lm_head.")) added[prefix + name] = value;
-  }
-  weights.merge(added);
-  return weights;
-}
-
-}  // namespace
-
 Weights import_weights(Weights weights, const Settings& settings) {
   weights = without_module_prefix(std::move(weights));
   const std::vector<std::pair<std::string, std::string>> prefixes{
@@ -58,7 +37,8 @@ Weights import_weights(Weights weights, const Settings& settings) {
   if (config_of(settings).text.tied) {
     merge_into(out, "lm_head.weight", "model.embed_tokens.weight");
   }
-  return with_reference(std::move(out), config_of(settings).preference.reference == "copy");
+  return with_reference(std::move(out), {"model.", "lm_head."},
+                        config_of(settings).preference.reference == "copy");
 }
 
 }  // namespace tandem::models::qwen2_vl

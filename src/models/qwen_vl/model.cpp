@@ -6,7 +6,6 @@
 #include <ATen/ops/cumsum.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/linear.h>
-#include <ATen/ops/matmul.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/ones_like.h>
 #include <ATen/ops/where.h>
@@ -15,6 +14,7 @@
 #include <cmath>
 #include <limits>
 
+#include "models/language_config.h"
 #include "models/pass.h"
 #include "tandem/base/error.h"
 #include "tandem/models/generate_steps.h"
@@ -107,11 +107,7 @@ QwenVl::QwenVl(const Config& c) {
   }
 }
 
-at::Tensor QwenVl::head() const {
-  if (lm_head == nullptr) return transformer->embed_tokens->weight;
-  if (!lm_head->adapted()) return lm_head->weight;
-  return lm_head->weight + at::matmul(lm_head->b, lm_head->a) * lm_head->scale;
-}
+at::Tensor QwenVl::head() const { return head_matrix(lm_head.get(), *transformer); }
 
 QwenVlModel::QwenVlModel(const Config& config, Key init) : config_(config) {
   if (config.language.vocab_size < 1 || config.image_start < 0) {
