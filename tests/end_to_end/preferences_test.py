@@ -1,11 +1,13 @@
-"""Preferences against a frozen copy: where they begin, what a resumed run gives, what is exported."""
+"""Preferences against a frozen copy: where they begin, what a resumed run gives, what is exported and
+measured."""
 
 import math
 
 import common
 from common import main, metrics, newest, tandem, tensors
 
-CONFIG = common.HERE.parent.parent / "configs/qwen25_vl/dpo_tiny.yaml"
+CONFIGS = common.HERE.parent.parent / "configs"
+CONFIG = CONFIGS / "qwen25_vl/dpo_tiny.yaml"
 
 
 class Preferences(common.RunTest):
@@ -28,6 +30,32 @@ class Preferences(common.RunTest):
         self.assertEqual(code, 0, error)
         own = {name: value for name, value in kept.items() if not name.startswith("reference.")}
         self.assertEqual(tensors(self.folder / "out" / "model.safetensors"), own)
+
+    def test_what_is_measured_does_not_depend_on_ranks_and_batches(self):
+        for family in ("qwen25_vl", "llava"):
+            name = family + "_run"
+            self.train(name, "eval.tasks=[{task: preference, source: preferences_test, size: 41,"
+                       " stages: [instruct, dpo]}]", config=CONFIGS / family / "dpo_tiny.yaml")
+            rows = metrics(self.folder / name)
+            before = [row for row in rows if row["stage"] != "dpo" and has_preference(row)][-1]
+            trained = {key: value for key, value in rows[-1].items()
+                       if key.startswith("eval.preferences_test.")}
+            self.assertNotIn("eval.preferences_test.preference.kl", before)
+            self.assertGreater(trained["eval.preferences_test.preference.kl"], 0)
+            for ranks, batch in ((1, 64), (2, 5), (1, 7)):
+                code, out, error = tandem("eval", self.folder / name, "--procs", ranks,
+                                          "eval.batch=%d" % batch)
+                self.assertEqual(code, 0, error[-3000:])
+                found = {key: float(value) for key, value in map(str.split, out.splitlines())}
+                # A file of weights names no reference.
+                self.assertEqual(set(found), {key for key in trained if "reward" not in key
+                                              and not key.endswith(".kl")})
+                for key, value in found.items():
+                    self.assertLess(abs(trained[key] - value), 1e-4 * max(1, abs(value)), key)
+
+
+def has_preference(row):
+    return "eval.preferences_test.preference.accuracy" in row
 
 
 if __name__ == "__main__":

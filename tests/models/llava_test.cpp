@@ -2,8 +2,11 @@
 
 #include <ATen/ops/allclose.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/full.h>
+#include <ATen/ops/log_sigmoid.h>
+#include <ATen/ops/log_softmax.h>
 #include <ATen/ops/randint.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/tensor.h>
@@ -18,11 +21,14 @@
 #include "models/llava/batch.h"
 #include "models/llava/model.h"
 #include "models/llava/weights.h"
+#include "models/pass.h"
 #include "tandem/base/error.h"
 #include "tandem/models/adapters.h"
 #include "tandem/models/weights.h"
 #include "tandem/tensor/safetensors.h"
 #include "tandem/text/kinds.h"
+
+namespace llava_test {
 
 using namespace tandem;
 using namespace tandem::models;
@@ -71,10 +77,10 @@ Batch make_batch() {
   return batch;
 }
 
+const LossRequest of_words{.weights = {{"lm", 1}}};
+
 LossTerms losses(llava::LlavaModel& model, const Batch& batch) {
-  LossRequest request;
-  request.weights["lm"] = 1;
-  return model.losses(batch, request, StepContext());
+  return model.losses(batch, of_words, StepContext());
 }
 
 std::map<std::string, at::Tensor> gradients(const Model& model) {
@@ -133,10 +139,10 @@ TEST_CASE("LLaVA: recomputed blocks give the same gradients, bit by bit") {
   llava::LlavaModel model(tiny(), Key(1));
   const Batch batch = make_batch();
   StepContext context;
-  torch::autograd::backward({model.losses(batch, {}, context).at("lm").sum}, {});
+  torch::autograd::backward({model.losses(batch, of_words, context).at("lm").sum}, {});
   const auto plain = gradients(model);
   context.recompute = true;
-  torch::autograd::backward({model.losses(batch, {}, context).at("lm").sum}, {});
+  torch::autograd::backward({model.losses(batch, of_words, context).at("lm").sum}, {});
   for (const auto& [name, gradient] : gradients(model)) CHECK(at::equal(gradient, plain.at(name)));
 }
 
@@ -171,6 +177,176 @@ TEST_CASE(
   CHECK(adapted != Approx(before));
   CHECK(merge_adapters(model));
   CHECK(losses(model, batch).at("lm").sum.item<double>() == Approx(adapted).epsilon(1e-5));
+}
+
+namespace {
+
+const LossRequest of_preferences{.weights = {{"dpo", 1}}};
+
+// The same prompts (a picture, none, two) with two answers of different lengths.
+Batch make_preferences() {
+  Batch batch = make_batch();
+  Tokens other = *batch.text;
+  batch.text->labels = at::full({3, 12}, -100, at::kLong);
+  batch.text->labels.slice(1, 10).copy_(batch.text->ids.slice(1, 10));
+  other.ids = at::cat({other.ids, at::randint(3, 38, {3, 2}, at::kLong)}, 1);
+  other.ids.slice(1, 10).copy_(at::randint(3, 38, {3, 4}, at::kLong));
+  other.labels = at::full({3, 14}, -100, at::kLong);
+  other.labels.slice(1, 10).copy_(other.ids.slice(1, 10));
+  other.labels[1][13] = -100;  // a shorter answer; padding stands behind it
+  other.mask = at::full({3, 14}, 1, at::kLong);
+  other.mask[1][13] = 0;
+  batch.rejected = other;
+  return batch;
+}
+
+// By the outputs that `verify` compares: log p of every word at every token, [B, T, V].
+at::Tensor log_words(llava::LlavaModel& model, const Tokens& text, const Images& images) {
+  const nn::PixelStatistics statistics = statistics_of(tiny().image);
+  const auto outputs = model.reference_outputs(
+      {{"input_ids", text.ids}, {"pixel_values", nn::normalize_pixels(images.pixels, statistics)}});
+  return at::log_softmax(outputs.at("logits"), -1);
+}
+
+// log p of the labelled tokens, summed: [B].
+at::Tensor answers_of(llava::LlavaModel& model, const Tokens& text, const Images& images) {
+  const at::Tensor labels = text.labels.slice(1, 1);
+  return (log_words(model, text, images)
+              .narrow(1, 0, labels.size(1))
+              .gather(2, labels.clamp_min(0).unsqueeze(2))
+              .squeeze(2) *
+          labels.ne(-100))
+      .sum(1);
+}
+
+void train_only(const Model& model, const std::string& part) {
+  for (const auto& [name, parameter] : model.parameters()) {
+    at::Tensor(parameter).set_requires_grad(name.find(part) != std::string::npos);
+  }
+}
+
+llava::Config comparing(const std::string& reference) {
+  llava::Config config = tiny();
+  config.preference.reference = reference;
+  config.preference.beta = 0.3;
+  return config;
+}
+
+}  // namespace
+
+TEST_CASE("LLaVA: dpo is its formula of both models' log-probabilities, and the copy stays") {
+  for (const bool tied : {false, true}) {
+    llava::Config config = comparing("copy");
+    config.language.tied = tied;
+    llava::LlavaModel model(config, Key(1));
+    config.preference.reference = "none";
+    llava::LlavaModel begun(config, Key(1));  // what the copy is one of
+    const Batch batch = make_preferences();
+    CHECK_THROWS_WITH(model.losses(batch, of_preferences, {}),
+                      Catch::Contains("nothing before the language model learns"));
+    train_only(model, "language_model.");
+    const auto loss = [&] { return model.losses(batch, of_preferences, {}).at("dpo"); };
+    CHECK(loss().sum.item<double>() == Approx(3 * std::log(2.0)));
+    CHECK(loss().count == 3);
+    CHECK(model.counts(batch, of_preferences).at("dpo") == 3);
+    CHECK_THROWS_AS(model.counts(make_batch(), of_preferences), Error);
+    {
+      const at::NoGradGuard no_grad;
+      for (auto& [name, parameter] : model.parameters()) {
+        if (name.starts_with("language_model.")) parameter.add_(at::randn(parameter.sizes()) * 0.1);
+      }
+    }
+    const Tokens &chosen = *batch.text, &rejected = *batch.rejected;
+    const auto margin = [&](llava::LlavaModel& of) {
+      return answers_of(of, chosen, *batch.images) - answers_of(of, rejected, *batch.images);
+    };
+    const at::Tensor h = margin(model) - margin(begun).detach();
+    const at::Tensor expected = at::log_sigmoid(h * 0.3).neg().sum();
+    CHECK(h.abs().min().item<double>() > 1e-3);
+    CHECK(loss().sum.item<double>() == Approx(expected.item<double>()).epsilon(1e-4));
+    torch::autograd::backward({expected}, {});
+    const auto formula = gradients(model);
+    torch::autograd::backward({loss().sum}, {});
+    const auto ours = gradients(model);
+    CHECK(ours.size() == formula.size());
+    CHECK(ours.size() == 1 + (tied ? 0 : 1) + 1 + 2 * 9);  // the language model's alone
+    for (const auto& [name, gradient] : ours) {
+      CAPTURE(name);
+      CHECK(at::allclose(gradient, formula.at(name), 1e-3, 1e-5));
+    }
+    std::map<std::string, at::Tensor> first;
+    for (const auto& [name, tensor] : begun.parameters()) first["reference." + name] = tensor;
+    CHECK(model.buffers().size() == ours.size());
+    for (const auto& [name, tensor] : model.buffers()) {
+      CAPTURE(name);
+      CHECK_FALSE(tensor.requires_grad());
+      CHECK(at::equal(tensor, first.at(name)));
+    }
+  }
+}
+
+TEST_CASE("LLaVA: both answers are weighed, and how far the model is from its copy") {
+  llava::LlavaModel model(comparing("copy"), Key(1)), begun(comparing("none"), Key(1));
+  const Batch batch = make_preferences();
+  const Preferred before = model.abilities().prefer(batch);
+  CHECK(at::equal(before.chosen, before.reference_chosen));
+  CHECK(at::equal(before.rejected, before.reference_rejected));
+  CHECK(at::equal(before.divergence, at::zeros({3})));
+  CHECK(at::equal(before.tokens, at::full({3}, 2, at::kLong)));
+  CHECK(before.beta == 0.3);
+  const at::NoGradGuard no_grad;
+  for (auto& [name, parameter] : model.parameters()) {
+    if (name.starts_with("language_model.")) parameter.add_(at::randn(parameter.sizes()) * 0.2);
+  }
+  const Preferred after = model.abilities().prefer(batch);
+  const Images& images = *batch.images;
+  CHECK(at::allclose(after.chosen, answers_of(model, *batch.text, images), 1e-4, 1e-4));
+  CHECK(at::allclose(after.rejected, answers_of(model, *batch.rejected, images), 1e-4, 1e-4));
+  CHECK(at::allclose(after.reference_chosen, answers_of(begun, *batch.text, images), 1e-4, 1e-4));
+  const at::Tensor own = log_words(model, *batch.text, images);
+  const at::Tensor theirs = log_words(begun, *batch.text, images);
+  const at::Tensor apart = (own.exp() * (own - theirs)).sum(2);  // [B, T]
+  CHECK(at::allclose(after.divergence, apart.slice(1, 9, 11).sum(1), 1e-3, 1e-5));
+  CHECK(after.divergence.min().item<double>() > 1e-3);
+  const Preferred alone = begun.abilities().prefer(batch);
+  CHECK_FALSE(alone.reference_chosen.defined());
+  CHECK_FALSE(alone.divergence.defined());
+}
+
+TEST_CASE("LLaVA: the model without its adapters is the reference, its connector's too") {
+  llava::LlavaModel model(comparing("adapters"), Key(1)), begun(comparing("none"), Key(1));
+  const Batch batch = make_preferences();
+  CHECK_THROWS_WITH(model.losses(batch, of_preferences, {}), Catch::Contains("expected adapters"));
+  CHECK_FALSE(model.abilities().prefer(batch).reference_chosen.defined());
+  attach_adapters(model,
+                  {{"language_model.model.layers.0.self_attn.q_proj", 2, 1.0, 0.0},
+                   {"language_model.lm_head", 2, 1.0, 0.0},
+                   {"multi_modal_projector.linear_1", 2, 1.0, 0.0}},
+                  Key(1));
+  train_only(model, "lora_");
+  const auto loss = [&] { return model.losses(batch, of_preferences, {}).at("dpo").sum; };
+  CHECK(loss().item<double>() == Approx(3 * std::log(2.0)));
+  {
+    const at::NoGradGuard no_grad;
+    for (auto& [name, parameter] : model.parameters()) {
+      if (name.ends_with("lora_B.weight")) parameter.copy_(at::randn(parameter.sizes()));
+    }
+  }
+  CHECK(std::abs(loss().item<double>() - 3 * std::log(2.0)) > 1e-4);
+  const Preferred made = model.abilities().prefer(batch);
+  const at::Tensor first = answers_of(begun, *batch.text, *batch.images);
+  CHECK(at::allclose(made.reference_chosen, first, 1e-4, 1e-4));
+  CHECK_FALSE(at::allclose(made.chosen, first, 1e-4, 1e-4));
+}
+
+TEST_CASE("LLaVA: a copy that a file does not have starts as the language model") {
+  const Weights file{{"language_model.model.norm.weight", at::full({1}, 1)},
+                     {"multi_modal_projector.linear_1.bias", at::zeros({1})}};
+  const Weights begun = llava::import_weights(file, comparing("copy"));
+  CHECK(begun.size() == 3);
+  CHECK(begun.contains("reference.language_model.model.norm.weight"));
+  CHECK(llava::import_weights(begun, comparing("copy")).size() == 3);
+  CHECK(llava::import_weights(begun, comparing("adapters")).size() == 2);
 }
 
 TEST_CASE("LLaVA: names of transformers 5 and of the original become those of the hub's files") {
@@ -307,4 +483,15 @@ TEST_CASE("LLaVA: a dialogue's pictures stand where it says, and padding makes t
   const std::int64_t length = prompt.text->ids.size(1);
   CHECK(at::equal(prompt.text->ids, example.text->ids.narrow(1, 0, length)));
   CHECK_FALSE(prompt.text->labels.defined());
+  sample.rejected = {{"assistant", {text::text_part("what is the picture ?")}}};
+  sample.prompt_turns = 1;
+  const Batch pair = processor.prepare(sample, Key(0), true);
+  CHECK(pair.images->pixels.size(0) == 2);  // both answers' own
+  CHECK(at::equal(pair.text->ids, example.text->ids));
+  REQUIRE(pair.rejected);
+  CHECK(at::equal(pair.rejected->ids.narrow(1, 0, length), prompt.text->ids));
+  CHECK(pair.rejected->labels.narrow(1, 0, length).ne(-100).sum().item<std::int64_t>() == 0);
+  CHECK(pair.rejected->labels.ne(-100).any().item<bool>());
 }
+
+}  // namespace llava_test

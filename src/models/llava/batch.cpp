@@ -58,6 +58,15 @@ Rules rules_of(const Config& config) {
   return rules;
 }
 
+// Both answers behind one prompt: the pictures stand in the batch once.
+Batch preference_row(const data::Sample& sample, const Rules& rules,
+                     const text::Tokenizer& tokenizer) {
+  PreferenceTokens made = preference_tokens(sample, rules.dialogue, tokenizer, rules.place);
+  Batch batch = pictured_row(sample, std::move(made.chosen), rules.view);
+  batch.rejected = std::move(made.rejected.tokens);
+  return batch;
+}
+
 }  // namespace
 
 Processor make_processor(const Settings& settings,
@@ -68,6 +77,7 @@ Processor make_processor(const Settings& settings,
   processor.pad_id = std::max<std::int64_t>(rules->config.language.pad_id, 0);
   processor.prompt_padding = Padding::left;
   processor.prepare = [rules, tokenizer](const data::Sample& sample, Key key, bool train) {
+    if (!sample.rejected.empty()) return preference_row(sample, *rules, *tokenizer);
     return pictured_row(sample,
                         dialogue_tokens(turns_of(sample, key, train), rules->dialogue, *tokenizer,
                                         rules->place, sample.id),

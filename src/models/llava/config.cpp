@@ -77,6 +77,8 @@ void Config::fields(FieldVisitor& v) {
   v.field("aspect", aspect,
           {.doc = "pictures are padded to a square (LLaVA-1.5's second stage) or cut to one",
            .choices = {"pad", "crop"}});
+  v.block("preference", {.doc = "the loss dpo"},
+          [&](FieldVisitor& inner) { models::fields(inner, preference); });
   v.block("image", {.doc = "how pictures are made to fit"},
           [&](FieldVisitor& inner) { vision::fields(inner, image); });
   for (const auto& [field, what] : problems(*this)) v.problem(field, what);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "models/language_config.h"
+#include "models/preference.h"
 #include "models/settings.h"
 #include "models/tower_config.h"
 #include "tandem/base/fields.h"
@@ -39,7 +40,8 @@ struct Config final : Settings {
   std::string chat = "v1";  // text::chat_templates()
   std::string system{};     // instead of the template's
   std::int64_t max_tokens = 2048;
-  std::string aspect = "pad";   // of pictures: pad to a square, or crop its centre
+  std::string aspect = "pad";  // of pictures: pad to a square, or crop its centre
+  PreferenceConfig preference;
   vision::ImageSettings image;  // its size is vision.image_size
 
   void fields(FieldVisitor& visitor) override;

@@ -3,7 +3,6 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/linear.h>
-#include <ATen/ops/matmul.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/ones_like.h>
 #include <ATen/ops/where.h>
@@ -56,11 +55,7 @@ Llava::Llava(const Config& c) {
       std::make_shared<nn::Linear>(c.language.width, c.language.vocab_size, /*with_bias=*/false));
 }
 
-at::Tensor Llava::head_weight() const {
-  if (head == nullptr) return decoder->embed_tokens->weight;
-  if (!head->adapted()) return head->weight;
-  return head->weight + at::matmul(head->b, head->a) * head->scale;
-}
+at::Tensor Llava::head_weight() const { return head_matrix(head.get(), *decoder); }
 
 LlavaModel::LlavaModel(const Config& config, Key init)
     : config_(config), rope_(rope_of(config.language)) {
@@ -71,6 +66,10 @@ LlavaModel::LlavaModel(const Config& config, Key init)
   statistics_ = statistics_of(config.image);
   llava_ = std::make_shared<Llava>(config);
   initialize(*llava_, config, init);
+  if (config.preference.reference != "copy") return;
+  reference_ = std::make_shared<LanguageCopy>(shape_of(config.language), config.language.tied,
+                                              "language_model.");
+  reference_->copy_from(*llava_);
 }
 
 // --- 4.1: H_v = W Z_v, in the words' places ---------------------------------------------------
@@ -90,10 +89,11 @@ at::Tensor LlavaModel::picture_rows(const at::Tensor& pixels,
   return nn::run_block(*llava_->connector, block, {joined}, connector);
 }
 
-at::Tensor LlavaModel::embed(const at::Tensor& ids, const at::Tensor& pictures) const {
+at::Tensor LlavaModel::embed(const nn::Decoder& decoder, const at::Tensor& ids,
+                             const at::Tensor& pictures) const {
   // The picture's token need not be a row of the table.
   const at::Tensor places = ids == config_.image_id;
-  const at::Tensor words = llava_->decoder->embed(
+  const at::Tensor words = decoder.embed(
       config_.image_id < config_.language.vocab_size ? ids : ids.masked_fill(places, 0));
   if (!pictures.defined()) return words;
   return words.masked_scatter(places.unsqueeze(-1).expand_as(words),
@@ -110,13 +110,6 @@ at::Tensor LlavaModel::read_pictures(const Batch& batch, const StepContext* cont
                       own("connector"));
 }
 
-at::Tensor LlavaModel::read(const at::Tensor& embeds, const at::Tensor& positions,
-                            const nn::Mask& mask, std::int64_t length,
-                            const nn::BlockContext& context, nn::KvCache* cache) const {
-  const nn::Rotary rotary = nn::make_rotary(rope_, positions, length);
-  return llava_->decoder->forward(embeds, rotary, mask, context, cache);
-}
-
 namespace {
 
 // Where each text of a pack ends: known on the host, or read from the device.
@@ -128,9 +121,8 @@ std::vector<std::int64_t> ends_of_pack(const Tokens& text) {
 
 }  // namespace
 
-LossTerms LlavaModel::losses(const Batch& batch, const LossRequest&, const StepContext& context) {
-  const Tokens& text = batch.text.value();
-  const at::Tensor embeds = embed(text.ids, read_pictures(batch, &context));
+at::Tensor LlavaModel::read(const nn::Decoder& decoder, const Tokens& text,
+                            const at::Tensor& pictures, const nn::BlockContext& context) const {
   const std::int64_t length = text.ids.size(1);
   // Padding stands behind the words, where the causal mask hides it.
   const nn::Mask mask =
@@ -138,10 +130,37 @@ LossTerms LlavaModel::losses(const Batch& batch, const LossRequest&, const StepC
   const at::Tensor positions = text.positions.defined()
                                    ? text.positions
                                    : at::arange(length, text.ids.options()).unsqueeze(0);
-  const at::Tensor hidden = read(embeds, positions, mask, length, blocks_of(context, "language"));
-  const at::Tensor labels = objectives::shifted_labels(text.labels);
-  return {{"lm", objectives::lm_loss(hidden, llava_->head_weight(), labels,
-                                     objectives::host_count(labels))}};
+  return decoder.forward(embed(decoder, text.ids, pictures),
+                         nn::make_rotary(rope_, positions, length), mask, context);
+}
+
+LossTerms LlavaModel::losses(const Batch& batch, const LossRequest& request,
+                             const StepContext& context) {
+  const Tokens& text = batch.text.value();
+  const at::Tensor pictures = read_pictures(batch, &context);
+  const at::Tensor hidden = read(*llava_->decoder, text, pictures, blocks_of(context, "language"));
+  LossTerms terms;
+  if (asks(request, "lm")) {
+    const at::Tensor labels = objectives::shifted_labels(text.labels);
+    terms["lm"] =
+        objectives::lm_loss(hidden, llava_->head_weight(), labels, objectives::host_count(labels));
+  }
+  if (asks(request, "dpo")) {
+    terms["dpo"] = preference_loss(reader_of(batch), config_.preference, batch, pictures, hidden,
+                                   blocks_of(context, "rejected"));
+  }
+  return terms;
+}
+
+AnswerReader LlavaModel::reader_of(const Batch& batch) const {
+  return {
+      *llava_,
+      *llava_->decoder,
+      llava_->head.get(),
+      reference_.get(),
+      [this, &batch] { return read_pictures(batch, nullptr); },
+      [this](const nn::Decoder& decoder, const Tokens& text, const at::Tensor& pictures,
+             const nn::BlockContext& context) { return read(decoder, text, pictures, context); }};
 }
 
 // --- Replies ----------------------------------------------------------------------------------
@@ -156,19 +175,20 @@ std::vector<std::vector<std::int64_t>> LlavaModel::write(const Batch& prompts,
   const auto next = [&](const GenerationStep& step) {
     at::Tensor embeds;
     if (step.first) {
-      embeds = embed(text.ids, read_pictures(prompts, nullptr));
+      embeds = embed(*llava_->decoder, text.ids, read_pictures(prompts, nullptr));
     } else {
       if (step.from.defined()) {
         cache.reorder(step.from);
         mask = mask.index_select(0, step.from);
       }
       mask = at::cat({mask, at::ones({mask.size(0), 1}, mask.options())}, 1);
-      embeds = embed(step.ids.narrow(1, step.ids.size(1) - 1, 1), {});
+      embeds = embed(*llava_->decoder, step.ids.narrow(1, step.ids.size(1) - 1, 1), {});
     }
     const std::int64_t tokens = embeds.size(1), length = mask.size(1);
     const at::Tensor positions = nn::positions_of(mask).narrow(1, length - tokens, tokens);
     const at::Tensor hidden =
-        read(embeds, positions, nn::decoder_mask(mask, tokens), length, {}, &cache);
+        llava_->decoder->forward(embeds, nn::make_rotary(rope_, positions, length),
+                                 nn::decoder_mask(mask, tokens), {}, &cache);
     return at::linear(hidden.select(1, tokens - 1), head);
   };
   return generate_steps(next, text.ids, config_.language.eos_ids, options);
@@ -178,15 +198,21 @@ std::vector<std::vector<std::int64_t>> LlavaModel::write(const Batch& prompts,
 
 NamedTensors LlavaModel::parameters() const { return parameters_of(*llava_); }
 
-void LlavaModel::to(const at::Device& device) { llava_->to(device); }
+void LlavaModel::to(const at::Device& device) {
+  llava_->to(device);
+  if (reference_ != nullptr) reference_->to(device);
+}
 
 void LlavaModel::train(bool on) { llava_->train(on); }
 
 std::map<std::string, ChanceLevel> LlavaModel::chance_levels(std::int64_t) const {
-  return {{"lm", chance_among(config_.language.vocab_size)}};
+  std::map<std::string, ChanceLevel> levels{{"lm", chance_among(config_.language.vocab_size)}};
+  if (config_.preference.kind == "sigmoid") levels["dpo"] = chance_among(2);
+  return levels;
 }
 
-std::map<std::string, double> LlavaModel::counts(const Batch& batch, const LossRequest&) const {
+std::map<std::string, double> LlavaModel::counts(const Batch& batch,
+                                                 const LossRequest& request) const {
   const Tokens& text = batch.text.value();
   TANDEM_CHECK(text.labels.defined(), "[lm] expected labels");
   const std::int64_t pictures = batch.images ? batch.images->pixels.size(0) : 0;
@@ -197,13 +223,19 @@ std::map<std::string, double> LlavaModel::counts(const Batch& batch, const LossR
                                      " places for " + std::to_string(pictures) + " pictures; got " +
                                      std::to_string(places));
   }
-  return {{"lm", objectives::count_labels(text.labels.narrow(1, 1, text.labels.size(1) - 1))}};
+  std::map<std::string, double> all{
+      {"lm", objectives::count_labels(text.labels.narrow(1, 1, text.labels.size(1) - 1))}};
+  if (asks(request, "dpo")) all["dpo"] = count_preferences(batch);
+  return all;
 }
 
 Abilities LlavaModel::abilities() {
   Abilities can;
   can.generate = [this](const Batch& prompts, const GenerateOptions& options) {
     return write(prompts, options);
+  };
+  can.prefer = [this](const Batch& batch) {
+    return preferred(reader_of(batch), config_.preference, batch);
   };
   return can;
 }

@@ -39,23 +39,16 @@ struct Llava : torch::nn::Module {
 
 void initialize(Llava& llava, const Config& config, Key init);
 
-// What the language model reads.
-struct Reading {
-  at::Tensor embeds;     // [B, T, D]
-  at::Tensor mask;       // [B, T]
-  at::Tensor positions;  // [B, T]
-  nn::Mask visible;
-};
-
 class LlavaModel final : public Model {
  public:
   LlavaModel(const Config& config, Key init);
 
   NamedTensors parameters() const override;
+  NamedTensors buffers() const override { return buffers_of(reference_.get()); }
   torch::nn::Module* module() const override { return llava_.get(); }
   void to(const at::Device& device) override;
   void train(bool on) override;
-  std::vector<std::string> losses_known() const override { return {"lm"}; }
+  std::vector<std::string> losses_known() const override { return {"lm", "dpo"}; }
   std::map<std::string, ChanceLevel> chance_levels(std::int64_t batch) const override;
   std::map<std::string, double> counts(const Batch& batch, const LossRequest&) const override;
   LossTerms losses(const Batch& batch, const LossRequest& request,
@@ -70,19 +63,23 @@ class LlavaModel final : public Model {
                           bool class_token, const nn::BlockContext& tower,
                           const nn::BlockContext& connector) const;
   // Words, with the pictures' rows in their places. pictures: [N, P, D], or undefined.
-  at::Tensor embed(const at::Tensor& ids, const at::Tensor& pictures) const;
+  at::Tensor embed(const nn::Decoder& decoder, const at::Tensor& ids,
+                   const at::Tensor& pictures) const;
   at::Tensor read_pictures(const Batch& batch, const StepContext* context) const;
-  // Hidden states [B, T, D].
-  at::Tensor read(const at::Tensor& embeds, const at::Tensor& positions, const nn::Mask& mask,
-                  std::int64_t length, const nn::BlockContext& context,
-                  nn::KvCache* cache = nullptr) const;
+  // Hidden states of whole texts whose padding, if any, stands on the right: [B, T, D].
+  at::Tensor read(const nn::Decoder& decoder, const Tokens& text, const at::Tensor& pictures,
+                  const nn::BlockContext& context) const;
   std::vector<std::vector<std::int64_t>> write(const Batch& prompts,
                                                const GenerateOptions& options) const;
+
+  // Preferences; holds `batch`.
+  AnswerReader reader_of(const Batch& batch) const;
 
   Config config_;
   nn::PixelStatistics statistics_;
   nn::RopeShape rope_;
   std::shared_ptr<Llava> llava_;
+  std::shared_ptr<LanguageCopy> reference_;  // null unless preferences want a copy
 };
 
 }  // namespace tandem::models::llava

@@ -104,7 +104,9 @@ std::map<std::string, at::Tensor> LlavaModel::reference_outputs(
     }
   }
   const std::int64_t longest = positions.max().item<std::int64_t>() + 1;
-  const at::Tensor hidden = read(embed(ids, rows), positions, visible, longest, {});
+  const nn::Decoder& decoder = *llava_->decoder;
+  const at::Tensor hidden = decoder.forward(embed(decoder, ids, rows),
+                                            nn::make_rotary(rope_, positions, longest), visible);
   const std::int64_t keep =
       inputs.has("logits_to_keep") ? inputs.required("logits_to_keep").item<std::int64_t>() : 0;
   const at::Tensor head = llava_->head_weight();

@@ -97,7 +97,7 @@ Weights import_weights(Weights weights, const Settings& settings) {
     positions->second =
         nn::interpolate_positions(positions->second, 1, c.vision.grid(), c.vision.grid());
   }
-  return out;
+  return with_reference(std::move(out), {"language_model."}, c.preference.reference == "copy");
 }
 
 void fit_weights(Settings& settings, const Weights& weights) {
