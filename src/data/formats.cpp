@@ -12,6 +12,7 @@
 #include "tandem/data/nlvr2.h"
 #include "tandem/data/pictures.h"
 #include "tandem/data/refcoco.h"
+#include "tandem/data/science_qa.h"
 #include "tandem/data/snli_ve.h"
 #include "tandem/data/source.h"
 #include "tandem/data/table.h"
@@ -49,6 +50,7 @@ const std::vector<Format>& formats() {
       format("nlvr2", open_nlvr2),
       format("pictures", open_picture_folder),
       format("refcoco", open_refcoco),
+      format("science_qa", open_science_qa),
       format("snli_ve", open_snli_ve),
       format("table", open_table),
       format("text", open_text),

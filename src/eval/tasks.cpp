@@ -4,6 +4,7 @@
 
 #include "eval/grounding.h"
 #include "eval/labels.h"
+#include "eval/letters.h"
 #include "eval/loss.h"
 #include "eval/preference.h"
 #include "eval/retrieval.h"
@@ -25,6 +26,7 @@ bool ranks_pairs(const Abilities& can) {
 bool embeds(const Abilities& can) { return can.embed_image && can.embed_text; }
 bool classifies(const Abilities& can) { return static_cast<bool>(can.classify); }
 bool writes(const Abilities& can) { return static_cast<bool>(can.generate); }
+bool replies(const Abilities& can) { return can.generate && !can.captions_only; }
 bool answers(const Abilities& can) {
   return can.classify || can.rank || (can.generate && !can.captions_only);
 }
@@ -53,6 +55,8 @@ const std::vector<Task>& tasks() {
       {"grounding", "where in a picture a text is: share of right places", grounding, locates},
       {"boxes", "the same as the model writes it: share of boxes with an IoU of 0.5 or more",
        written_boxes, writes},
+      {"letters", "questions with choices: share of replies that name the right letter", letters,
+       replies},
       {"preference", "pairs of answers: share of pairs whose chosen answer is the likelier one",
        preference, prefers},
   };
