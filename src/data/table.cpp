@@ -19,7 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
-struct Row {
+struct TableRow {
   std::string picture{};  // its name below the folder
   std::vector<std::string> texts{};
 };
@@ -141,14 +141,15 @@ class Table final : public Source {
     if (s_.header) rows_.drop_first();
   }
 
-  Row row_of_json(const std::string& text, std::int64_t number, const std::string& where) const {
+  TableRow row_of_json(const std::string& text, std::int64_t number,
+                       const std::string& where) const {
     const Json object = parse_json(text, where);
     if (!object.is_object()) fail("expected a JSON object", where);
     const auto picture = object.find(s_.picture);
     if (picture == object.end() || !picture->is_string()) {
       fail("expected a text under '" + s_.picture + "'", where);
     }
-    Row row{named(s_.name, picture->get<std::string>(), number), {}};
+    TableRow row{named(s_.name, picture->get<std::string>(), number), {}};
     for (const std::string& name : s_.captions) {
       const auto caption = object.find(name);
       if (caption == object.end()) fail("expected '" + name + "'", where);
@@ -162,9 +163,9 @@ class Table final : public Source {
     return row;
   }
 
-  Row parse(std::int64_t number) const {
+  TableRow parse(std::int64_t number) const {
     const std::string where = rows_.where(number), text = rows_.row(number);
-    Row row;
+    TableRow row;
     if (json_) {
       row = row_of_json(text, number, where);
     } else {
@@ -195,7 +196,7 @@ class Table final : public Source {
     std::unordered_map<std::string, std::size_t> known;
     for (std::int64_t number = 0; number < rows_.count(); ++number) {
       try {
-        const Row row = parse(number);
+        const TableRow row = parse(number);
         std::error_code none;
         if (s_.missing == "leave_out" && !fs::exists(fs::path(s_.pictures) / row.picture, none)) {
           fail("the picture is not there: " + row.picture, rows_.where(number));
@@ -220,7 +221,7 @@ class Table final : public Source {
     TANDEM_CHECK(index >= 0 && index < size(), "[table] an index out of range");
     const std::int64_t first =
         chosen_.empty() ? index : chosen_[static_cast<std::size_t>(index)].front();
-    Row row = parse(first);
+    TableRow row = parse(first);
     Sample sample;
     sample.id = rows_.where(first);
     sample.picture_id = static_cast<std::int64_t>(hash64(row.picture) >> 1);
@@ -233,8 +234,7 @@ class Table final : public Source {
     }
     const std::string path = (fs::path(s_.pictures) / row.picture).string();
     try {
-      sample.pictures.push_back(
-          {only_start ? read_start(path, peek_bytes) : read_bytes(path, max_picture_bytes), {}});
+      sample.pictures.push_back(picture_of_file(path, row.picture, only_start));
     } catch (const Error& error) {
       throw Error(error.kind(), error.message() + ": " + row.picture, sample.id);
     }
