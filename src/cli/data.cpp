@@ -48,6 +48,7 @@ void add_make(CLI::App& data, const Choose& choose) {
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000'000'000}));
   verb->add_option("--out", arguments->out, "the folder for tokenizer.json")->required();
   verb->callback([=] { choose([=] { return make_tokenizer(*config, *arguments); }); });
+  add_make_list(*make, choose);
 }
 
 void add_index(CLI::App& data, const Choose& choose) {
@@ -118,6 +119,7 @@ void add_data(CLI::App& app, const Choose& choose) {
   add_make(*verb, choose);
   add_index(*verb, choose);
   add_inspect(*verb, choose);
+  add_instruct(*verb, choose);
   add_baselines(*verb, choose);
 }
 

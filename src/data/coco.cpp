@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <unordered_map>
 
+#include "data/boxed.h"
 #include "data/file.h"
 #include "data/json_list.h"
 #include "data/listed.h"
@@ -14,11 +15,11 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::int64_t max_bytes = std::int64_t{4} << 30;
+constexpr std::int64_t coco_bytes = std::int64_t{4} << 30;
 
-class Reader {
+class CocoReader {
  public:
-  explicit Reader(const CocoSettings& settings) : settings_(settings) {}
+  explicit CocoReader(const CocoSettings& settings) : settings_(settings) {}
 
   void element(const std::string& list, std::int64_t number, const Json& element) {
     const std::string where = element_place(settings_.path, list, number);
@@ -153,15 +154,21 @@ void CocoSettings::fields(FieldVisitor& v) {
            .aliases = {"images", "image_root", "vis_root", "image_folder"}});
   v.field("split", split,
           {.doc = "of Karpathy's files, some of train, restval, val, test; empty: all"});
+  v.field("instances", instances,
+          {.doc = "instances_*.json, what is in which box, for instruction data (`data instruct`)",
+           .path = true,
+           .must_exist = true});
 }
 
 std::unique_ptr<Source> open_coco(const CocoSettings& settings) {
-  Reader reader(settings);
-  for_each_element(read_text(settings.path, max_bytes), settings.path, "coco",
+  CocoReader reader(settings);
+  for_each_element(read_text(settings.path, coco_bytes), settings.path, "coco",
                    [&](const std::string& list, std::int64_t number, const Json& element) {
                      reader.element(list, number, element);
                    });
-  return reader.source();
+  std::unique_ptr<Source> source = reader.source();
+  if (settings.instances.empty()) return source;
+  return with_boxes(std::move(source), settings.instances);
 }
 
 }  // namespace tandem::data

@@ -25,6 +25,7 @@ struct CocoSettings final : Settings {
   std::string path{};      // the .json
   std::string pictures{};  // the folder that its names start from
   std::vector<std::string> split{};
+  std::string instances{};  // instances_*.json: Sample::boxes and box_names; empty: none
 
   void fields(FieldVisitor& visitor) override;
 };

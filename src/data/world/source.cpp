@@ -39,6 +39,7 @@ void add_task_problems(const WorldSettings& s, std::vector<Problem>& problems) {
   needs(s.answers == "closed" || s.task == "vqa", "answers", "expected closed");
   needs(s.wrong == 0 || s.task == "caption", "wrong", "expected 0");
   if (!s.only.empty()) needs(s.task == "caption", "only", "expected it left out");
+  if (s.boxes) needs(s.task == "caption", "boxes", "expected it left out");
   if (!task_of(s)) return;
   needs(s.max_objects >= 2, "max_objects", "expected at least 2");
   needs(s.variants == 1, "variants", "expected 1");
@@ -126,9 +127,14 @@ class World final : public Source {
            ":side=" + std::to_string(s_.side) + ":objects=" + std::to_string(s_.min_objects) + "-" +
            std::to_string(s_.max_objects) + ":" + s_.captions + ":wrong=" + wrong +
            ":variants=" + std::to_string(s_.variants) + ":seed=" + std::to_string(s_.seed) +
-           (s_.only.empty() ? "" : ":only=" + s_.only) +
+           (s_.only.empty() ? "" : ":only=" + s_.only) + (s_.boxes ? ":boxes" : "") +
            (s_.task == "caption" ? "" : ":task=" + s_.task) +
            (s_.answers == "closed" ? "" : ":answers=" + s_.answers);
+  }
+
+  std::optional<Scene> captioned_scene(std::int64_t index) const {
+    if (task_) return {};
+    return checked_scene(index);
   }
 
  private:
@@ -160,6 +166,7 @@ class World final : public Source {
     sample.picture_id = index;
     if (is_hard()) sample.group = index / kHardVariants;
     if (s_.variants > 1) sample.group = index / s_.variants;
+    if (s_.boxes) add_boxes(scene, sample);
     if (s_.only == "pictures") return sample;
     if (s_.wrong > 0) {
       const bool wrong = Random(key.fold("wrong")).chance(s_.wrong);
@@ -171,6 +178,13 @@ class World final : public Source {
       sample.texts = texts_of(scene, s_.captions, key);
     }
     return sample;
+  }
+
+  void add_boxes(const Scene& scene, Sample& sample) const {
+    for (const Object& object : scene.objects) {
+      sample.boxes.push_back(object_box(scene, object, static_cast<int>(s_.side)));
+      sample.box_names.emplace_back(kShapeWords[static_cast<std::size_t>(object.look.shape)]);
+    }
   }
 
   Scene scene_of(std::int64_t index) const {
@@ -250,6 +264,8 @@ void WorldSettings::fields(FieldVisitor& v) {
           {.doc = "pictures alone, or texts alone; empty: both",
            .choices = {"", "pictures", "texts"},
            .unset = 0});
+  v.field("boxes", boxes,
+          {.doc = "of captions: say what is in which box, for instruction data (`data instruct`)"});
   for (const Problem& problem : problems_of(*this)) v.problem(problem.field, problem.text);
 }
 
@@ -258,6 +274,11 @@ std::unique_ptr<Source> open_world(const WorldSettings& settings) {
     throw Error(ErrorKind::config, "[world] " + problem.field + ": " + problem.text);
   }
   return std::make_unique<World>(settings);
+}
+
+std::optional<Scene> scene_of(const Source& source, std::int64_t index) {
+  const auto* world = dynamic_cast<const World*>(&source);
+  return world != nullptr ? world->captioned_scene(index) : std::nullopt;
 }
 
 Key caption_key(std::uint64_t seed, std::string_view split, std::int64_t index) {

@@ -17,6 +17,7 @@
 // the captions alone.
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -41,12 +42,16 @@ struct WorldSettings final : Settings {
   std::int64_t variants = 1;      // samples of one scene that differ in a binding or an attribute
   std::int64_t seed = 0;
   std::string only{};  // pictures, texts: the other half is left out (and not drawn)
+  bool boxes = false;  // of captions: Sample::boxes and box_names, the shapes' names
 
   void fields(FieldVisitor& visitor) override;
 };
 
 // Throws Error(config) for settings that `fields` reports as problems.
 std::unique_ptr<Source> open_world(const WorldSettings& settings);
+
+// What a sample of captions shows; nullopt: the source is not the world, or has another task.
+std::optional<Scene> scene_of(const Source& source, std::int64_t index);
 
 // The draws of a sample's texts. `split` is that of WorldSettings.
 Key caption_key(std::uint64_t seed, std::string_view split, std::int64_t index);

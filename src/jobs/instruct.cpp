@@ -1,0 +1,275 @@
+#include "tandem/jobs/instruct.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "jobs/instruct_answers.h"
+#include "jobs/instruct_prompts.h"
+#include "jobs/instruct_read.h"
+#include "tandem/base/error.h"
+#include "tandem/base/files.h"
+#include "tandem/base/log.h"
+#include "tandem/data/picture_files.h"
+
+namespace tandem::jobs {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+constexpr std::int64_t largest_instruct_file = std::int64_t{4} << 30;
+
+[[noreturn]] void refuse_instruct(const std::string& what, const std::string& where) {
+  throw Error(ErrorKind::config, "[instruct] " + what, where);
+}
+
+// --- Settings
+
+std::string settings_text(const InstructJob& job) {
+  Json json;
+  for (const auto& [name, source] : job.inputs) {
+    json["sources"].push_back({{"name", name}, {"fingerprint", source->fingerprint()}});
+  }
+  const InstructLimits& l = job.limits;
+  json.update({{"kinds", job.kinds},
+               {"samples", job.samples},
+               {"shots", job.shots},
+               {"part", job.part},
+               {"seed", job.seed},
+               {"copy", job.copy},
+               {"batch_model", job.batch_model},
+               {"most_words", l.most_words},
+               {"least_detail", l.least_detail},
+               {"least_reasoning", l.least_reasoning},
+               {"most_turns", l.most_turns},
+               {"keep_same", l.keep_same}});
+  return json.dump(1) + "\n";
+}
+
+// The first setting that differs.
+std::string first_difference(const Json& before, const Json& now) {
+  for (const auto& [name, value] : now.items()) {
+    if (!before.contains(name) || before[name] != value) return name;
+  }
+  return "another setting";
+}
+
+void agree_on_settings(const InstructJob& job) {
+  if (job.inputs.empty()) refuse_instruct("expected a source; got none", job.folder.string());
+  for (const std::string& kind : job.kinds) {
+    if (!is_instruct_kind(kind)) {
+      refuse_instruct("expected kinds of {conversation, detail, reasoning}; got '" + kind + "'",
+                      job.folder.string());
+    }
+  }
+  make_directories(job.folder);
+  const fs::path path = job.folder / "settings.json";
+  const std::string text = settings_text(job);
+  if (!fs::exists(path)) return replace_file(path, text);
+  const std::string before = read_file(path, largest_instruct_file);
+  if (before == text) return;
+  const Json old = Json::parse(before, nullptr, /*allow_exceptions=*/false);
+  throw Error(ErrorKind::config,
+              "[instruct] expected the settings that the folder was begun with; got another `" +
+                  first_difference(old, Json::parse(text)) + "`",
+              path.string(), "give another --out");
+}
+
+// --- Requests
+
+struct RequestPart {
+  std::size_t input = 0;
+  std::int64_t first = 0, end = 0, number = 0;
+};
+
+std::string padded_number(std::int64_t number, std::size_t digits) {
+  std::string text = std::to_string(number);
+  if (text.size() < digits) text.insert(0, digits - text.size(), '0');
+  return text;
+}
+
+std::vector<RequestPart> request_parts(const InstructJob& job) {
+  std::vector<RequestPart> parts;
+  for (std::size_t i = 0; i < job.inputs.size(); ++i) {
+    std::int64_t size = job.inputs[i].second->size();
+    if (job.samples > 0) size = std::min(size, job.samples);
+    for (std::int64_t at = 0; at < size; at += job.part) {
+      parts.push_back(
+          {i, at, std::min(size, at + job.part), static_cast<std::int64_t>(parts.size())});
+    }
+  }
+  return parts;
+}
+
+fs::path requests_path(const InstructJob& job, const RequestPart& part) {
+  return job.folder / "requests" / (padded_number(part.number, 6) + ".jsonl");
+}
+
+fs::path asked_path(const InstructJob& job, const RequestPart& part) {
+  return job.folder / "asked" / (padded_number(part.number, 6) + ".txt");
+}
+
+// The sample with its picture's size where its boxes need one.
+struct Shown {
+  data::Sample sample{};
+  double width = 1, height = 1;
+};
+
+Shown shown_sample(const data::Source& source, std::int64_t index, bool boxes) {
+  Shown shown{source.peek(index)};
+  if (!boxes || shown.sample.boxes.empty()) return shown;
+  if (const auto size = data::stored_size(source, index, shown.sample)) {
+    shown.width = size->width;
+    shown.height = size->height;
+  }
+  return shown;
+}
+
+std::string request_line(const InstructJob& job, const InstructRequest& request) {
+  Json messages = Json::array();
+  for (const InstructMessage& one : request.messages) {
+    messages.push_back({{"role", one.role}, {"content", one.content}});
+  }
+  Json line{{"id", request.id}, {"messages", messages}};
+  if (!job.batch_model.empty()) {
+    line = {{"custom_id", request.id},
+            {"method", "POST"},
+            {"url", "/v1/chat/completions"},
+            {"body", {{"model", job.batch_model}, {"messages", messages}}}};
+  }
+  return line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+InstructRequest request_of(const InstructJob& job, std::size_t input, std::int64_t index,
+                           const std::string& kind, const Shown& shown) {
+  InstructRequest request;
+  request.source = job.inputs[input].first;
+  request.index = index;
+  request.kind = kind;
+  request.id = request.source + "-" + padded_number(index, 9) + "-" + kind;
+  const bool boxes = kind != instruct_conversation;
+  request.messages = instruct_messages(
+      kind, shown_as_text(shown.sample, boxes, shown.width, shown.height), job.shots);
+  return request;
+}
+
+// Of the part's samples that have captions. `each` gets them in their order.
+template <class Each>
+void for_each_request(const InstructJob& job, const RequestPart& part, InstructCounts& counts,
+                      const Each& each) {
+  const data::Source& source = *job.inputs[part.input].second;
+  const bool boxes = std::any_of(job.kinds.begin(), job.kinds.end(), [](const std::string& kind) {
+    return kind != instruct_conversation;
+  });
+  for (std::int64_t index = part.first; index < part.end; ++index) {
+    std::optional<Shown> shown;
+    try {
+      shown = shown_sample(source, index, boxes);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::data) throw;
+      ++counts.bad_samples;
+      continue;
+    }
+    if (shown->sample.texts.empty()) {
+      ++counts.without_captions;
+      continue;
+    }
+    for (const std::string& kind : job.kinds) {
+      each(request_of(job, part.input, index, kind, *shown));
+    }
+  }
+}
+
+void write_requests(const InstructJob& job, const std::vector<RequestPart>& parts,
+                    InstructCounts& counts) {
+  make_directories(job.folder / "requests");
+  make_directories(job.folder / "asked");
+  std::int64_t there = 0;
+  for (const RequestPart& part : parts) {
+    if (fs::exists(asked_path(job, part))) {
+      ++there;
+      continue;
+    }
+    if (job.between) job.between();
+    std::string lines, ids;
+    for_each_request(job, part, counts, [&](const InstructRequest& request) {
+      lines += request_line(job, request);
+      ids += request.id + "\n";
+    });
+    replace_file(requests_path(job, part), lines);
+    replace_file(asked_path(job, part), ids);
+  }
+  if (there > 0) {
+    log_info("[instruct] goes on: " + std::to_string(there) + " of " +
+             std::to_string(parts.size()) + " files of requests are there");
+  }
+}
+
+// --- Answers of a model
+
+std::vector<std::string> ids_of(const InstructJob& job, const RequestPart& part) {
+  const std::string text = read_file(asked_path(job, part), largest_instruct_file);
+  std::vector<std::string> ids;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    ids.push_back(text.substr(at, end - at));
+    at = end + 1;
+  }
+  return ids;
+}
+
+std::string answer_line(const InstructJob& job, const RequestPart& part, const std::string& id) {
+  Json line{{"id", id}};
+  try {
+    const InstructId parsed = parsed_id(id);
+    const bool boxes = parsed.kind != instruct_conversation;
+    const Shown shown = shown_sample(*job.inputs[part.input].second, parsed.index, boxes);
+    line["text"] = job.answer(request_of(job, part.input, parsed.index, parsed.kind, shown));
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::data) throw;
+    line["error"] = error.message();
+  }
+  return line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+void answer_requests(const InstructJob& job, const RequestPart& part) {
+  const std::vector<std::string> ids = ids_of(job, part);
+  const auto block = static_cast<std::size_t>(job.answer_part);
+  for (std::size_t first = 0; first < ids.size(); first += block) {
+    const auto number = static_cast<std::int64_t>(first / block);
+    const fs::path path =
+        job.folder / "answers" /
+        (padded_number(part.number, 6) + "-" + padded_number(number, 4) + ".jsonl");
+    if (fs::exists(path)) continue;
+    if (job.between) job.between();
+    std::string lines;
+    for (std::size_t i = first; i < std::min(ids.size(), first + block); ++i) {
+      lines += answer_line(job, part, ids[i]);
+    }
+    replace_file(path, lines);
+  }
+}
+
+}  // namespace
+
+InstructCounts make_instructions(const InstructJob& job) {
+  agree_on_settings(job);
+  InstructCounts counts;
+  const std::vector<RequestPart> parts = request_parts(job);
+  write_requests(job, parts, counts);
+  make_directories(job.folder / "answers");
+  if (job.answer) {
+    for (const RequestPart& part : parts) answer_requests(job, part);
+  }
+  std::vector<std::string> ids;
+  for (const RequestPart& part : parts) {
+    const std::vector<std::string> own = ids_of(job, part);
+    ids.insert(ids.end(), own.begin(), own.end());
+  }
+  counts.requests = static_cast<std::int64_t>(ids.size());
+  read_answers(job, ids, counts);
+  return counts;
+}
+
+}  // namespace tandem::jobs
