@@ -1,9 +1,11 @@
 # tandem_room(NAME LINKS ...): one static library per room from src/NAME/**.cpp.
 #
 # nn and models include torch/nn, 15 s a file: they and their tests share one precompiled header,
-# built with nn. The other rooms keep to headers that are cheaper than it. Taking it in costs 8 s a
-# file all the same, so the files of one folder are compiled together (TANDEM_UNITY): a family is one
-# unit of half a minute, where its files one by one took two minutes.
+# built with nn. The other rooms keep to headers that are cheaper than it. Headers are most of what a
+# file costs all the same, so several are compiled together (TANDEM_UNITY): in nn and models those of
+# one folder (a family: half a minute, where its files one by one took two), in the other rooms and
+# in their tests eight or four at a time. The names that a file keeps to itself therefore differ
+# within a room; a test file has a namespace of its own.
 set(TANDEM_PCH_ROOMS nn models)
 function(tandem_precompile target room)
   if(target STREQUAL "tandem_nn")
@@ -16,7 +18,15 @@ function(tandem_precompile target room)
   endif()
 endfunction()
 
-option(TANDEM_UNITY "Compile the files of a family, and of nn, together" ON)
+option(TANDEM_UNITY "Compile several files of a room together" ON)
+set(TANDEM_APART base config vision report)  # their headers are cheap
+function(tandem_in_batches target room size)
+  if(TANDEM_UNITY AND NOT room IN_LIST TANDEM_APART)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_MODE BATCH
+                          UNITY_BUILD_BATCH_SIZE ${size})
+  endif()
+endfunction()
+
 function(tandem_together target)
   if(NOT TANDEM_UNITY)
     return()
@@ -42,6 +52,8 @@ function(tandem_room name)
     tandem_precompile(tandem_${name} ${name})
     if(name IN_LIST TANDEM_PCH_ROOMS)
       tandem_together(tandem_${name} ${sources})
+    else()
+      tandem_in_batches(tandem_${name} ${name} 8)
     endif()
   endif()
 endfunction()
@@ -61,6 +73,14 @@ function(tandem_tests room)
   target_link_libraries(test_${room} PRIVATE tandem_test_main tandem_${room} ${ARG_LINKS})
   target_compile_definitions(test_${room} PRIVATE TANDEM_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
   tandem_precompile(test_${room} ${room})
+  if(NOT room STREQUAL "data")  # c10 prints vectors of anything, and fails at what cannot be printed
+    tandem_in_batches(test_${room} ${room} 4)
+  endif()
+  if(NOT room STREQUAL "text")
+    # c10 and Catch both have a CHECK: Catch's has to come last.
+    set_target_properties(test_${room} PROPERTIES
+                          UNITY_BUILD_CODE_BEFORE_INCLUDE "#include <c10/util/Logging.h>")
+  endif()
   # Catch's macros are slow to optimise and gain nothing; the precompiled header wants its own flags.
   if(NOT room IN_LIST TANDEM_PCH_ROOMS)
     target_compile_options(test_${room} PRIVATE -O1)

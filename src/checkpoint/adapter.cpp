@@ -18,7 +18,7 @@ using nlohmann::ordered_json;
 
 constexpr std::string_view peft_prefix = "base_model.model.";
 
-[[noreturn]] void fail(const std::string& what, const std::string& where) {
+[[noreturn]] void bad_adapter(const std::string& what, const std::string& where) {
   throw Error(ErrorKind::data, "[lora] " + what, where);
 }
 
@@ -132,12 +132,12 @@ std::map<std::string, at::Tensor> merge_adapter(std::map<std::string, at::Tensor
     const std::string layer = from_peft_name(stem);
     const auto b = tensors.find(stem + std::string(b_ending));
     const auto weight = weights.find(layer + ".weight");
-    if (b == tensors.end()) fail("expected lora_B beside lora_A; got none for " + layer, where);
-    if (weight == weights.end()) fail("expected a layer of the model; got " + layer, where);
+    if (b == tensors.end()) bad_adapter("expected lora_B beside lora_A; got none for " + layer, where);
+    if (weight == weights.end()) bad_adapter("expected a layer of the model; got " + layer, where);
     const at::Tensor &up = b->second, &w = weight->second;
     if (a.dim() != 2 || up.dim() != 2 || w.dim() != 2 || up.size(1) != a.size(0) ||
         w.size(0) != up.size(0) || w.size(1) != a.size(1)) {
-      fail("expected lora_A [r, in] and lora_B [out, r] of the layer's size; got others for " +
+      bad_adapter("expected lora_A [r, in] and lora_B [out, r] of the layer's size; got others for " +
                layer,
            where);
     }
@@ -150,12 +150,12 @@ std::map<std::string, at::Tensor> merge_adapter(std::map<std::string, at::Tensor
                            .add(at::matmul(up.to(at::kFloat), a.to(at::kFloat)), scale)
                            .to(w.scalar_type());
     } catch (const json::exception& error) {
-      fail(error.what(), where);
+      bad_adapter(error.what(), where);
     }
     used += 2;
   }
   if (used != tensors.size() || used == 0) {
-    fail("expected pairs of lora_A.weight and lora_B.weight and nothing else", where);
+    bad_adapter("expected pairs of lora_A.weight and lora_B.weight and nothing else", where);
   }
   return weights;
 }

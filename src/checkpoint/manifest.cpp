@@ -17,7 +17,7 @@ constexpr std::string_view before_sum = "{\n \"xxh3_128\": \"";
 constexpr std::size_t sum_digits = 32;
 constexpr std::string_view after_sum = "\",\n";
 
-[[noreturn]] void fail(const std::string& what, const std::string& where) {
+[[noreturn]] void bad_manifest(const std::string& what, const std::string& where) {
   throw Error(ErrorKind::data, "[checkpoint] bad manifest: " + what, where);
 }
 
@@ -62,10 +62,10 @@ std::string manifest_text(const Manifest& manifest,
 Manifest parse_manifest(const std::string& text, const std::string& where) {
   const std::size_t head = before_sum.size() + sum_digits;
   if (text.size() < head || text.compare(0, before_sum.size(), before_sum) != 0) {
-    fail("expected it to begin with its checksum", where);
+    bad_manifest("expected it to begin with its checksum", where);
   }
   if (text.substr(before_sum.size(), sum_digits) != hash128(std::string_view(text).substr(head))) {
-    fail("its checksum is wrong", where);
+    bad_manifest("its checksum is wrong", where);
   }
   const nlohmann::json json = parse_json(text, where, 16);
   try {
@@ -83,13 +83,13 @@ Manifest parse_manifest(const std::string& text, const std::string& where) {
       FileFacts file{entry.at("name").get<std::string>(), entry.at("bytes").get<std::int64_t>(),
                      entry.at("xxh3_128").get<std::string>()};
       if (!is_plain_name(file.name) || !names.insert(file.name).second) {
-        fail("a bad file name", where);
+        bad_manifest("a bad file name", where);
       }
       manifest.files.push_back(std::move(file));
     }
     return manifest;
   } catch (const nlohmann::json::exception& error) {
-    fail(error.what(), where);
+    bad_manifest(error.what(), where);
   }
 }
 

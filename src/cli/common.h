@@ -2,6 +2,7 @@
 // What several verbs share.
 
 #include <CLI/CLI.hpp>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -9,6 +10,8 @@
 #include "tandem/config/run_config.h"
 
 namespace tandem::cli {
+
+inline constexpr std::int64_t longest_config = 16 << 20;  // bytes
 
 // CONFIG [key=value ...]
 struct ConfigArguments {

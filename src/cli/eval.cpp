@@ -18,8 +18,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::int64_t longest_config = 16 << 20;
-
 struct EvalArguments {
   std::string model{}, out{};
   jobs::WeightChoice weights{};

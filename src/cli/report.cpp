@@ -1,5 +1,6 @@
 #include <cstdio>
 
+#include "cli/common.h"
 #include "cli/verbs.h"
 #include "tandem/base/files.h"
 #include "tandem/base/log.h"
@@ -7,8 +8,6 @@
 
 namespace tandem::cli {
 namespace {
-
-constexpr std::int64_t longest_config = 16 << 20;
 
 int report(const std::vector<std::string>& folders, std::string out) {
   std::vector<report::RunData> runs;

@@ -18,14 +18,14 @@ struct Section {
   std::vector<Row> rows;
 };
 
-std::string joined(const std::vector<std::string>& words) {
+std::string quoted_list(const std::vector<std::string>& words) {
   std::string text;
   for (const std::string& word : words) text += (text.empty() ? "`" : ", `") + word + "`";
   return text;
 }
 
 std::string allowed(const Rule& rule) {
-  if (!rule.choices.empty()) return joined(rule.choices);
+  if (!rule.choices.empty()) return quoted_list(rule.choices);
   std::string text;
   if (rule.min) text = (rule.above_min ? "above " : "at least ") + shortest(*rule.min);
   if (rule.max) text += (text.empty() ? "at most " : ", at most ") + shortest(*rule.max);
@@ -111,7 +111,7 @@ class Schema final : public FieldVisitor {
   bool word(std::string_view name, std::string& value, const Rule& rule) override {
     word_ = name;
     default_ = value.empty() ? "" : "`" + value + "`";
-    words_ = joined(rule.choices);
+    words_ = quoted_list(rule.choices);
     return false;
   }
   bool number(std::string_view name, std::int64_t& value, bool, const Rule&) override {

@@ -96,10 +96,7 @@ class Annotated final : public Source {
       const std::string& name = parts_.pictures.at(picture);
       const std::string path = (fs::path(parts_.folder) / name).string();
       try {
-        sample.pictures.push_back(
-            {only_start ? read_start(path, peek_bytes) : read_bytes(path, max_picture_bytes),
-             {},
-             name});
+        sample.pictures.push_back(picture_of_file(path, name, only_start));
       } catch (const Error& error) {  // named as in the folder, wherever that lies
         throw Error(error.kind(), error.message(), one.id + ": " + name);
       }

@@ -11,13 +11,13 @@ namespace {
 
 constexpr std::size_t max_names = 1'000'000;
 
-[[noreturn]] void fail(const std::string& pattern, const std::string& what) {
+[[noreturn]] void bad_pattern(const std::string& pattern, const std::string& what) {
   throw Error(ErrorKind::config, "[webdataset] " + what, pattern,
               "braces: {00..17} counts, {x,y} lists");
 }
 
 void check_count(std::size_t count, const std::string& pattern) {
-  if (count > max_names) fail(pattern, "expected at most a million names; got more");
+  if (count > max_names) bad_pattern(pattern, "expected at most a million names; got more");
 }
 
 // The brace that closes the one at `open`.
@@ -27,7 +27,7 @@ std::size_t closing(const std::string& text, std::size_t open, const std::string
     if (text[i] == '{') ++depth;
     if (text[i] == '}' && --depth == 0) return i;
   }
-  fail(pattern, "expected a closing brace");
+  bad_pattern(pattern, "expected a closing brace");
 }
 
 std::vector<std::string> split_at_commas(const std::string& text) {
@@ -55,10 +55,10 @@ std::optional<std::int64_t> whole_number(std::string_view text) {
 // "08..11": as wide as the wider end when one of them starts with a zero. Counts down as well.
 std::vector<std::string> counted(const std::string& body, const std::string& pattern) {
   const std::size_t dots = body.find("..");
-  if (dots == std::string::npos) fail(pattern, "expected {a,b} or {0..9}; got {" + body + "}");
+  if (dots == std::string::npos) bad_pattern(pattern, "expected {a,b} or {0..9}; got {" + body + "}");
   const std::string first = body.substr(0, dots), last = body.substr(dots + 2);
   const auto from = whole_number(first), to = whole_number(last);
-  if (!from || !to) fail(pattern, "expected two whole numbers; got {" + body + "}");
+  if (!from || !to) bad_pattern(pattern, "expected two whole numbers; got {" + body + "}");
   const auto padded = [](const std::string& text) { return text.size() > 1 && text[0] == '0'; };
   const std::size_t width = padded(first) || padded(last) ? std::max(first.size(), last.size()) : 0;
   const std::int64_t step = *from <= *to ? 1 : -1;
@@ -75,7 +75,7 @@ std::vector<std::string> counted(const std::string& body, const std::string& pat
 std::vector<std::string> expand(const std::string& text, const std::string& pattern) {
   const std::size_t open = text.find_first_of("{}");
   if (open == std::string::npos) return {text};
-  if (text[open] == '}') fail(pattern, "expected an opening brace before a closing one");
+  if (text[open] == '}') bad_pattern(pattern, "expected an opening brace before a closing one");
   const std::size_t close = closing(text, open, pattern);
   const std::string body = text.substr(open + 1, close - open - 1);
   const std::vector<std::string> items = split_at_commas(body);

@@ -92,7 +92,7 @@ class Dialogues final : public Source {
     }
     const std::string path = path_of(name, where);
     try {
-      return {only_start ? read_start(path, peek_bytes) : read_bytes(path, max_picture_bytes), {}};
+      return picture_of_file(path, {}, only_start);
     } catch (const Error& error) {
       throw Error(error.kind(), error.message() + ": " + name.substr(0, 200), where);
     }

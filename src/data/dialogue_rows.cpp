@@ -21,9 +21,9 @@ std::string in_quotes(const Json& value) {
   return told.size() <= 60 ? told : told.substr(0, 57) + "...";
 }
 
-class Reader {
+class RowReader {
  public:
-  explicit Reader(const std::string& where) : where_(where) {}
+  explicit RowReader(const std::string& where) : where_(where) {}
 
   DialogueRow row(const Json& object) {
     if (!object.is_object()) fail("expected an object; got " + in_quotes(object));
@@ -389,7 +389,7 @@ class Reader {
 
 DialogueRow dialogue_row(const std::string& text, const std::string& where) {
   try {
-    DialogueRow row = Reader(where).row(parse_json(text, where, 32));
+    DialogueRow row = RowReader(where).row(parse_json(text, where, 32));
     row.sample.id = where;
     return row;
   } catch (const Json::exception& error) {  // a member of another type than expected

@@ -8,13 +8,15 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "tandem/base/error.h"
+#include "tandem/data/source.h"
 
 namespace tandem::data {
 namespace {
 
-[[noreturn]] void fail(const std::string& path, const std::string& what) {
+[[noreturn]] void bad_file(const std::string& path, const std::string& what) {
   throw Error(ErrorKind::data, "[data] " + what, path);
 }
 
@@ -22,11 +24,11 @@ namespace {
 
 InputFile::InputFile(const std::string& path) : path_(path) {
   descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor_ < 0) fail(path, std::string("cannot open: ") + std::strerror(errno));
+  if (descriptor_ < 0) bad_file(path, std::string("cannot open: ") + std::strerror(errno));
   struct stat facts {};
   if (::fstat(descriptor_, &facts) != 0 || !S_ISREG(facts.st_mode)) {
     ::close(descriptor_);
-    fail(path, "expected a regular file");
+    bad_file(path, "expected a regular file");
   }
   size_ = facts.st_size;
   modified_ns_ = std::int64_t{facts.st_mtim.tv_sec} * 1'000'000'000 + facts.st_mtim.tv_nsec;
@@ -39,8 +41,8 @@ void InputFile::read(std::int64_t offset, std::int64_t count, void* to) const {
   while (count > 0) {
     const ssize_t got = ::pread(descriptor_, at, static_cast<std::size_t>(count), offset);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) fail(path_, std::string("cannot read: ") + std::strerror(errno));
-    if (got == 0) fail(path_, "ends at byte " + std::to_string(offset) + ": truncated");
+    if (got < 0) bad_file(path_, std::string("cannot read: ") + std::strerror(errno));
+    if (got == 0) bad_file(path_, "ends at byte " + std::to_string(offset) + ": truncated");
     at += got;
     offset += got;
     count -= got;
@@ -56,8 +58,8 @@ std::vector<std::uint8_t> InputFile::bytes(std::int64_t offset, std::int64_t cou
 std::vector<std::uint8_t> read_bytes(const std::string& path, std::int64_t limit) {
   const InputFile file(path);
   if (file.size() > limit) {
-    fail(path, "expected at most " + std::to_string(limit) + " bytes; got " +
-                   std::to_string(file.size()));
+    bad_file(path, "expected at most " + std::to_string(limit) + " bytes; got " +
+                       std::to_string(file.size()));
   }
   return file.bytes(0, file.size());
 }
@@ -150,6 +152,14 @@ std::string_view trimmed(std::string_view text) {
   const std::size_t first = text.find_first_not_of(spaces);
   if (first == std::string_view::npos) return {};
   return text.substr(first, text.find_last_not_of(spaces) - first + 1);
+}
+
+Picture picture_of_file(const std::string& path, std::string name, bool only_start) {
+  Picture picture;
+  picture.encoded =
+      only_start ? read_start(path, Source::peek_bytes) : read_bytes(path, max_picture_bytes);
+  picture.name = std::move(name);
+  return picture;
 }
 
 }  // namespace tandem::data

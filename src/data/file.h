@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "tandem/data/sample.h"
+
 namespace tandem::data {
 
 class InputFile {
@@ -40,6 +42,9 @@ std::string refused_name(std::string_view name);
 bool is_utf8(std::string_view text) noexcept;
 bool is_picture_name(std::string_view name);  // .jpg, .jpeg, .png, .webp
 
+// A picture as it stands in its file, or only the start that a peek needs (Source::peek_bytes).
+// `name`: of the file below the source's folder.
+Picture picture_of_file(const std::string& path, std::string name, bool only_start);
 constexpr std::int64_t max_picture_bytes = std::int64_t{256} << 20;
 
 std::uint64_t hash64(std::string_view bytes, std::uint64_t seed = 0);

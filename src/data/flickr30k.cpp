@@ -8,7 +8,7 @@
 namespace tandem::data {
 namespace {
 
-constexpr std::int64_t max_bytes = std::int64_t{1} << 30;
+constexpr std::int64_t flickr_bytes = std::int64_t{1} << 30;
 
 bool is_number(std::string_view text) {
   return !text.empty() &&
@@ -16,18 +16,18 @@ bool is_number(std::string_view text) {
 }
 
 // Picture and caption of a line; an empty picture: it does not parse.
-struct Line {
+struct CaptionLine {
   std::string_view picture{}, caption{};
 };
 
-Line line_of_token(std::string_view line) {
+CaptionLine line_of_token(std::string_view line) {
   const std::size_t mark = line.find('#'), tab = line.find('\t');
   if (mark == std::string_view::npos || tab == std::string_view::npos || mark > tab) return {};
   if (!is_number(line.substr(mark + 1, tab - mark - 1))) return {};
   return {line.substr(0, mark), line.substr(tab + 1)};
 }
 
-Line line_of_csv(std::string_view line) {
+CaptionLine line_of_csv(std::string_view line) {
   const std::size_t first = line.find('|');
   if (first == std::string_view::npos) return {};
   const std::size_t second = line.find('|', first + 1);
@@ -54,7 +54,7 @@ void Flickr30kSettings::fields(FieldVisitor& v) {
 }
 
 std::unique_ptr<Source> open_flickr30k(const Flickr30kSettings& settings) {
-  const std::string all = read_text(settings.path, max_bytes);
+  const std::string all = read_text(settings.path, flickr_bytes);
   std::string_view rest = all;
   if (rest.starts_with("\xEF\xBB\xBF")) rest.remove_prefix(3);
   const bool csv = line_of_token(first_line(rest)).picture.empty() &&
@@ -66,7 +66,7 @@ std::unique_ptr<Source> open_flickr30k(const Flickr30kSettings& settings) {
     rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
     if (trimmed(line).empty() || (csv && number == 1)) continue;
     const std::string where = settings.path + ":" + std::to_string(number);
-    const Line parsed = csv ? line_of_csv(line) : line_of_token(line);
+    const CaptionLine parsed = csv ? line_of_csv(line) : line_of_token(line);
     if (parsed.picture.empty()) {
       found.leave_out(where, csv ? "expected PICTURE| NUMBER| CAPTION"
                                  : "expected PICTURE#NUMBER <tab> CAPTION");

@@ -13,7 +13,7 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
-struct Line {
+struct JudgedLine {
   std::uint32_t base = 0;
   std::int64_t index = 0;
   std::uint32_t file = 0;
@@ -39,7 +39,7 @@ class Judged final : public JudgedSource {
                   folder.string());
     }
     // Captions of one picture stand in the order of the files.
-    std::stable_sort(lines_.begin(), lines_.end(), [](const Line& a, const Line& b) {
+    std::stable_sort(lines_.begin(), lines_.end(), [](const JudgedLine& a, const JudgedLine& b) {
       return std::tie(a.base, a.index) < std::tie(b.base, b.index);
     });
     for (std::size_t i = 0; i < lines_.size(); ++i) {
@@ -55,17 +55,17 @@ class Judged final : public JudgedSource {
   std::string fingerprint() const override { return fingerprint_; }
 
   Origin origin(std::int64_t index) const override {
-    const Line& line = lines_[first_of(index)];
+    const JudgedLine& line = lines_[first_of(index)];
     return {bases_[line.base].first, line.index};
   }
 
   Sample read(std::int64_t index) const override {
-    const Line& line = lines_[first_of(index)];
+    const JudgedLine& line = lines_[first_of(index)];
     return told(index, bases_[line.base].second->read(line.index));
   }
 
   Sample peek(std::int64_t index) const override {
-    const Line& line = lines_[first_of(index)];
+    const JudgedLine& line = lines_[first_of(index)];
     return told(index, bases_[line.base].second->peek(line.index));
   }
 
@@ -126,7 +126,7 @@ class Judged final : public JudgedSource {
 
   std::vector<NamedSource> bases_;
   std::vector<std::unique_ptr<Rows>> files_{};
-  std::vector<Line> lines_{};
+  std::vector<JudgedLine> lines_{};
   std::vector<std::size_t> starts_{};
   std::string fingerprint_{};
 };

@@ -45,7 +45,7 @@ std::string header_of(const std::string& key, const KeptShape& s) {
   return text;
 }
 
-[[noreturn]] void fail(const std::string& what, const fs::path& path) {
+[[noreturn]] void bad_features(const std::string& what, const fs::path& path) {
   throw Error(ErrorKind::io, "[features] " + what + ": " + std::strerror(errno), path.string());
 }
 
@@ -55,7 +55,7 @@ void write_all(int descriptor, const void* bytes, std::int64_t count, std::int64
   while (count > 0) {
     const ssize_t done = ::pwrite(descriptor, from, static_cast<std::size_t>(count), offset);
     if (done < 0 && errno == EINTR) continue;
-    if (done <= 0) fail("expected to write", path);
+    if (done <= 0) bad_features("expected to write", path);
     from += done;
     offset += done;
     count -= done;
@@ -67,16 +67,16 @@ void make_file(const fs::path& path, const std::string& header, const KeptShape&
   if (path.has_parent_path()) make_directories(path.parent_path());
   const fs::path made = temporary_beside(path);
   const int descriptor = ::open(made.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-  if (descriptor < 0) fail("expected to make the file", made);
+  if (descriptor < 0) bad_features("expected to make the file", made);
   try {
     errno = ::posix_fallocate(descriptor, 0, shape.bytes_of_file());
     if (errno != 0) {
-      fail("expected room for " + std::to_string(shape.bytes_of_file()) + " bytes of features",
+      bad_features("expected room for " + std::to_string(shape.bytes_of_file()) + " bytes of features",
            path);
     }
     write_all(descriptor, header.data(), page, 0, made);
     if (::link(made.c_str(), path.c_str()) != 0 && errno != EEXIST) {
-      fail("expected to name the file", path);
+      bad_features("expected to name the file", path);
     }
   } catch (...) {
     ::close(descriptor);
@@ -110,7 +110,7 @@ KeptRows::KeptRows(fs::path path, const std::string& key, const KeptShape& shape
   std::error_code error;
   if (!fs::exists(path_, error)) make_file(path_, header, shape);
   descriptor_ = ::open(path_.c_str(), O_RDWR | O_CLOEXEC);
-  if (descriptor_ < 0) fail("expected to open the file", path_);
+  if (descriptor_ < 0) bad_features("expected to open the file", path_);
   struct stat status {};
   std::string found(static_cast<std::size_t>(page), '\0');
   const bool same = ::fstat(descriptor_, &status) == 0 && status.st_size == shape.bytes_of_file() &&
@@ -124,7 +124,7 @@ KeptRows::KeptRows(fs::path path, const std::string& key, const KeptShape& shape
                      MAP_SHARED, descriptor_, 0);
   if (map == MAP_FAILED) {
     ::close(descriptor_);
-    fail("expected to map the file", path_);
+    bad_features("expected to map the file", path_);
   }
   map_ = static_cast<const char*>(map);
 }

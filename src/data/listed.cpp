@@ -43,10 +43,7 @@ class Listed final : public Source {
     sample.texts = one.texts;
     const std::string path = (fs::path(folder_) / one.name).string();
     try {
-      sample.pictures.push_back(
-          {only_start ? read_start(path, peek_bytes) : read_bytes(path, max_picture_bytes),
-           {},
-           one.name});
+      sample.pictures.push_back(picture_of_file(path, one.name, only_start));
     } catch (const Error& error) {  // named as in the folder, wherever that lies
       throw Error(error.kind(), error.message(), one.name);
     }

@@ -22,26 +22,6 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-// One step in the making. Guarded by the loader's mutex, but for the examples that a thread has
-// claimed: each slot has one writer, and the thread that completes a micro-batch collates it.
-struct Step {
-  std::int64_t first = 0;  // position of this rank's first sample
-  std::int64_t step = 0;
-  std::vector<Batch> examples{};
-  std::vector<std::int64_t> missing{};  // by micro-batch: samples still in work
-  std::vector<Batch> micro_batches{};
-  std::int64_t micro_batches_left = 0;
-  std::int64_t in_work = 0;
-  std::int64_t claimed = 0;
-  std::int64_t bytes = 0;
-  std::vector<BadSample> bad{};
-  std::exception_ptr failure{};
-  std::int64_t failed_slot = 0;
-  Waits spent{};
-
-  bool ready() const { return failure ? in_work == 0 : micro_batches_left == 0; }
-};
-
 void check(const LoaderOptions& o, std::size_t sources) {
   const auto refuse = [](const std::string& text) {
     throw Error(ErrorKind::config, "[loader] " + text);
@@ -68,6 +48,26 @@ Share share_of(std::int64_t batch_start, const LoaderOptions& o) {
 }
 
 struct Loader::State {
+  // One step in the making. Guarded by the loader's mutex, but for the examples that a thread has
+  // claimed: each slot has one writer, and the thread that completes a micro-batch collates it.
+  struct Step {
+    std::int64_t first = 0;  // position of this rank's first sample
+    std::int64_t step = 0;
+    std::vector<Batch> examples{};
+    std::vector<std::int64_t> missing{};  // by micro-batch: samples still in work
+    std::vector<Batch> micro_batches{};
+    std::int64_t micro_batches_left = 0;
+    std::int64_t in_work = 0;
+    std::int64_t claimed = 0;
+    std::int64_t bytes = 0;
+    std::vector<BadSample> bad{};
+    std::exception_ptr failure{};
+    std::int64_t failed_slot = 0;
+    Waits spent{};
+
+    bool ready() const { return failure ? in_work == 0 : micro_batches_left == 0; }
+  };
+
   std::vector<std::shared_ptr<const Source>> sources;
   Order order;
   Prepare prepare;
@@ -282,7 +282,7 @@ StepBatches Loader::next() {
                "[loader] next() after the last step");
   const auto start = Clock::now();
   state.done.wait(lock, [&] { return !state.steps.empty() && state.steps.front()->ready(); });
-  const std::shared_ptr<Step> step = state.steps.front();
+  const std::shared_ptr<State::Step> step = state.steps.front();
   if (step->failure) std::rethrow_exception(step->failure);
   state.steps.pop_front();
   state.held -= step->bytes;

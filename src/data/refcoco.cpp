@@ -14,7 +14,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::int64_t max_bytes = std::int64_t{2} << 30;
+constexpr std::int64_t refcoco_bytes = std::int64_t{2} << 30;
 
 // [x, y, w, h], and what detections have behind it.
 std::optional<Box> box_of(const Json& list) {
@@ -59,13 +59,13 @@ class Refcoco {
 
   std::unique_ptr<Source> open() {
     if (!s_.boxes.empty()) {
-      for_each_element(read_text(s_.boxes, max_bytes), s_.boxes, "refcoco",
+      for_each_element(read_text(s_.boxes, refcoco_bytes), s_.boxes, "refcoco",
                        [&](const std::string&, std::int64_t, const Json& ref) {
                          refs_[number_text_of(ref, "ref_id")] = ref_of(ref);
                        });
     }
     if (!s_.proposals.empty()) read_proposals();
-    for_each_element(read_text(s_.path, max_bytes), s_.path, "refcoco",
+    for_each_element(read_text(s_.path, refcoco_bytes), s_.path, "refcoco",
                      [&](const std::string& list, std::int64_t number, const Json& ref) {
                        element(ref, element_place(s_.path, list, number));
                      });
@@ -80,7 +80,7 @@ class Refcoco {
   }
 
   void read_proposals() {
-    const Json all = Json::parse(read_text(s_.proposals, max_bytes), nullptr, false);
+    const Json all = Json::parse(read_text(s_.proposals, refcoco_bytes), nullptr, false);
     if (!all.is_object()) {
       throw Error(ErrorKind::data, "[refcoco] expected an object of image id -> list of boxes",
                   s_.proposals);

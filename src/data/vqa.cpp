@@ -18,7 +18,7 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
-constexpr std::int64_t max_bytes = std::int64_t{4} << 30;
+constexpr std::int64_t questions_bytes = std::int64_t{4} << 30;
 
 double soft_score(int people) { return people >= 4 ? 1 : 0.3 * people; }
 
@@ -95,7 +95,7 @@ class Vqa {
 
  private:
   void read_annotations() {
-    for_each_element(read_text(s_.annotations, max_bytes), s_.annotations, "vqa",
+    for_each_element(read_text(s_.annotations, questions_bytes), s_.annotations, "vqa",
                      [&](const std::string& list, std::int64_t number, const Json& one) {
                        if (list == "annotations")
                          annotation(one, element_place(s_.annotations, list, number));
@@ -119,7 +119,7 @@ class Vqa {
   std::vector<std::string> closed_list() {
     if (!s_.answer_list.empty()) return read_answer_list(s_.answer_list);
     if (!s_.also_count.empty()) {
-      for_each_element(read_text(s_.also_count, max_bytes), s_.also_count, "vqa",
+      for_each_element(read_text(s_.also_count, questions_bytes), s_.also_count, "vqa",
                        [&](const std::string& list, std::int64_t, const Json& one) {
                          if (list != "annotations") return;
                          main_.add(normalized_answer(text_of(one, "multiple_choice_answer")));
@@ -141,7 +141,7 @@ class Vqa {
     std::vector<Annotation> found;
     std::vector<std::pair<std::string, std::string>> images;  // image id, where
     const Json rest = for_each_element(
-        read_text(s_.questions, max_bytes), s_.questions, "vqa",
+        read_text(s_.questions, questions_bytes), s_.questions, "vqa",
         [&](const std::string& list, std::int64_t number, const Json& one) {
           if (list != "questions") return;
           const std::string where = element_place(s_.questions, list, number);
@@ -308,7 +308,7 @@ std::unique_ptr<Source> open_visual_genome_qa(const VisualGenomeQaSettings& sett
     }
     list.add(std::move(annotation), where);
   };
-  for_each_element(read_text(settings.path, max_bytes), settings.path, "visual_genome_qa",
+  for_each_element(read_text(settings.path, questions_bytes), settings.path, "visual_genome_qa",
                    [&](const std::string& name, std::int64_t number, const Json& image) {
                      const std::string where = element_place(settings.path, name, number);
                      const std::string id = number_text_of(image, "id");

@@ -22,7 +22,7 @@ struct Bytes {
 };
 
 // What is kept in memory of a sample: 12 million of them must fit.
-struct Row {
+struct ShardRow {
   Bytes picture{}, text{};
   std::uint32_t key = 0, key_size = 0;  // in Shard::keys
   bool json = false;                    // the text is a .json
@@ -33,7 +33,7 @@ struct Shard {
   std::int64_t tar_size = 0, tar_modified_ns = 0;
   std::int64_t first = 0;  // sample of the source
   std::string keys{};
-  std::vector<Row> rows{};
+  std::vector<ShardRow> rows{};
   std::int64_t left_out = 0;     // samples without a picture or a text
   std::vector<Finding> named{};  // the first of them
 };
@@ -94,7 +94,7 @@ class Webdataset final : public Source {
       size_ += static_cast<std::int64_t>(shard.rows.size());
       hash = hash64(shard.name + ":" + std::to_string(shard.tar_size), hash);
       hash = hash64(shard.keys, hash);
-      for (const Row& row : shard.rows) {
+      for (const ShardRow& row : shard.rows) {
         hash = Key(hash)
                    .fold(static_cast<std::uint64_t>(row.picture.offset))
                    .fold(static_cast<std::uint64_t>(row.picture.size))
@@ -126,7 +126,7 @@ class Webdataset final : public Source {
         std::upper_bound(shards_.begin(), shards_.end(), index,
                          [](std::int64_t i, const Shard& shard) { return i < shard.first; });
     const Shard& shard = *std::prev(after);
-    const Row& row = shard.rows[static_cast<std::size_t>(index - shard.first)];
+    const ShardRow& row = shard.rows[static_cast<std::size_t>(index - shard.first)];
     Sample sample;
     sample.id = shard.name + "/" + shard.keys.substr(row.key, row.key_size);
     sample.picture_id = static_cast<std::int64_t>(hash64(sample.id) >> 1);

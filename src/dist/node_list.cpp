@@ -8,12 +8,12 @@
 namespace tandem::dist {
 namespace {
 
-constexpr int many = 1 << 20;
+constexpr int most_nodes = 1 << 20;
 
 int number(std::string_view text, const std::string& whole) {
   int value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || value < 1 || value > many) {
+  if (error != std::errc() || end != text.data() + text.size() || value < 1 || value > most_nodes) {
     throw Error(ErrorKind::config,
                 "[dist] expected Slurm's tasks per node (`4(x2),3`); got '" + whole + "'");
   }
@@ -52,7 +52,7 @@ std::vector<int> tasks_per_node(const std::string& text) {
       nodes = number(std::string_view(item).substr(times + 2, item.size() - times - 3), text);
     }
     const int each = number(std::string_view(item).substr(0, times), text);
-    if (tasks.size() + static_cast<std::size_t>(nodes) > many) number("", text);
+    if (tasks.size() + static_cast<std::size_t>(nodes) > most_nodes) number("", text);
     tasks.insert(tasks.end(), static_cast<std::size_t>(nodes), each);
   }
   return tasks;

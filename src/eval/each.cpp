@@ -9,6 +9,7 @@
 #include <set>
 
 #include "eval/loading.h"
+#include "eval/predictions.h"
 #include "tandem/base/error.h"
 #include "tandem/base/log.h"
 #include "tandem/data/loader.h"
@@ -20,7 +21,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 // What the loader's threads read, by index.
-struct Notes {
+struct ReadNotes {
   std::mutex mutex{};
   std::map<std::int64_t, Judged> read{};
 };
@@ -33,7 +34,7 @@ std::array<std::int64_t, 2> size_of(const data::Picture& picture, const std::str
 
 class Noted final : public data::Source {
  public:
-  Noted(std::shared_ptr<const data::Source> inner, Notes& notes)
+  Noted(std::shared_ptr<const data::Source> inner, ReadNotes& notes)
       : inner_(std::move(inner)), notes_(notes) {}
   std::int64_t size() const override { return inner_->size(); }
   std::string fingerprint() const override { return inner_->fingerprint(); }
@@ -51,12 +52,12 @@ class Noted final : public data::Source {
 
  private:
   std::shared_ptr<const data::Source> inner_;
-  Notes& notes_;
+  ReadNotes& notes_;
 };
 
 // One step of the loader. What stands past the end, or in for a bad sample, is nobody's.
 void judge_step(const Input& input, const Judge& judge, const data::StepBatches& step,
-                std::int64_t size, Notes& notes, std::vector<Outcome>& mine) {
+                std::int64_t size, ReadNotes& notes, std::vector<Outcome>& mine) {
   const Batch& host = step.micro_batches.at(0);
   std::set<std::int64_t> bad;
   for (const data::BadSample& one : step.bad) {
@@ -127,8 +128,6 @@ std::vector<Outcome> gathered(const Input& input, const std::vector<Outcome>& mi
   return all;
 }
 
-double rounded(double value) { return std::round(value * 1e6) / 1e6; }
-
 void predict(const Input& input, const std::string& name, const std::vector<Outcome>& outcomes) {
   for (const Outcome& one : outcomes) {
     Json line{{"query", name}, {"id", one.id}, {"kind", one.kind}, {"text", one.query.text}};
@@ -153,7 +152,7 @@ std::vector<Outcome> outcomes_of(const Input& input, const std::string& name, co
                                  const Reading& reading) {
   const c10::NoGradGuard no_grad;
   const std::int64_t size = std::min(input.size, input.source->size());
-  Notes notes;
+  ReadNotes notes;
   data::Order order(Key(0), {{.size = input.source->size()}}, data::Order::Mix::weights,
                     /*shuffle=*/false);
   data::LoaderOptions loading = loader_options(input, size);

@@ -20,21 +20,21 @@
 namespace tandem::eval {
 namespace {
 
-using Json = nlohmann::json;
+using PlainJson = nlohmann::json;
 
 // What the loader's threads found beside the picture's pixels, by index.
-struct Found {
+struct FoundEntry {
   Entry entry{};
   std::vector<Batch> texts{};  // tokens
 };
-struct Notes {
+struct FoundNotes {
   std::mutex mutex{};
-  std::map<std::int64_t, Found> found{};
+  std::map<std::int64_t, FoundEntry> found{};
 };
 
-Found take(Notes& notes, std::int64_t index) {
+FoundEntry take(FoundNotes& notes, std::int64_t index) {
   const std::lock_guard lock(notes.mutex);
-  Found found = std::move(notes.found.at(index));
+  FoundEntry found = std::move(notes.found.at(index));
   notes.found.erase(index);
   return found;
 }
@@ -42,7 +42,7 @@ Found take(Notes& notes, std::int64_t index) {
 // A source whose samples also say their index, through the number that the loader carries.
 class Indexed final : public data::Source {
  public:
-  Indexed(std::shared_ptr<const data::Source> inner, Notes& notes)
+  Indexed(std::shared_ptr<const data::Source> inner, FoundNotes& notes)
       : inner_(std::move(inner)), notes_(notes) {}
   std::int64_t size() const override { return inner_->size(); }
   std::string fingerprint() const override { return inner_->fingerprint(); }
@@ -65,11 +65,11 @@ class Indexed final : public data::Source {
 
  private:
   std::shared_ptr<const data::Source> inner_;
-  Notes& notes_;
+  FoundNotes& notes_;
 };
 
 // One picture of a sample to a Batch; its texts, as tokens, to the notes.
-data::Prepare prepare_with(const Input& input, const GalleryOptions& options, Notes& notes) {
+data::Prepare prepare_with(const Input& input, const GalleryOptions& options, FoundNotes& notes) {
   return [&input, options, &notes](const data::Sample& sample, Key, bool) {
     const auto refuse = [&](const char* what) {
       throw Error(ErrorKind::data, std::string("[eval] expected ") + what, sample.id);
@@ -90,7 +90,7 @@ data::Prepare prepare_with(const Input& input, const GalleryOptions& options, No
       tokens.push_back({.positions = {0}, .text = input.processor->text(text)});
     }
     const std::lock_guard lock(notes.mutex);
-    Found& found = notes.found[sample.picture_id];
+    FoundEntry& found = notes.found[sample.picture_id];
     found.entry.texts = std::move(texts);
     found.texts = std::move(tokens);
     return batch;
@@ -123,7 +123,7 @@ struct Mine {
 
 // One step of the loader: the rows of its samples, and their entries.
 void embed_step(const Input& input, const GalleryOptions& options, const models::Abilities& can,
-                const data::StepBatches& step, std::int64_t size, Notes& notes, Mine& mine) {
+                const data::StepBatches& step, std::int64_t size, FoundNotes& notes, Mine& mine) {
   const Batch& host = step.micro_batches.at(0);
   std::set<std::int64_t> bad;
   for (const data::BadSample& one : step.bad) {
@@ -135,7 +135,7 @@ void embed_step(const Input& input, const GalleryOptions& options, const models:
   for (std::size_t i = 0; i < host.positions.size(); ++i) {
     const std::int64_t position = host.positions[i];
     if (position >= size || bad.contains(position)) continue;
-    Found found = take(notes, position);
+    FoundEntry found = take(notes, position);
     kept.push_back(static_cast<std::int64_t>(i));
     for (Batch& text : found.texts) texts.push_back(std::move(text));
     mine.entries.push_back(std::move(found.entry));
@@ -150,17 +150,17 @@ void embed_step(const Input& input, const GalleryOptions& options, const models:
 }
 
 std::string json_of(const std::vector<Entry>& entries) {
-  Json all = Json::array();
+  PlainJson all = PlainJson::array();
   for (const Entry& one : entries) {
     all.push_back(
-        Json::array({one.index, one.id, one.picture_id, one.group, one.label, one.texts}));
+        PlainJson::array({one.index, one.id, one.picture_id, one.group, one.label, one.texts}));
   }
-  return all.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return all.dump(-1, ' ', false, PlainJson::error_handler_t::replace);
 }
 
 std::vector<Entry> entries_of(const std::string& text) {
   std::vector<Entry> entries;
-  for (const Json& one : Json::parse(text)) {
+  for (const PlainJson& one : PlainJson::parse(text)) {
     Entry entry;
     one.at(0).get_to(entry.index);
     one.at(1).get_to(entry.id);
@@ -278,7 +278,7 @@ Gallery embed_gallery(const Input& input, const GalleryOptions& options) {
   const models::Abilities can = abilities_for(input, options);
   const c10::NoGradGuard no_grad;
   const std::int64_t size = std::min(input.size, input.source->size());
-  Notes notes;
+  FoundNotes notes;
   data::Order order(Key(0), {{.size = input.source->size()}}, data::Order::Mix::weights,
                     /*shuffle=*/false);
   const data::LoaderOptions loading = loader_options(input, size);

@@ -11,8 +11,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-double rounded(double score) { return std::round(score * 1e6) / 1e6; }
-
 }  // namespace
 
 std::string json_of(const Prediction& one) {

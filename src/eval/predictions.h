@@ -1,12 +1,16 @@
 #pragma once
 // Predictions as JSON lines: made on the rank that ranked the query, put together on rank 0.
 
+#include <cmath>
 #include <string>
 #include <vector>
 
 #include "tandem/eval/task.h"
 
 namespace tandem::eval {
+
+// Six decimals of a score are written.
+inline double rounded(double score) { return std::round(score * 1e6) / 1e6; }
 
 struct Prediction {
   struct Answer {

@@ -82,7 +82,7 @@ void predict(const Input& input, const std::string& way, const std::vector<Row>&
 
 // Whether the model's embeddings are used. Throws Error(config) for a model that cannot do what is
 // asked for.
-bool embeds(const Input& input) {
+bool input_embeds(const Input& input) {
   const bool embed = can_embed(input), match = can_match(input);
   if (input.rerank > 0 && !(embed && match)) {
     throw Error(
@@ -127,7 +127,7 @@ at::Tensor scores_within(const Input& input, const Gallery& gallery, const at::T
 
 Metrics retrieval(const Input& input) {
   const Gallery gallery =
-      embed_gallery(input, {.captions = input.captions, .embed = embeds(input)});
+      embed_gallery(input, {.captions = input.captions, .embed = input_embeds(input)});
   const auto [to_text, to_image] = ranked(input, gallery);
   if (input.predictions != nullptr) {
     const std::vector<Row> image_rows = picture_rows(gallery), caption_rows = text_rows(gallery);
@@ -145,7 +145,7 @@ Metrics retrieval(const Input& input) {
 
 Metrics hard_retrieval(const Input& input) {
   const Gallery gallery =
-      embed_gallery(input, {.captions = 1, .merge = false, .embed = embeds(input)});
+      embed_gallery(input, {.captions = 1, .merge = false, .embed = input_embeds(input)});
   const auto count = static_cast<std::int64_t>(gallery.entries.size());
   at::Tensor groups = at::empty({count}, at::kLong);
   auto* values = groups.mutable_data_ptr<std::int64_t>();

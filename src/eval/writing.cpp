@@ -15,7 +15,7 @@
 namespace tandem::eval {
 namespace {
 
-constexpr std::int64_t shown_answers = 5;
+constexpr std::int64_t ranked_answers = 5;
 
 using Rows = std::vector<const Judged*>;
 
@@ -184,7 +184,7 @@ Judge ranker(const Input& input) {
     std::vector<Given> given(rows.size());
     for (std::size_t i = 0; i < rows.size(); ++i) {
       const auto row = static_cast<std::int64_t>(i);
-      for (std::int64_t k = 0; k < std::min(shown_answers, index.size(1)); ++k) {
+      for (std::int64_t k = 0; k < std::min(ranked_answers, index.size(1)); ++k) {
         given[i].answers.push_back(
             {.text = answers.at(static_cast<std::size_t>(index[row][k].item<std::int64_t>())),
              .score = score[row][k].item<double>()});
@@ -207,14 +207,14 @@ bool is_clitic(std::string_view word) {
   return std::find(clitics.begin(), clitics.end(), word) != clitics.end();
 }
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool digit(char c) { return c >= '0' && c <= '9'; }
 
 // Into `words`: a word without spaces or brackets, its clitics apart.
 void add_word(std::string word, std::vector<std::string>& words) {
   constexpr std::string_view edges = "'`.,-:";
   while (!word.empty() && edges.find(word.back()) != std::string_view::npos) word.pop_back();
   while (!word.empty() && edges.find(word.front()) != std::string_view::npos && !is_clitic(word) &&
-         !(word.size() > 1 && word[0] == '.' && is_digit(word[1]))) {
+         !(word.size() > 1 && word[0] == '.' && digit(word[1]))) {
     word.erase(0, 1);
   }
   if (word.empty()) return;
@@ -239,7 +239,7 @@ std::string caption_words(std::string_view text) {
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
     const bool in_number =
-        i > 0 && i + 1 < text.size() && is_digit(text[i - 1]) && is_digit(text[i + 1]);
+        i > 0 && i + 1 < text.size() && digit(text[i - 1]) && digit(text[i + 1]);
     const bool parts = std::string_view("?!;()[]{}\"").find(c) != std::string_view::npos ||
                        ((c == ',' || c == ':') && !in_number) ||
                        (c == '-' && i + 1 < text.size() && text[i + 1] == '-');

@@ -2,6 +2,7 @@
 // Losses are fp32 arithmetic whatever the model runs in.
 
 #include <ATen/autocast_mode.h>
+#include <ATen/core/Tensor.h>
 
 namespace tandem::objectives {
 
@@ -19,5 +20,10 @@ class AutocastOff {
   at::DeviceType device_;
   bool before_;
 };
+
+// fp64, which the tests' differences need, stays.
+inline at::Tensor wide(const at::Tensor& x) {
+  return x.scalar_type() == at::kDouble ? x : x.to(at::kFloat);
+}
 
 }  // namespace tandem::objectives

@@ -22,10 +22,6 @@ void expect_rows(const at::Tensor& logits, const at::Tensor& given, const char* 
 }
 
 // fp64 stays.
-at::Tensor wide(const at::Tensor& x) {
-  return x.scalar_type() == at::kDouble ? x : x.to(at::kFloat);
-}
-
 }  // namespace
 
 LossTerm answer_scores(const at::Tensor& logits, const at::Tensor& scores) {

@@ -41,10 +41,6 @@ void check(const at::Tensor& image, const at::Tensor& text, const at::Tensor& lo
                "[itc] expected a log_scale for each path");
 }
 
-at::Tensor wide(const at::Tensor& t) {
-  return t.scalar_type() == at::kDouble ? t.detach() : t.detach().to(at::kFloat);
-}
-
 // Features of this rank and of all.
 struct Side {
   at::Tensor local;  // [B, D], already times exp(log_scale)
@@ -175,8 +171,8 @@ struct Replay : torch::autograd::Function<Replay> {
 
 ItcSolution solve_path(const at::Tensor& image, const at::Tensor& text, const at::Tensor& log_scale,
                        const dist::Mesh& mesh, const ItcOptions& options, bool gradients) {
-  const at::Tensor scale = wide(log_scale).reshape({}).exp();
-  const Problem p = make_problem(wide(image), wide(text), scale, mesh, options);
+  const at::Tensor scale = wide(log_scale.detach()).reshape({}).exp();
+  const Problem p = make_problem(wide(image.detach()), wide(text.detach()), scale, mesh, options);
   at::Tensor kept;
   const Norms norms = norms_of(p, kept);
   ItcSolution solution;

@@ -60,9 +60,6 @@ at::Tensor rows_loss(const at::Tensor& logits, const at::Tensor& targets) {
 MomentumItc momentum_itc(const MomentumItcInput& in) {
   check(in);
   const AutocastOff fp32(in.image.device().type());
-  const auto wide = [](const at::Tensor& t) {  // fp64 stays
-    return t.scalar_type() == at::kDouble ? t : t.to(at::kFloat);
-  };
   const at::Tensor image = wide(in.image), text = wide(in.text);
   const at::Tensor image_copy = wide(in.image_copy.detach()),
                    text_copy = wide(in.text_copy.detach());

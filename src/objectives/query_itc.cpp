@@ -12,10 +12,6 @@
 namespace tandem::objectives {
 namespace {
 
-at::Tensor wide(const at::Tensor& x) {
-  return x.scalar_type() == at::kDouble ? x : x.to(at::kFloat);
-}
-
 // The likest of each picture's features: [A, Q, D] and [C, D] -> [A, C].
 at::Tensor likest(const at::Tensor& pictures, const at::Tensor& texts) {
   return at::matmul(pictures, texts.t()).amax(1);

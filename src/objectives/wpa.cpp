@@ -13,10 +13,6 @@
 namespace tandem::objectives {
 namespace {
 
-at::Tensor wide(const at::Tensor& x) {
-  return x.scalar_type() == at::kDouble ? x : x.to(at::kFloat);
-}
-
 at::Tensor unit(const at::Tensor& x) {
   const at::Tensor all = wide(x);
   return all / at::linalg_vector_norm(all, 2, {-1}, /*keepdim=*/true).clamp_min(1e-5);

@@ -7,7 +7,7 @@
 namespace tandem::text {
 namespace {
 
-constexpr std::size_t kMaxSteps = 64;
+constexpr std::size_t kMaxDecoders = 64;
 
 void replace_all(std::string& text, std::string_view from, std::string_view to) {
   if (from.empty() || text.find(from) == std::string::npos) return;
@@ -91,7 +91,7 @@ int byte_of_token(std::string_view token) {
 Decoder::Decoder(const JsonNode& node) : joins_with_spaces_(false) { add(node); }
 
 void Decoder::add(const JsonNode& node) {
-  if (steps_.size() > kMaxSteps) node.fail("at most " + std::to_string(kMaxSteps) + " steps");
+  if (steps_.size() > kMaxDecoders) node.fail("at most " + std::to_string(kMaxDecoders) + " steps");
   const std::string type = node.type();
   if (type == "Sequence") {
     node.only({"type", "decoders"});

@@ -5,7 +5,7 @@
 namespace tandem::text {
 namespace {
 
-constexpr std::size_t kMaxSteps = 64;
+constexpr std::size_t kMaxNormalizers = 64;
 
 bool has_any(std::string_view text, std::uint32_t sets) {
   for (std::size_t at = 0; at < text.size();) {
@@ -96,7 +96,7 @@ std::string_view stripped(std::string_view text, bool left, bool right) {
 Normalizer::Normalizer(const JsonNode& node) { add(node); }
 
 void Normalizer::add(const JsonNode& node) {
-  if (steps_.size() > kMaxSteps) node.fail("at most " + std::to_string(kMaxSteps) + " steps");
+  if (steps_.size() > kMaxNormalizers) node.fail("at most " + std::to_string(kMaxNormalizers) + " steps");
   const std::string type = node.type();
   if (type == "Sequence") {
     node.only({"type", "normalizers"});

@@ -94,7 +94,7 @@ std::size_t qwen2_end(std::string_view text, std::size_t at, int digits) {
   return spaces_end(text, at, end);
 }
 
-constexpr std::string_view kMarks[] = {"<|startoftext|>", "<|endoftext|>"};
+constexpr std::string_view kTextMarks[] = {"<|startoftext|>", "<|endoftext|>"};
 
 // 's|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+   (`marked`: the two marks before it)
 bool clip_next(std::string_view text, std::size_t from, bool marked, Match& match) {
@@ -102,7 +102,7 @@ bool clip_next(std::string_view text, std::size_t from, bool marked, Match& matc
   if (at == text.size()) return false;
   match.begin = at;
   if (marked && text[at] == '<') {
-    for (const std::string_view mark : kMarks) {
+    for (const std::string_view mark : kTextMarks) {
       if (text.substr(at).starts_with(mark)) {
         match.end = at + mark.size();
         return true;

@@ -5,7 +5,7 @@
 namespace tandem::text {
 namespace {
 
-constexpr std::size_t kMaxSteps = 64;  // also bounds how deep `cut` calls itself
+constexpr std::size_t kMaxPreTokenizers = 64;  // also bounds how deep `cut` calls itself
 
 // f(begin, end, is_match) for a text of which single characters match.
 template <class Matches, class F>
@@ -60,7 +60,7 @@ void PreTokenizer::add(const JsonNode& node) {
     for (std::size_t i = 0; i < parts.size(); ++i) add(parts.at(i));
     return;
   }
-  if (steps_.size() >= kMaxSteps) node.fail("at most " + std::to_string(kMaxSteps) + " steps");
+  if (steps_.size() >= kMaxPreTokenizers) node.fail("at most " + std::to_string(kMaxPreTokenizers) + " steps");
   if (byte_level()) node.fail("no step behind ByteLevel");
   if (type == "Split") {
     add_split(node);

@@ -13,7 +13,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::uintmax_t kMaxFile = 1u << 29;
-constexpr const char* kMarks[] = {"bos_token", "eos_token", "unk_token", "sep_token",
+constexpr const char* kMarkKeys[] = {"bos_token", "eos_token", "unk_token", "sep_token",
                                   "pad_token", "cls_token", "mask_token"};
 
 // Families of config.json's `model_type`.
@@ -179,7 +179,7 @@ json SideFiles::added_tokens(const std::vector<Default>& defaults,
     collect(content, false, JsonNode(id, file).integer(0, INT32_MAX - 1), tokens);
   }
   for (const json* object : {&config_, &map_}) {
-    for (const char* name : kMarks) {
+    for (const char* name : kMarkKeys) {
       if (object->contains(name)) collect((*object)[name], true, -1, tokens);
     }
     const auto more = object->find("additional_special_tokens");

@@ -7,7 +7,7 @@
 namespace tandem::text {
 namespace {
 
-constexpr double kUnkPenalty = 10;
+constexpr double kUnknownPenalty = 10;
 constexpr std::size_t kMaxToken = 1024;  // bytes: bounds what a character may cost
 
 std::vector<std::string> tokens_of(const JsonNode& vocab) {
@@ -41,7 +41,7 @@ Unigram::Unigram(const JsonNode& node) : Model(Vocabulary(tokens_of(node.at("voc
     lowest = std::min(lowest, scores_.back());
     bytes += vocabulary().token(static_cast<std::int32_t>(i))->size();
   }
-  unk_score_ = lowest - kUnkPenalty;
+  unk_score_ = lowest - kUnknownPenalty;
   tree_ = PieceTree(1, bytes);
   for (std::int32_t id = 0; id < count; ++id) tree_.add(0, *vocabulary().token(id), id);
 }

@@ -5,7 +5,7 @@ namespace tandem::text {
 namespace {
 
 constexpr std::uint64_t kFirst = 0, kInner = 1;  // the two roots
-constexpr std::size_t kMaxToken = 1024;          // bytes: bounds what a character may cost
+constexpr std::size_t kMaxWordPiece = 1024;          // bytes: bounds what a character may cost
 
 }  // namespace
 
@@ -24,8 +24,8 @@ WordPiece::WordPiece(const JsonNode& node) : Model(Vocabulary(node.at("vocab")))
   for (std::int32_t id = 0; id <= vocabulary().largest(); ++id) {
     const auto token = vocabulary().token(id);
     if (!token) continue;
-    if (token->size() > kMaxToken) {
-      node.at("vocab").at(*token).fail("a token of at most " + std::to_string(kMaxToken) +
+    if (token->size() > kMaxWordPiece) {
+      node.at("vocab").at(*token).fail("a token of at most " + std::to_string(kMaxWordPiece) +
                                        " bytes");
     }
     tree_.add(kFirst, *token, id);

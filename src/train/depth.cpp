@@ -8,10 +8,10 @@
 namespace tandem::train {
 namespace {
 
-using Parts = std::vector<std::string>;
+using Words = std::vector<std::string>;
 
-Parts split(const std::string& name) {
-  Parts parts;
+Words split(const std::string& name) {
+  Words parts;
   std::size_t start = 0;
   for (std::size_t dot; (dot = name.find('.', start)) != std::string::npos; start = dot + 1) {
     parts.push_back(name.substr(start, dot - start));
@@ -28,18 +28,18 @@ std::optional<std::int64_t> number(const std::string& text) {
 }
 
 struct BlockList {
-  Parts prefix{};
+  Words prefix{};
   std::int64_t blocks = 0;
   std::size_t first = 0;  // parameter, in their order
 };
 
 struct Place {  // of a name inside a list
-  Parts prefix{};
+  Words prefix{};
   std::int64_t block = 0;
 };
 
 // The outermost number decides: experts inside a block are of that block.
-std::optional<Place> place_of(const Parts& parts) {
+std::optional<Place> place_of(const Words& parts) {
   for (std::size_t i = 1; i < parts.size(); ++i) {
     if (const auto block = number(parts[i])) {
       return Place{{parts.begin(), parts.begin() + static_cast<std::ptrdiff_t>(i)}, *block};
@@ -48,7 +48,7 @@ std::optional<Place> place_of(const Parts& parts) {
   return std::nullopt;
 }
 
-std::size_t shared_parts(const Parts& a, const Parts& b) {
+std::size_t shared_parts(const Words& a, const Words& b) {
   const auto end = std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first;
   return static_cast<std::size_t>(end - a.begin());
 }
@@ -56,8 +56,8 @@ std::size_t shared_parts(const Parts& a, const Parts& b) {
 }  // namespace
 
 std::vector<std::int64_t> depths(const std::vector<std::string>& names) {
-  std::map<Parts, BlockList> lists;
-  std::vector<Parts> split_names;
+  std::map<Words, BlockList> lists;
+  std::vector<Words> split_names;
   std::vector<std::optional<Place>> places;
   for (std::size_t i = 0; i < names.size(); ++i) {
     split_names.push_back(split(names[i]));

@@ -13,6 +13,8 @@
 #include "tandem/base/error.h"
 #include "tandem/checkpoint/checkpoint.h"
 
+namespace adapter_test {
+
 using namespace tandem;
 using namespace tandem::checkpoint;
 
@@ -122,3 +124,5 @@ TEST_CASE("weights are loaded with their adapter, or their averages, in place") 
   save_safetensors(folder / "ema.safetensors", {{"nobody", at::ones({1})}});
   CHECK_THROWS_WITH(load_weights(folder.path(), true), Catch::Contains("nobody"));
 }
+
+}  // namespace adapter_test

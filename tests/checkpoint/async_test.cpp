@@ -10,6 +10,8 @@
 #include "tandem/base/error.h"
 #include "tandem/checkpoint/async_saver.h"
 
+namespace async_test {
+
 using namespace tandem;
 using namespace tandem::testing;
 using checkpoint::AsyncSaver;
@@ -76,3 +78,5 @@ TEST_CASE("a failed save is thrown once, by the next call, and the saver goes on
   background.wait();
   CHECK(equal(Checkpointer(folder / "c", 9).newest_good().value(), state_of(50)));
 }
+
+}  // namespace async_test

@@ -12,6 +12,8 @@
 #include "tandem/base/files.h"
 #include "tandem/base/random.h"
 
+namespace checkpoint_test {
+
 using namespace tandem;
 using namespace tandem::testing;
 using checkpoint::Checkpointer;
@@ -347,3 +349,5 @@ TEST_CASE("checkpoints that something begins with later stay, and the newest is 
   CHECK(checkpoint::newest_directory(directory / "c") ==
         checkpoint::directory_of(directory / "c", 40));
 }
+
+}  // namespace checkpoint_test

@@ -18,6 +18,8 @@
 #include "tandem/base/error.h"
 #include "tandem/base/files.h"
 
+namespace crash_test {
+
 using namespace tandem;
 using namespace tandem::testing;
 using checkpoint::Checkpointer;
@@ -287,3 +289,5 @@ TEST_CASE(
   // Two for the new directories; for each save five files, their directory and its parent.
   CHECK(fsyncs == 2 + 3 * 7);
 }
+
+}  // namespace crash_test

@@ -6,6 +6,8 @@
 #include "tandem/base/error.h"
 #include "tandem/checkpoint/checkpoint.h"
 
+namespace weights_test {
+
 using namespace tandem;
 using namespace tandem::testing;
 using checkpoint::load_weights;
@@ -89,3 +91,5 @@ TEST_CASE("a directory without weights says what was expected") {
   CHECK(error_of(directory.path()).message().find("model.safetensors") != std::string::npos);
   CHECK(error_of(directory / "nothing.safetensors").kind() == ErrorKind::io);
 }
+
+}  // namespace weights_test

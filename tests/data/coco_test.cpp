@@ -2,6 +2,8 @@
 
 #include "support.h"
 
+namespace coco_test {
+
 using namespace tandem;
 using namespace tandem::data;
 using namespace tandem::test;
@@ -152,3 +154,5 @@ TEST_CASE("files that are no COCO captions are refused with their name") {
   settings.split = {"train"};
   CHECK(error_of([&] { open_coco(settings); }).kind() == ErrorKind::config);
 }
+
+}  // namespace coco_test

@@ -3,6 +3,8 @@
 #include "support.h"
 #include "tandem/data/check.h"
 
+namespace dialogue_test {
+
 using namespace tandem;
 using namespace tandem::data;
 using namespace tandem::test;
@@ -204,3 +206,5 @@ TEST_CASE("an object that cannot be used is a bad sample, named by file and line
   CHECK(found == 10);
   CHECK_THROWS_WITH(folder.open("none.jsonl", "\n"), Catch::Contains("expected objects"));
 }
+
+}  // namespace dialogue_test

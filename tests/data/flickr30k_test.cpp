@@ -2,6 +2,8 @@
 
 #include "support.h"
 
+namespace flickr30k_test {
+
 using namespace tandem;
 using namespace tandem::data;
 using namespace tandem::test;
@@ -65,3 +67,5 @@ TEST_CASE("a file without one good line, or with names that lead out, is refused
     CHECK(contains(error.where(), "r.token"));
   }
 }
+
+}  // namespace flickr30k_test

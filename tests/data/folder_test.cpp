@@ -5,6 +5,8 @@
 #include "support.h"
 #include "tandem/vision/decode.h"
 
+namespace folder_test {
+
 using namespace tandem;
 using namespace tandem::data;
 using namespace tandem::test;
@@ -160,3 +162,5 @@ TEST_CASE("Tux Paint's stamps are read where they are installed") {
   settings.language = "de";
   CHECK(open_folder(settings)->size() > 100);
 }
+
+}  // namespace folder_test

@@ -5,6 +5,8 @@
 #include "tandem/data/folder.h"
 #include "tandem/data/world/source.h"
 
+namespace inspect_test {
+
 using namespace tandem;
 using namespace tandem::data;
 using namespace tandem::test;
@@ -156,3 +158,5 @@ TEST_CASE("a path says by its look what it holds") {
   CHECK(error.kind() == ErrorKind::config);
   CHECK(contains(error.hint(), "FORMAT:PATH"));
 }
+
+}  // namespace inspect_test

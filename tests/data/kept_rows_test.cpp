@@ -13,6 +13,8 @@
 #include "../support/temporary.h"
 #include "tandem/base/hash.h"
 
+namespace kept_rows_test {
+
 using namespace tandem;
 using namespace tandem::data;
 
@@ -136,3 +138,5 @@ TEST_CASE("kept rows: several processes fill one file") {
   }
   CHECK(there >= 6);
 }
+
+}  // namespace kept_rows_test

@@ -14,6 +14,8 @@
 
 #include "support.h"
 
+namespace loader_test {
+
 using namespace tandem;
 using namespace tandem::data;
 using namespace tandem::test;
@@ -360,3 +362,5 @@ TEST_CASE("options that cannot be are refused") {
   CHECK(error_of([] { Loader({}, order_of(1), prepare, options_of(1, 1)); }).kind() ==
         ErrorKind::config);
 }
+
+}  // namespace loader_test

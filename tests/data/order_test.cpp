@@ -8,6 +8,8 @@
 #include "data/file.h"
 #include "support.h"
 
+namespace order_test {
+
 using namespace tandem;
 using namespace tandem::data;
 using namespace tandem::test;
@@ -220,3 +222,5 @@ TEST_CASE("what no order can be made of is refused") {
   CHECK(kind_of({{5, 1}}, 0) == ErrorKind::config);
   CHECK(error_of([] { Order(kKey, {{5, 1}}).at(-1); }).kind() == ErrorKind::internal);
 }
+
+}  // namespace order_test

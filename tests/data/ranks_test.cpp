@@ -6,6 +6,8 @@
 #include "support.h"
 #include "tandem/data/loader.h"
 
+namespace ranks_test {
+
 using namespace tandem;
 using namespace tandem::data;
 using namespace tandem::test;
@@ -92,3 +94,5 @@ TEST_CASE("1, 2 and 4 ranks see the same samples over 10,000 steps") {
     CHECK(its_bad == bad);
   }
 }
+
+}  // namespace ranks_test

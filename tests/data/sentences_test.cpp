@@ -4,6 +4,8 @@
 #include "tandem/data/refcoco.h"
 #include "tandem/data/snli_ve.h"
 
+namespace sentences_test {
+
 using namespace tandem;
 using namespace tandem::data;
 using namespace tandem::test;
@@ -187,3 +189,5 @@ TEST_CASE("RefCOCO's files that hold nothing of use are refused") {
     CHECK(contains(error.where() + error.message(), "refs.json"));
   }
 }
+
+}  // namespace sentences_test

@@ -4,6 +4,8 @@
 #include "tandem/data/conceptual_captions.h"
 #include "tandem/data/text_lines.h"
 
+namespace table_test {
+
 using namespace tandem;
 using namespace tandem::data;
 using namespace tandem::test;
@@ -227,3 +229,5 @@ TEST_CASE("plain text gives a sample a line or a paragraph") {
   settings.path = dir.write("empty.txt", "\n\n");
   CHECK(error_of([&] { open_text(settings); }).kind() == ErrorKind::data);
 }
+
+}  // namespace table_test

@@ -2,6 +2,8 @@
 
 #include "support.h"
 
+namespace vqa_test {
+
 using namespace tandem;
 using namespace tandem::data;
 using namespace tandem::test;
@@ -305,3 +307,5 @@ TEST_CASE("Visual Genome's question_answers.json gives a sample a question, in b
   CHECK(closed->size() == 1);
   CHECK(closed->read(0).label == 1);
 }
+
+}  // namespace vqa_test

@@ -7,6 +7,8 @@
 #include "support.h"
 #include "tandem/vision/decode.h"
 
+namespace webdataset_test {
+
 using namespace tandem;
 using namespace tandem::data;
 using namespace tandem::test;
@@ -436,3 +438,5 @@ TEST_CASE("webdataset is a format that a config may name") {
   dynamic_cast<WebdatasetSettings&>(*settings).path = dir.write("a.tar", shard(0, 2));
   CHECK(open_source("webdataset", *settings)->size() == 2);
 }
+
+}  // namespace webdataset_test

@@ -13,6 +13,8 @@
 #include "tandem/data/world/tasks.h"
 #include "world_support.h"
 
+namespace world_dialogues_test {
+
 using namespace tandem;
 using namespace tandem::data;
 using namespace tandem::data::world;
@@ -219,3 +221,5 @@ TEST_CASE("the world's dialogues come as a source") {
     CHECK_FALSE(texts_of(sample).empty());
   }
 }
+
+}  // namespace world_dialogues_test

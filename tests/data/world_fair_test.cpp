@@ -11,6 +11,8 @@
 #include "tandem/data/world/source.h"
 #include "world_support.h"
 
+namespace world_fair_test {
+
 using namespace tandem;
 using namespace tandem::data;
 using namespace tandem::data::world;
@@ -217,3 +219,5 @@ TEST_CASE("a change that keeps what is hidden names no held-out pair and changes
   }
   CHECK(kinds.size() == 5);
 }
+
+}  // namespace world_fair_test

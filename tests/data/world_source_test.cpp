@@ -7,6 +7,8 @@
 #include "tandem/data/world/reading.h"
 #include "tandem/data/world/source.h"
 
+namespace world_source_test {
+
 using namespace tandem;
 using namespace tandem::data;
 using namespace tandem::data::world;
@@ -287,3 +289,5 @@ TEST_CASE("scenes have at least min_objects and at most max_objects, each number
   wrong.max_objects = 3;
   CHECK(is_config_error(wrong));
 }
+
+}  // namespace world_source_test

@@ -13,6 +13,8 @@
 #include "tandem/data/world/tasks.h"
 #include "world_support.h"
 
+namespace world_tasks_test {
+
 using namespace tandem;
 using namespace tandem::data;
 using namespace tandem::data::world;
@@ -268,3 +270,5 @@ TEST_CASE("a tokenizer learns from questions and answers too") {
   CHECK(said.contains("yes"));
   CHECK(said.contains("what color is the ring?"));
 }
+
+}  // namespace world_tasks_test

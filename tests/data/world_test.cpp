@@ -11,6 +11,8 @@
 #include "tandem/data/world/gallery.h"
 #include "tandem/data/world/scene.h"
 
+namespace world_test {
+
 using namespace tandem;
 using namespace tandem::data;
 using namespace tandem::data::world;
@@ -271,3 +273,5 @@ TEST_CASE("what no scene can be is an internal error") {
   CHECK_THROWS_AS(full_caption(make_scene({}, 0), kPhrasings), Error);
   CHECK_THROWS_AS(with_one_change({}, Key(1), false), Error);
 }
+
+}  // namespace world_test

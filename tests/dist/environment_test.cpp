@@ -8,6 +8,8 @@
 #include "tandem/base/error.h"
 #include "tandem/dist/mesh.h"
 
+namespace environment_test {
+
 using namespace tandem;
 using namespace tandem::dist;
 
@@ -239,3 +241,5 @@ TEST_CASE("Slurm's short forms") {
     CHECK_THROWS_AS(tasks_per_node(bad), Error);
   }
 }
+
+}  // namespace environment_test

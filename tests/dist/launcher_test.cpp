@@ -8,6 +8,8 @@
 #include "job.h"
 #include "tandem/base/error.h"
 
+namespace launcher_test {
+
 using namespace tandem;
 using namespace tandem::dist;
 
@@ -88,3 +90,5 @@ TEST_CASE("a job of no processes is refused") {
   CHECK_THROWS_AS(launch(0, {"/bin/true"}), Error);
   CHECK_THROWS_AS(launch(1, {}), Error);
 }
+
+}  // namespace launcher_test

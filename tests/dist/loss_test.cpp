@@ -7,6 +7,8 @@
 
 #include "job.h"
 
+namespace loss_test {
+
 using namespace tandem::dist;
 
 namespace {
@@ -73,3 +75,5 @@ TEST_CASE("ranks that do not arrive are named") {
   INFO("stderr: " << job.err());
   CHECK(job.err().find("rank 2 did not arrive within 3 s") != std::string::npos);
 }
+
+}  // namespace loss_test

@@ -9,6 +9,8 @@
 #include "dist/socket.h"
 #include "tandem/tensor/device.h"
 
+namespace nccl_gpu_test {
+
 using namespace tandem;
 using namespace tandem::dist;
 
@@ -28,3 +30,5 @@ TEST_CASE("one rank over NCCL sums, gathers and broadcasts", "[gpu]") {
   CHECK(at::equal(copy, given));
   mesh.barrier();
 }
+
+}  // namespace nccl_gpu_test

@@ -6,6 +6,8 @@
 
 #include "job.h"
 
+namespace ranks_test {
+
 using namespace tandem::dist;
 
 namespace {
@@ -58,3 +60,5 @@ TEST_CASE("the first all-reduce of gradients starts before backward ends") {
   CHECK(seen == 2);
   CHECK(job.exit_code() == 0);
 }
+
+}  // namespace ranks_test

@@ -8,6 +8,8 @@
 #include "tandem/base/error.h"
 #include "tandem/dist/mesh.h"
 
+namespace single_rank_test {
+
 using namespace tandem;
 using namespace tandem::dist;
 
@@ -85,3 +87,5 @@ TEST_CASE("a rank outside the job is refused") {
   options.size = 2;
   CHECK_THROWS_AS(join(options), Error);
 }
+
+}  // namespace single_rank_test

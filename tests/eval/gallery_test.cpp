@@ -10,6 +10,8 @@
 #include "tandem/base/files.h"
 #include "tandem/eval/search.h"
 
+namespace gallery_test {
+
 using namespace tandem;
 using namespace tandem::eval;
 using tandem::testing::TemporaryDirectory;
@@ -139,3 +141,5 @@ TEST_CASE("a search finds pictures and texts by words") {
       search(pictures, setting.model, setting.processor, {.text = "00ee00", .in_texts = true}),
       Catch::Contains("gallery with texts"));
 }
+
+}  // namespace gallery_test

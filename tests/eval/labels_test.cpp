@@ -14,6 +14,8 @@
 #include "eval/writing.h"
 #include "support.h"
 
+namespace labels_test {
+
 using namespace tandem;
 using namespace tandem::eval;
 
@@ -228,3 +230,5 @@ TEST_CASE("maps point into boxes, and choose among proposals") {
   told.samples[0].boxes.clear();
   CHECK_THROWS_WITH(grounding(told.input()), Catch::Contains("a box"));
 }
+
+}  // namespace labels_test

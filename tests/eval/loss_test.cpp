@@ -8,6 +8,8 @@
 
 #include "tandem/base/error.h"
 
+namespace loss_test {
+
 using namespace tandem;
 using namespace tandem::eval;
 
@@ -132,3 +134,5 @@ TEST_CASE("without losses to measure it is refused") {
   f.input.request.weights.clear();
   CHECK_THROWS_WITH(loss(f.input), Catch::Contains("losses"));
 }
+
+}  // namespace loss_test

@@ -13,6 +13,8 @@
 #include "eval/metrics/classes.h"
 #include "tandem/base/error.h"
 
+namespace metrics_test {
+
 using namespace tandem;
 using namespace tandem::eval;
 
@@ -127,3 +129,5 @@ TEST_CASE("accuracy by class leaves out classes that do not occur") {
   CHECK(result.mean_per_class == Approx(1.0 / 3));
   CHECK(result.count == std::vector<std::int64_t>{3, 0, 1});
 }
+
+}  // namespace metrics_test

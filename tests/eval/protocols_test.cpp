@@ -8,6 +8,8 @@
 #include "eval/zero_shot.h"
 #include "support.h"
 
+namespace protocols_test {
+
 using namespace tandem;
 using namespace tandem::eval;
 
@@ -122,3 +124,5 @@ TEST_CASE("the hard gallery asks for groups and counts right first places within
   CHECK(value_of(metrics, "text_to_image") == Approx(2.0 / 3));
   CHECK(value_of(metrics, "image_to_text") == Approx(1.0 / 3));
 }
+
+}  // namespace protocols_test

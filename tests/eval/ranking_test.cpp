@@ -13,6 +13,8 @@
 #include <catch2/catch.hpp>
 #include <limits>
 
+namespace ranking_test {
+
 using namespace tandem;
 using namespace tandem::eval;
 
@@ -104,3 +106,5 @@ TEST_CASE("similarities: of a side with several rows each, the likest counts") {
   CHECK(ranking.places.size(0) == 4);
   CHECK(ranking.top[1].size() == 2);
 }
+
+}  // namespace ranking_test

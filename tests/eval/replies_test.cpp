@@ -10,6 +10,8 @@
 #include "tandem/base/error.h"
 #include "tandem/text/boxes.h"
 
+namespace replies_test {
+
 using namespace tandem;
 using namespace tandem::eval;
 
@@ -96,3 +98,5 @@ TEST_CASE("preferences are right where the reward is higher") {
   CHECK(preference_accuracy({1, 2, 3, 0}, {0, 2, 4, -1}) == 0.5);
   CHECK_THROWS_AS(preference_accuracy({}, {}), Error);
 }
+
+}  // namespace replies_test

@@ -12,6 +12,8 @@
 #include "eval/retrieval.h"
 #include "support.h"
 
+namespace rerank_test {
+
 using namespace tandem;
 using namespace tandem::eval;
 
@@ -205,3 +207,5 @@ TEST_CASE("a score of its own is what pairs are ranked by") {
                {coloured("a", 1, "ff0000", {"fe0000"}), coloured("b", 2, "f00000", {"f20000"})});
   CHECK(value_of(retrieval(input), "mean") == 1);
 }
+
+}  // namespace rerank_test

@@ -12,6 +12,8 @@
 #include "support.h"
 #include "tandem/data/vqa.h"
 
+namespace writing_test {
+
 using namespace tandem;
 using namespace tandem::eval;
 
@@ -204,3 +206,5 @@ TEST_CASE("answers that are ranked come from the source's list or the task's") {
   input.answers = "closed";
   CHECK_THROWS_WITH(vqa(input), Catch::Contains("head"));
 }
+
+}  // namespace writing_test

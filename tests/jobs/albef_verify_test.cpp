@@ -12,6 +12,8 @@
 #include "tandem/jobs/model_files.h"
 #include "tandem/tensor/safetensors.h"
 
+namespace albef_verify_test {
+
 using namespace tandem;
 using namespace tandem::jobs;
 using namespace tandem::testing;
@@ -77,3 +79,5 @@ TEST_CASE("ALBEF: words are located as the original's Grad-CAM does") {
     CHECK((map - recorded).abs().max().item<double>() <= 1e-4 * largest);
   }
 }
+
+}  // namespace albef_verify_test

@@ -1,5 +1,7 @@
 #include "support.h"
 
+namespace blip_verify_test {
+
 TEST_CASE("BLIP: outputs, losses, gradients and states equal those that the originals recorded") {
   tandem::testing::check_recorded(
       {"blip_caption", "blip_caption_plain", "blip_caption_small", "blip_caption_untied",
@@ -7,3 +9,5 @@ TEST_CASE("BLIP: outputs, losses, gradients and states equal those that the orig
        "blip_contrast_encoder", "blip_pretrain", "blip_pretrain_clamped", "blip_pretrain_soft",
        "blip_nlvr", "blip_retrieval"});
 }
+
+}  // namespace blip_verify_test

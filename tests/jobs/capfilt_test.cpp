@@ -16,6 +16,8 @@
 #include "tandem/base/files.h"
 #include "tandem/data/judged.h"
 
+namespace capfilt_test {
+
 using namespace tandem;
 using namespace tandem::jobs;
 
@@ -225,3 +227,5 @@ TEST_CASE("jobs need models that can do them") {
   CHECK_THROWS_WITH(write_captions(job), Catch::Contains("a model that writes"));
   CHECK_THROWS_WITH(filter_captions(job), Catch::Contains("a model that matches"));
 }
+
+}  // namespace capfilt_test

@@ -218,14 +218,15 @@ TEST_CASE("answers that betray their source, refuse, or have the wrong size") {
 TEST_CASE("answers become dialogues that our source reads; every other line is named") {
   const Setting setting;
   setting.answers(
-      "a.jsonl", answer(id_of(2, "detail"), "A brown dog stands on top of a green hill.") +
-                     answer(id_of(0, "conversation"), pair_of("What is it?", "A dog.") + "\n===\n" +
-                                                          pair_of("Where?", "On a hill.")) +
-                     answer(id_of(0, "conversation"), pair_of("Again?", "Yes.")) + "no JSON\n" +
-                     answer("few-1-000000009-detail", "Nobody asked for it.") +
-                     answer(id_of(3, "detail"), "A brown dog stands on top of a green hill.") +
-                     R"({"id": ")" + id_of(3, "reasoning") + R"(", "error": "out of memory"})" +
-                     "\n{\"text\": \"of whom?\"}\n");
+      "a.jsonl",
+      answer(id_of(2, "detail"), "A brown dog stands on top of a green hill.") +
+          answer(id_of(0, "conversation"),
+                 pair_of("What is it?", "A dog.") + "\n===\n" + pair_of("Where?", "On a hill.")) +
+          answer(id_of(0, "conversation"), pair_of("Again?", "Yes.")) + std::string(100000, '[') +
+          "\n" + answer("few-1-000000009-detail", "Nobody asked for it.") +
+          answer(id_of(3, "detail"), "A brown dog stands on top of a green hill.") + R"({"id": ")" +
+          id_of(3, "reasoning") + R"(", "error": "out of memory"})" +
+          "\n{\"text\": \"of whom?\"}\n");
   setting.answers("b.jsonl", Json{{"custom_id", id_of(1, "reasoning")},
                                   {"response",
                                    {{"body",
@@ -383,6 +384,8 @@ TEST_CASE("a folder is of one job") {
   InstructJob unknown = setting.job("other");
   unknown.kinds = {"poems"};
   CHECK(contains(error_of([&] { make_instructions(unknown); }).message(), "got 'poems'"));
+  unknown.kinds = {"detail", "detail"};
+  CHECK(contains(error_of([&] { make_instructions(unknown); }).message(), "'detail' twice"));
   InstructJob none = setting.job("other");
   none.inputs.clear();
   CHECK(contains(error_of([&] { make_instructions(none); }).message(), "expected a source"));

@@ -21,6 +21,8 @@
 #include "tandem/jobs/model_files.h"
 #include "tandem/tensor/safetensors.h"
 
+namespace verify_test {
+
 using namespace tandem;
 using namespace tandem::jobs;
 namespace fs = std::filesystem;
@@ -394,3 +396,5 @@ TEST_CASE("the newest checkpoint of a run is its model") {
   }
   CHECK(model_directory(scratch.path()).filename() == "step-1000000");
 }
+
+}  // namespace verify_test

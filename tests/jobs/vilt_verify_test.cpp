@@ -10,6 +10,8 @@
 #include "support.h"
 #include "tandem/tensor/safetensors.h"
 
+namespace vilt_verify_test {
+
 using namespace tandem;
 using namespace tandem::jobs;
 using namespace tandem::testing;
@@ -75,3 +77,5 @@ TEST_CASE("rows of a picture are compared in any order, and each of them is") {
   CHECK_FALSE(change(hidden.size(1) - 1));
   CHECK_FALSE(change(0));
 }
+
+}  // namespace vilt_verify_test

@@ -2,7 +2,11 @@
 
 #include "support.h"
 
+namespace vlmo_verify_test {
+
 TEST_CASE("VLMo's losses and gradients equal the original's") {
   tandem::testing::check_recorded({"vlmo_base", "vlmo_base_plus", "vlmo_grid", "vlmo_no_joint",
                                    "vlmo_all_joint", "vlmo_language", "vlmo_language_plus"});
 }
+
+}  // namespace vlmo_verify_test

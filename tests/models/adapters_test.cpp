@@ -14,6 +14,8 @@
 #include "models/clip/model.h"
 #include "tandem/base/error.h"
 
+namespace adapters_test {
+
 using namespace tandem;
 using namespace tandem::models;
 
@@ -164,3 +166,5 @@ TEST_CASE("a layer that the model does not have is refused, and names are told a
   CHECK(adapted_layer("a.b.lora_B.weight") == "a.b");
   CHECK_FALSE(adapted_layer("a.b.weight"));
 }
+
+}  // namespace adapters_test

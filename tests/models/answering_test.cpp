@@ -16,6 +16,8 @@
 #include "models/blip/config.h"
 #include "tandem/base/error.h"
 
+namespace answering_test {
+
 using namespace tandem;
 using namespace tandem::models;
 
@@ -237,3 +239,5 @@ TEST_CASE(
   add_answers(batch, sample, encode, 9);
   CHECK(batch.answer_weights.size(0) == 1);
 }
+
+}  // namespace answering_test

@@ -33,6 +33,8 @@
 #include "tandem/nn/init.h"
 #include "tandem/tensor/safetensors.h"
 
+namespace blip2_test {
+
 using namespace tandem;
 using namespace tandem::models;
 using namespace tandem::testing;
@@ -435,3 +437,5 @@ TEST_CASE("BLIP-2: greedy and beams write what transformers writes") {
     }
   }
 }
+
+}  // namespace blip2_test

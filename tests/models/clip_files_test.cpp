@@ -12,6 +12,8 @@
 #include "tandem/base/error.h"
 #include "tandem/models/model.h"
 
+namespace clip_files_test {
+
 using namespace tandem;
 using namespace tandem::models;
 using nlohmann::json;
@@ -223,3 +225,5 @@ TEST_CASE("a sample without a picture or a caption is a bad sample") {
   }
   CHECK_THROWS_AS(clip::make_processor(*settings, nullptr), Error);
 }
+
+}  // namespace clip_files_test

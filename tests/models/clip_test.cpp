@@ -16,6 +16,8 @@
 #include "tandem/nn/normalize.h"
 #include "tandem/objectives/itc.h"
 
+namespace clip_test {
+
 using namespace tandem;
 using namespace tandem::models;
 
@@ -268,3 +270,5 @@ TEST_CASE("positions of another grid are resized on import, and no weight is dro
   CHECK(out.at("text_model.embeddings.position_embedding.weight").size(0) == 10);
   CHECK(out.contains("something"));
 }
+
+}  // namespace clip_test

@@ -10,6 +10,8 @@
 
 #include "tandem/base/error.h"
 
+namespace dialogue_test {
+
 using namespace tandem;
 using namespace tandem::models;
 using text::clip_part;
@@ -275,3 +277,5 @@ TEST_CASE("dialogues that a template cannot write are refused") {
              Catch::Contains("expected a text from the system"));
   CHECK_THROWS_WITH(text::chat_template("jinja"), Catch::Contains("plain, v0, v1"));
 }
+
+}  // namespace dialogue_test

@@ -9,6 +9,8 @@
 #include "tandem/base/error.h"
 #include "tandem/text/kinds.h"
 
+namespace qwen2_vl_batch_test {
+
 using namespace tandem;
 using namespace tandem::models;
 using namespace tandem::models::qwen2_vl;
@@ -171,3 +173,5 @@ TEST_CASE("Qwen2-VL: words alone have no patches") {
   CHECK_FALSE(batch.patches);
   CHECK(batch.text->positions[0][0][-1].item<std::int64_t>() == batch.text->ids.size(1) - 1);
 }
+
+}  // namespace qwen2_vl_batch_test

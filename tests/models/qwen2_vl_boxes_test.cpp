@@ -2,6 +2,8 @@
 
 #include "models/qwen2_vl/boxes.h"
 
+namespace qwen2_vl_boxes_test {
+
 using namespace tandem;
 using namespace tandem::models::qwen2_vl;
 
@@ -62,3 +64,5 @@ TEST_CASE("boxes are found in what a model says, whatever stands around them") {
     CHECK(read_boxes(text, frame, Version::two_five).empty());
   }
 }
+
+}  // namespace qwen2_vl_boxes_test

@@ -7,6 +7,8 @@
 #include "models/qwen2_vl/layout.h"
 #include "tandem/base/error.h"
 
+namespace qwen2_vl_layout_test {
+
 using namespace tandem;
 using namespace tandem::models::qwen2_vl;
 using Ints = std::vector<std::int64_t>;
@@ -135,3 +137,5 @@ TEST_CASE("Qwen2-VL: patches of a cell stand together, and slices are apart") {
   CHECK(p.column == Ints{0, 1, 0, 1, 2, 3, 2, 3, 0, 1, 0, 1, 2, 3, 2, 3});
   CHECK(slice_ends(grids) == Ints{0, 8, 16});
 }
+
+}  // namespace qwen2_vl_layout_test

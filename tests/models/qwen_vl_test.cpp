@@ -22,6 +22,8 @@
 #include "tandem/models/weights.h"
 #include "tandem/text/kinds.h"
 
+namespace qwen_vl_test {
+
 using namespace tandem;
 using namespace tandem::models;
 
@@ -365,3 +367,5 @@ TEST_CASE("Qwen-VL: dialogues number their pictures and learn every turn's marks
   CHECK(batch.images->pixels.size(0) == 2);
   CHECK(batch.images->rows.numel() == 2);
 }
+
+}  // namespace qwen_vl_test

@@ -28,6 +28,8 @@
 #include "tandem/models/outline.h"
 #include "tandem/models/weights.h"
 
+namespace tasks_test {
+
 using namespace tandem;
 using namespace tandem::models;
 using namespace tandem::testing;
@@ -314,3 +316,5 @@ TEST_CASE("tasks: the closed list sets how many answers there are, once") {
     CHECK_THROWS_AS(one.fit_answers(*settings, {"a", "b"}), Error);
   }
 }
+
+}  // namespace tasks_test

@@ -22,6 +22,8 @@
 #include "tandem/models/weights.h"
 #include "tandem/text/kinds.h"
 
+namespace vilt_test {
+
 using namespace tandem;
 using namespace tandem::models;
 
@@ -344,3 +346,5 @@ TEST_CASE("a sample becomes words, hidden words and a picture of its own size") 
   CHECK(both.images->pixels.size(2) == 48);
   CHECK_THROWS_AS(processor.prepare(data::Sample{}, Key(1), true), Error);
 }
+
+}  // namespace vilt_test

@@ -13,6 +13,8 @@
 #include "tandem/base/error.h"
 #include "tandem/models/weights.h"
 
+namespace vlmo_test {
+
 using namespace tandem;
 using namespace tandem::models;
 
@@ -341,3 +343,5 @@ TEST_CASE("settings of all kinds survive config.json") {
   CHECK_THROWS_AS(vlmo::from_config_json(R"({"max_text_len": 250})"), Error);
   CHECK_THROWS_AS(vlmo::from_config_json(R"({"use_abs_pos_emb": 3})"), Error);
 }
+
+}  // namespace vlmo_test

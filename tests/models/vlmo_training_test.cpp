@@ -12,6 +12,8 @@
 #include "tandem/base/error.h"
 #include "tandem/objectives/itc.h"
 
+namespace vlmo_training_test {
+
 using namespace tandem;
 using namespace tandem::models;
 
@@ -391,3 +393,5 @@ TEST_CASE("a picture alone and a text alone are samples, nothing is not") {
   CHECK_THROWS_AS(processor.prepare(nothing, Key(1), true), Error);
   CHECK_THROWS_AS(vlmo::make_processor(config, nullptr), Error);
 }
+
+}  // namespace vlmo_training_test

@@ -17,6 +17,8 @@
 
 #include "tandem/nn/init.h"
 
+namespace decoder_test {
+
 using namespace tandem;
 using namespace tandem::nn;
 
@@ -194,3 +196,5 @@ TEST_CASE("RMSNorm equals its formula, forward and backward, in every type") {
     for (std::size_t i = 0; i < 3; ++i) CHECK(at::allclose(own[i], plain[i], near_by, near_by));
   }
 }
+
+}  // namespace decoder_test

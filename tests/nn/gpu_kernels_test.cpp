@@ -15,6 +15,8 @@
 #include "tandem/nn/normalize.h"
 #include "tandem/tensor/device.h"
 
+namespace gpu_kernels_test {
+
 using namespace tandem;
 using namespace tandem::nn;
 
@@ -101,3 +103,5 @@ TEST_CASE("a step in bfloat16 on the GPU agrees with float32", "[gpu]") {
   const at::Tensor exact = gradient(false), half = gradient(true);
   CHECK((exact - half).norm().item<double>() < 0.02 * exact.norm().item<double>());
 }
+
+}  // namespace gpu_kernels_test

@@ -15,6 +15,8 @@
 #include "tandem/base/error.h"
 #include "tandem/nn/linear.h"
 
+namespace momentum_test {
+
 using namespace tandem;
 using namespace tandem::nn;
 
@@ -104,3 +106,5 @@ TEST_CASE("what is queued has no history") {
   enqueue(queue, rows(0, 2).set_requires_grad(true) * 2, 1);
   CHECK_FALSE(queue.requires_grad());
 }
+
+}  // namespace momentum_test

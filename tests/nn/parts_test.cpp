@@ -21,6 +21,8 @@
 #include "tandem/nn/normalize.h"
 #include "tandem/nn/vision_input.h"
 
+namespace parts_test {
+
 using namespace tandem;
 using namespace tandem::nn;
 
@@ -157,3 +159,5 @@ TEST_CASE("initial values depend on key and name only, and have the spread asked
   CHECK(b.abs().max().item<double>() > 0.499);
   CHECK(b.mean().item<double>() == Approx(0).margin(0.01));
 }
+
+}  // namespace parts_test

@@ -13,6 +13,8 @@
 #include "tandem/nn/encoder_block.h"
 #include "tandem/nn/init.h"
 
+namespace run_block_test {
+
 using namespace tandem;
 using namespace tandem::nn;
 
@@ -125,3 +127,5 @@ TEST_CASE("a frozen block behind frozen inputs is run once and not recorded") {
   CHECK(runs == 3);
   CHECK(wanted.grad().defined());
 }
+
+}  // namespace run_block_test

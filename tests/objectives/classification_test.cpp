@@ -14,6 +14,8 @@
 
 #include "tandem/base/error.h"
 
+namespace classification_test {
+
 using namespace tandem;
 using namespace tandem::objectives;
 
@@ -99,3 +101,5 @@ TEST_CASE("classification: shapes that disagree are refused by name") {
     CHECK(error.message().find("[2, 3] and [2, 4]") != std::string::npos);
   }
 }
+
+}  // namespace classification_test

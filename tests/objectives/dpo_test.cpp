@@ -17,6 +17,8 @@
 #include "tandem/base/error.h"
 #include "tandem/objectives/token_loss.h"
 
+namespace dpo_test {
+
 using namespace tandem;
 using namespace tandem::objectives;
 
@@ -128,3 +130,5 @@ TEST_CASE("a reference that prefers neither, and options out of range") {
   CHECK_THROWS_WITH(loss_of({.kind = DpoKind::robust, .smoothing = 0.5}),
                     Catch::Contains("below 0.5"));
 }
+
+}  // namespace dpo_test

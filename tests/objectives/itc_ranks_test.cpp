@@ -17,6 +17,8 @@
 #include "tandem/objectives/itc.h"
 #include "tandem/objectives/query_itc.h"
 
+namespace itc_ranks_test {
+
 using namespace tandem;
 using namespace tandem::objectives;
 
@@ -164,3 +166,5 @@ TEST_CASE("over 2 and 4 ranks loss and gradients are those of one big batch") {
   CHECK(run_ranks(2, "[.rank]") == std::vector<int>(2, 0));
   CHECK(run_ranks(4, "[.rank]") == std::vector<int>(4, 0));
 }
+
+}  // namespace itc_ranks_test

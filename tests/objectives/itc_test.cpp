@@ -11,6 +11,8 @@
 
 #include "tandem/base/error.h"
 
+namespace itc_test {
+
 using namespace tandem;
 using namespace tandem::objectives;
 
@@ -220,3 +222,5 @@ TEST_CASE("itc names the shapes that do not fit") {
   const ItcSolution solution = solve_itc(a.image, a.text, a.log_scale, dist::Mesh());
   CHECK_THROWS(replay_itc(b.image, b.text, a.log_scale, solution, 2));
 }
+
+}  // namespace itc_test

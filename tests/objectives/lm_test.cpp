@@ -15,6 +15,8 @@
 #include "tandem/base/error.h"
 #include "tandem/objectives/token_loss.h"
 
+namespace lm_test {
+
 using namespace tandem;
 using namespace tandem::objectives;
 
@@ -124,3 +126,5 @@ TEST_CASE("labels are moved by one token") {
   const at::Tensor labels = at::tensor({7, 8, -100, 9}, at::kLong).view({1, 4});
   CHECK(at::equal(shifted_labels(labels), at::tensor({8, -100, 9, -100}, at::kLong).view({1, 4})));
 }
+
+}  // namespace lm_test

@@ -19,6 +19,8 @@
 
 #include "tandem/base/error.h"
 
+namespace momentum_itc_test {
+
 using namespace tandem;
 using objectives::momentum_itc;
 using objectives::MomentumItcInput;
@@ -160,3 +162,5 @@ TEST_CASE("shapes that do not fit are refused by the contrast with momentum") {
     CHECK_THROWS_AS(momentum_itc(in), Error);
   }
 }
+
+}  // namespace momentum_itc_test

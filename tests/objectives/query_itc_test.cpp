@@ -14,6 +14,8 @@
 
 #include "tandem/objectives/itc.h"
 
+namespace query_itc_test {
+
 using namespace tandem;
 using namespace tandem::objectives;
 
@@ -68,3 +70,5 @@ TEST_CASE("contrast of several features: the likest counts; released keeps the v
       {});
   CHECK(at::allclose(image.grad(), copy.grad(), 1e-4, 1e-5));
 }
+
+}  // namespace query_itc_test

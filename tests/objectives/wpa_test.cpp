@@ -12,6 +12,8 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 
+namespace wpa_test {
+
 using namespace tandem;
 using namespace tandem::objectives;
 
@@ -153,3 +155,5 @@ TEST_CASE("a text's inner tokens are those between its first and its last") {
       at::tensor({0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0}, at::kLong).view({3, 4}).to(at::kBool);
   CHECK(at::equal(inner_tokens(mask), expected));
 }
+
+}  // namespace wpa_test

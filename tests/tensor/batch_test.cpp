@@ -14,6 +14,8 @@
 
 #include "tandem/base/error.h"
 
+namespace batch_test {
+
 using namespace tandem;
 
 namespace {
@@ -319,3 +321,5 @@ TEST_CASE("moving a batch to the device where it is changes nothing") {
   CHECK(moved.images->pixels.scalar_type() == at::kByte);
   CHECK_FALSE(moved.patches.has_value());
 }
+
+}  // namespace batch_test

@@ -7,6 +7,8 @@
 
 #include "tandem/tensor/device.h"
 
+namespace device_gpu_test {
+
 TEST_CASE("batches arrive on the GPU in order while it computes", "[gpu]") {
   const at::Device gpu = tandem::resolve_device("cuda");
   CHECK(gpu.is_cuda());
@@ -40,3 +42,5 @@ TEST_CASE("the driver and torch see the same GPUs", "[gpu]") {
   CHECK(tandem::resolve_device("cuda", last).index() == last);
   CHECK(tandem::resolve_device("auto").index() == 0);
 }
+
+}  // namespace device_gpu_test

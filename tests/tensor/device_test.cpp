@@ -10,6 +10,8 @@
 
 #include "tandem/base/error.h"
 
+namespace device_test {
+
 using tandem::Error;
 using tandem::ErrorKind;
 
@@ -103,3 +105,5 @@ TEST_CASE("a copy lane hands batches through in order") {
   CHECK(lane.size() == 0);
   CHECK(tandem::peak_device_bytes(at::kCPU) == 0);
 }
+
+}  // namespace device_test

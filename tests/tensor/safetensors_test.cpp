@@ -16,6 +16,8 @@
 #include "tandem/base/files.h"
 #include "tandem/base/random.h"
 
+namespace safetensors_test {
+
 using namespace tandem;
 using namespace tandem::testing;
 
@@ -335,3 +337,5 @@ TEST_CASE("every flipped bit of the length and the start of the header is notice
     CHECK(error_of_file(directory, bytes).kind() == ErrorKind::data);
   }
 }
+
+}  // namespace safetensors_test

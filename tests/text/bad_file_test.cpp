@@ -10,6 +10,8 @@
 #include "tandem/base/error.h"
 #include "tandem/base/random.h"
 
+namespace bad_file_test {
+
 using namespace tandem;
 using namespace tandem::text;
 using namespace tandem::text::testing;
@@ -238,3 +240,5 @@ TEST_CASE("folders and pipes are no tokenizer files") {
   CHECK_THROWS_AS(load_tokenizer(""), Error);
   std::filesystem::remove_all(folder);
 }
+
+}  // namespace bad_file_test

@@ -13,6 +13,8 @@
 #include "tandem/base/error.h"
 #include "tandem/base/random.h"
 
+namespace directory_test {
+
 using namespace tandem;
 using namespace tandem::text;
 using namespace tandem::text::testing;
@@ -328,3 +330,5 @@ TEST_CASE("a text that is too long loses its begin where the file says so") {
   document["truncation"]["direction"] = "Up";
   CHECK_THROWS_AS(read(document), Error);
 }
+
+}  // namespace directory_test

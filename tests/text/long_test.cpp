@@ -6,6 +6,8 @@
 #include "documents.h"
 #include "tandem/base/random.h"
 
+namespace long_test {
+
 using namespace tandem;
 using namespace tandem::text;
 using namespace tandem::text::testing;
@@ -158,3 +160,5 @@ TEST_CASE("short and long words are merged alike, as the definition says") {
     CHECK(got == merged_slowly(model, symbols));
   }
 }
+
+}  // namespace long_test

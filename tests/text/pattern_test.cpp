@@ -6,6 +6,8 @@
 #include "tandem/base/error.h"
 #include "text/pre_tokenizer.h"
 
+namespace pattern_test {
+
 using namespace tandem;
 using namespace tandem::text;
 
@@ -131,3 +133,5 @@ TEST_CASE("the other pre-tokenizers cut characters of their kind") {
   CHECK(cut({{"type", "Sequence"}, {"pretokenizers", nlohmann::json::array()}}, "a b") ==
         Words{"a b"});
 }
+
+}  // namespace pattern_test

@@ -8,6 +8,8 @@
 #include "tandem/base/error.h"
 #include "text/charsmap.h"
 
+namespace pieces_test {
+
 using namespace tandem;
 using namespace tandem::text;
 using namespace tandem::text::testing;
@@ -271,3 +273,5 @@ TEST_CASE("words that a thread met before have the same ids, for each tokenizer 
     CHECK(second.encode(std::string("ab\0", 3)) == Ids{257, 188});
   }
 }
+
+}  // namespace pieces_test

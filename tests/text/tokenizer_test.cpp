@@ -9,6 +9,8 @@
 #include "documents.h"
 #include "tandem/base/error.h"
 
+namespace tokenizer_test {
+
 using namespace tandem;
 using namespace tandem::text;
 using namespace tandem::text::testing;
@@ -122,3 +124,5 @@ TEST_CASE("a tokenizer's folder is kept with the files beside it") {
   CHECK_THROWS_AS(save_tokenizer_json(t, folder / "none" / "tokenizer.json"), Error);
   std::filesystem::remove_all(folder);
 }
+
+}  // namespace tokenizer_test

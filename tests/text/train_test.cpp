@@ -6,6 +6,8 @@
 #include "tandem/base/error.h"
 #include "tandem/text/tokenizer.h"
 
+namespace train_test {
+
 using namespace tandem;
 using namespace tandem::text;
 
@@ -102,3 +104,5 @@ TEST_CASE("an empty tokenizer says so") {
   CHECK_THROWS_AS(empty.encode("a"), Error);
   CHECK_THROWS_AS(empty.files(), Error);
 }
+
+}  // namespace train_test

@@ -4,6 +4,8 @@
 
 #include "text/byte_level.h"
 
+namespace unicode_test {
+
 using namespace tandem::text;
 
 namespace {
@@ -89,3 +91,5 @@ TEST_CASE("every byte has a letter and comes back from it") {
   CHECK_FALSE(append_bytes(back, "a\u4f60"));
   CHECK(back == bytes);
 }
+
+}  // namespace unicode_test

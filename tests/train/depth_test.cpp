@@ -2,6 +2,8 @@
 
 #include <catch2/catch.hpp>
 
+namespace depth_test {
+
 using namespace tandem::train;
 using Depths = std::vector<std::int64_t>;
 
@@ -28,3 +30,5 @@ TEST_CASE("a number inside a block does not count, and no number means no depth"
   CHECK(depths({"weight", "bias"}) == Depths{0, 0});
   CHECK(depths({}).empty());
 }
+
+}  // namespace depth_test

@@ -7,6 +7,8 @@
 
 #include "tandem/base/error.h"
 
+namespace ema_test {
+
 using namespace tandem;
 using namespace tandem::train;
 
@@ -98,3 +100,5 @@ TEST_CASE(
   CHECK_THROWS_WITH(b.load({{"w", at::zeros({2, 2})}, {"x", at::zeros({1})}}),
                     Catch::Contains("x"));
 }
+
+}  // namespace ema_test

@@ -6,6 +6,8 @@
 #include <catch2/catch.hpp>
 #include <stdexcept>
 
+namespace memory_test {
+
 using namespace tandem::train;
 
 TEST_CASE("what is kept and the most that was held are counted, and nothing after it") {
@@ -39,3 +41,5 @@ TEST_CASE("an error inside leaves the allocator as it was") {
           return std::make_shared<at::Tensor>(at::zeros({10}, at::kFloat));
         }).kept == 40);
 }
+
+}  // namespace memory_test

@@ -11,6 +11,8 @@
 
 #include "tandem/base/error.h"
 
+namespace optimizer_test {
+
 using namespace tandem;
 using namespace tandem::train;
 
@@ -142,3 +144,5 @@ TEST_CASE("nothing to train is an error") {
   f.resolved[0].trained = f.resolved[1].trained = false;
   CHECK_THROWS_AS(Optimizer(f.config, f.resolved, f.parameters), Error);
 }
+
+}  // namespace optimizer_test

@@ -6,6 +6,8 @@
 
 #include "tandem/base/error.h"
 
+namespace rules_test {
+
 using namespace tandem;
 using namespace tandem::train;
 
@@ -136,3 +138,5 @@ TEST_CASE("adapters go to the layers that the first matching rule names, by laye
   CHECK_THROWS_WITH(adapters_of(stage({{.match = "a.*"}, rule}), {"a.q_proj"}),
                     Catch::Contains("Linear layer") && Catch::Contains("'*.q_proj'"));
 }
+
+}  // namespace rules_test

@@ -2,6 +2,8 @@
 
 #include <catch2/catch.hpp>
 
+namespace schedule_test {
+
 using namespace tandem;
 using namespace tandem::train;
 
@@ -67,3 +69,5 @@ TEST_CASE("a stage's end is rounded up to whole steps") {
   stage.until = {.steps = 7};
   CHECK(total_steps(stage, 50) == 7);
 }
+
+}  // namespace schedule_test

@@ -6,6 +6,8 @@
 
 #include "tandem/base/error.h"
 
+namespace stopping_test {
+
 using namespace tandem;
 using namespace tandem::train;
 
@@ -53,3 +55,5 @@ TEST_CASE("a metric that there is not is refused with those that there are") {
   CHECK_THROWS_WITH(metric_of({{"eval.loss.itc", 1}}, "eval.loss.total", "stop.metric"),
                     Catch::Contains("eval.loss.itc") && Catch::Contains("stop.metric"));
 }
+
+}  // namespace stopping_test

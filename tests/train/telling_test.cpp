@@ -5,6 +5,8 @@
 
 #include <catch2/catch.hpp>
 
+namespace telling_test {
+
 using namespace tandem;
 
 namespace {
@@ -33,3 +35,5 @@ TEST_CASE("what is learned of a sample stands in brackets, pictures as their num
   CHECK(train::marked_text(row({a, b, a, b, a, b, a, b}, {a, b, a, b, a, b, a, b}), bytes, 8) ==
         "[[ab ... ab]]");
 }
+
+}  // namespace telling_test

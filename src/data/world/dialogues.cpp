@@ -5,6 +5,7 @@
 
 #include "tandem/base/error.h"
 #include "tandem/data/world/caption.h"
+#include "scene_parts.h"
 #include "task_parts.h"
 
 namespace tandem::data::world {
@@ -136,12 +137,6 @@ void prefer(TaskSample& made, const std::string& asked, const std::string& right
   made.sample.label = -1;
   made.sample.prompt_turns = 1;
   made.sample.rejected = {reply(wrong)};
-}
-
-bool shows_held_out(const Scene& scene) {
-  return std::any_of(scene.objects.begin(), scene.objects.end(), [](const Object& object) {
-    return held_out(object.look.shape, object.look.colour);
-  });
 }
 
 // The descriptions of a scene and of one that differs in a thing; which of them is shown is drawn.

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "tandem/base/error.h"
+#include "scene_parts.h"
 #include "tandem/data/world/caption.h"
 
 namespace tandem::data::world {
@@ -47,12 +48,6 @@ std::vector<Exchange> exchanges_of(const Scene& scene, Random& random) {
   std::stable_partition(all.begin(), all.end(),
                         [](const Exchange& one) { return is_simple(one.parts); });
   return all;
-}
-
-bool shows_held_out(const Scene& scene) {
-  return std::any_of(scene.objects.begin(), scene.objects.end(), [](const Object& object) {
-    return held_out(object.look.shape, object.look.colour);
-  });
 }
 
 struct GroupRules {

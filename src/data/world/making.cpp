@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "tandem/base/error.h"
+#include "words.h"
 
 namespace tandem::data::world {
 namespace {
@@ -97,11 +98,6 @@ bool fit(const SceneRules& rules, const Wanted& wanted, bool with_alike, Random&
   }
   sort_by_place(scene);
   return true;
-}
-
-template <class Table>
-std::string word(const Table& table, int number) {
-  return std::string(table[static_cast<std::size_t>(number)]);
 }
 
 std::string attributes(const Claim& claim) {

@@ -4,6 +4,7 @@
 #include "tandem/base/error.h"
 #include "tandem/data/world/caption.h"
 #include "task_parts.h"
+#include "words.h"
 
 namespace tandem::data::world {
 namespace {
@@ -12,11 +13,6 @@ struct Asked {
   std::string kind{}, question{}, answer{};
   Wanted wanted{};
 };
-
-template <class Table>
-std::string word(const Table& table, int number) {
-  return std::string(table[static_cast<std::size_t>(number)]);
-}
 
 Claim with_shape(int shape) {
   Claim claim;

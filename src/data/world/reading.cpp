@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <string>
 
+#include "words.h"
+
 namespace tandem::data::world {
 namespace {
 
@@ -18,13 +20,6 @@ Words words_of(std::string_view text) {
     words.push_back(text.substr(first, length));
     text.remove_prefix(first + length);
   }
-}
-
-template <class Table>
-std::optional<int> number_of(const Table& table, std::string_view word) {
-  const auto it = std::find(table.begin(), table.end(), word);
-  if (it == table.end()) return {};
-  return static_cast<int>(it - table.begin());
 }
 
 bool is_filler(std::string_view word) {

@@ -5,14 +5,10 @@
 #include "tandem/base/error.h"
 #include "tandem/data/world/draw.h"
 #include "task_parts.h"
+#include "words.h"
 
 namespace tandem::data::world {
 namespace {
-
-template <class Table>
-std::string word(const Table& table, int number) {
-  return std::string(table[static_cast<std::size_t>(number)]);
-}
 
 struct Said {
   std::string kind{}, text{};

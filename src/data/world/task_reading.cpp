@@ -6,23 +6,12 @@
 
 #include "tandem/data/world/caption.h"
 #include "tandem/data/world/reading.h"
+#include "words.h"
 
 namespace tandem::data::world {
 namespace {
 
-template <class Table>
-std::optional<int> number_of(const Table& table, std::string_view word) {
-  const auto it = std::find(table.begin(), table.end(), word);
-  if (it == table.end()) return {};
-  return static_cast<int>(it - table.begin());
-}
-
-template <class Table>
-std::string word(const Table& table, int number) {
-  return std::string(table[static_cast<std::size_t>(number)]);
-}
-
-std::vector<std::string> words_of(std::string_view text) {
+std::vector<std::string> spoken_words(std::string_view text) {
   std::vector<std::string> words(1);
   for (const char c : text) {
     if (c == ' ') {
@@ -52,7 +41,7 @@ bool take(const std::string& text, Claim& claim) {
 
 // All that the words say of one object.
 std::optional<Claim> claim_of(std::string_view text) {
-  const std::vector<std::string> words = words_of(text);
+  const std::vector<std::string> words = spoken_words(text);
   Claim claim;
   for (std::size_t i = 0; i < words.size(); ++i) {
     const std::string two = i + 1 < words.size() ? words[i] + " " + words[i + 1] : "";
