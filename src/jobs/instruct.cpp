@@ -62,6 +62,9 @@ void agree_on_settings(const InstructJob& job) {
       refuse_instruct("expected kinds of {conversation, detail, reasoning}; got '" + kind + "'",
                       job.folder.string());
     }
+    if (std::count(job.kinds.begin(), job.kinds.end(), kind) > 1) {
+      refuse_instruct("expected each kind once; got '" + kind + "' twice", job.folder.string());
+    }
   }
   make_directories(job.folder);
   const fs::path path = job.folder / "settings.json";

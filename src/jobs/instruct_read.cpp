@@ -12,6 +12,7 @@
 #include "tandem/base/error.h"
 #include "tandem/base/files.h"
 #include "tandem/base/hash.h"
+#include "tandem/base/json.h"
 #include "tandem/base/log.h"
 #include "tandem/base/random.h"
 #include "tandem/data/picture_files.h"
@@ -21,6 +22,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
+using ForeignJson = nlohmann::json;
 
 constexpr std::int64_t largest_answers = std::int64_t{4} << 30;
 constexpr std::size_t rows_of_part = 1024;
@@ -34,19 +36,29 @@ struct AnswerRow {
   std::string id{}, text{}, why{};
 };
 
-std::string string_at(const Json& json, const char* key) {
+std::string string_at(const ForeignJson& json, const char* key) {
   const auto member = json.find(key);
   return member != json.end() && member->is_string() ? member->get<std::string>() : "";
 }
 
 // Of a line of OpenAI's batch API; nullopt: no message in it.
-std::optional<std::string> batch_message(const Json& json) {
-  const auto body = Json::json_pointer("/response/body/choices/0/message/content");
+std::optional<std::string> batch_message(const ForeignJson& json) {
+  const auto body = ForeignJson::json_pointer("/response/body/choices/0/message/content");
   if (!json.contains(body) || !json[body].is_string()) return {};
   return json[body].get<std::string>();
 }
 
-AnswerRow answer_row(const Json& json) {
+// nullopt: no JSON, or one that is nested absurdly deep.
+std::optional<ForeignJson> answer_json(const std::string& line) {
+  try {
+    return parse_json(line, "an answer", 32);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::data) throw;
+    return {};
+  }
+}
+
+AnswerRow answer_row(const ForeignJson& json) {
   AnswerRow row;
   if (!json.is_object()) return {"", "", "no answer: no JSON object"};
   row.id = string_at(json, json.contains("custom_id") ? "custom_id" : "id");
@@ -59,10 +71,11 @@ AnswerRow answer_row(const Json& json) {
   } else if (row.why.empty()) {
     const auto error = json.find("error");
     const bool told = error != json.end() && !error->is_null();
-    row.why = "no answer: " + (!told ? std::string("no text")
-                               : error->is_string()
-                                   ? error->get<std::string>()
-                                   : error->dump(-1, ' ', false, Json::error_handler_t::replace));
+    row.why =
+        "no answer: " + (!told ? std::string("no text")
+                         : error->is_string()
+                             ? error->get<std::string>()
+                             : error->dump(-1, ' ', false, ForeignJson::error_handler_t::replace));
   }
   return row;
 }
@@ -141,14 +154,14 @@ class AnswerReader {
       at = end + 1;
       ++number;
       if (number <= before || line.find_first_not_of(" \t\r") == std::string::npos) continue;
-      const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
-      if (end == text.size() && json.is_discarded()) {
+      const std::optional<ForeignJson> json = answer_json(line);
+      if (end == text.size() && !json) {
         log_warning("[instruct] answers/" + name +
                     ": the last line has no end and is no JSON: it "
                     "is left for another time");
         break;
       }
-      judge(name, number, answer_row(json));
+      judge(name, number, answer_row(json.value_or(ForeignJson())));
     }
   }
 
