@@ -132,14 +132,16 @@ std::map<std::string, at::Tensor> merge_adapter(std::map<std::string, at::Tensor
     const std::string layer = from_peft_name(stem);
     const auto b = tensors.find(stem + std::string(b_ending));
     const auto weight = weights.find(layer + ".weight");
-    if (b == tensors.end()) bad_adapter("expected lora_B beside lora_A; got none for " + layer, where);
+    if (b == tensors.end())
+      bad_adapter("expected lora_B beside lora_A; got none for " + layer, where);
     if (weight == weights.end()) bad_adapter("expected a layer of the model; got " + layer, where);
     const at::Tensor &up = b->second, &w = weight->second;
     if (a.dim() != 2 || up.dim() != 2 || w.dim() != 2 || up.size(1) != a.size(0) ||
         w.size(0) != up.size(0) || w.size(1) != a.size(1)) {
-      bad_adapter("expected lora_A [r, in] and lora_B [out, r] of the layer's size; got others for " +
-               layer,
-           where);
+      bad_adapter(
+          "expected lora_A [r, in] and lora_B [out, r] of the layer's size; got others for " +
+              layer,
+          where);
     }
     try {
       const auto rank = static_cast<double>(a.size(0));

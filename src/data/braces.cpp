@@ -55,7 +55,8 @@ std::optional<std::int64_t> whole_number(std::string_view text) {
 // "08..11": as wide as the wider end when one of them starts with a zero. Counts down as well.
 std::vector<std::string> counted(const std::string& body, const std::string& pattern) {
   const std::size_t dots = body.find("..");
-  if (dots == std::string::npos) bad_pattern(pattern, "expected {a,b} or {0..9}; got {" + body + "}");
+  if (dots == std::string::npos)
+    bad_pattern(pattern, "expected {a,b} or {0..9}; got {" + body + "}");
   const std::string first = body.substr(0, dots), last = body.substr(dots + 2);
   const auto from = whole_number(first), to = whole_number(last);
   if (!from || !to) bad_pattern(pattern, "expected two whole numbers; got {" + body + "}");

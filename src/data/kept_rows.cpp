@@ -71,8 +71,9 @@ void make_file(const fs::path& path, const std::string& header, const KeptShape&
   try {
     errno = ::posix_fallocate(descriptor, 0, shape.bytes_of_file());
     if (errno != 0) {
-      bad_features("expected room for " + std::to_string(shape.bytes_of_file()) + " bytes of features",
-           path);
+      bad_features(
+          "expected room for " + std::to_string(shape.bytes_of_file()) + " bytes of features",
+          path);
     }
     write_all(descriptor, header.data(), page, 0, made);
     if (::link(made.c_str(), path.c_str()) != 0 && errno != EEXIST) {

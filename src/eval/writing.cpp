@@ -238,8 +238,7 @@ std::string caption_words(std::string_view text) {
   std::string plain;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
-    const bool in_number =
-        i > 0 && i + 1 < text.size() && digit(text[i - 1]) && digit(text[i + 1]);
+    const bool in_number = i > 0 && i + 1 < text.size() && digit(text[i - 1]) && digit(text[i + 1]);
     const bool parts = std::string_view("?!;()[]{}\"").find(c) != std::string_view::npos ||
                        ((c == ',' || c == ':') && !in_number) ||
                        (c == '-' && i + 1 < text.size() && text[i + 1] == '-');

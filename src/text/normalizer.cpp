@@ -96,7 +96,8 @@ std::string_view stripped(std::string_view text, bool left, bool right) {
 Normalizer::Normalizer(const JsonNode& node) { add(node); }
 
 void Normalizer::add(const JsonNode& node) {
-  if (steps_.size() > kMaxNormalizers) node.fail("at most " + std::to_string(kMaxNormalizers) + " steps");
+  if (steps_.size() > kMaxNormalizers)
+    node.fail("at most " + std::to_string(kMaxNormalizers) + " steps");
   const std::string type = node.type();
   if (type == "Sequence") {
     node.only({"type", "normalizers"});

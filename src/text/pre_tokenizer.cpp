@@ -60,7 +60,8 @@ void PreTokenizer::add(const JsonNode& node) {
     for (std::size_t i = 0; i < parts.size(); ++i) add(parts.at(i));
     return;
   }
-  if (steps_.size() >= kMaxPreTokenizers) node.fail("at most " + std::to_string(kMaxPreTokenizers) + " steps");
+  if (steps_.size() >= kMaxPreTokenizers)
+    node.fail("at most " + std::to_string(kMaxPreTokenizers) + " steps");
   if (byte_level()) node.fail("no step behind ByteLevel");
   if (type == "Split") {
     add_split(node);

@@ -14,7 +14,7 @@ using nlohmann::json;
 
 constexpr std::uintmax_t kMaxFile = 1u << 29;
 constexpr const char* kMarkKeys[] = {"bos_token", "eos_token", "unk_token", "sep_token",
-                                  "pad_token", "cls_token", "mask_token"};
+                                     "pad_token", "cls_token", "mask_token"};
 
 // Families of config.json's `model_type`.
 constexpr std::pair<const char*, const char*> kSystems[] = {{"clip", "CLIP"},

@@ -5,7 +5,7 @@ namespace tandem::text {
 namespace {
 
 constexpr std::uint64_t kFirst = 0, kInner = 1;  // the two roots
-constexpr std::size_t kMaxWordPiece = 1024;          // bytes: bounds what a character may cost
+constexpr std::size_t kMaxWordPiece = 1024;      // bytes: bounds what a character may cost
 
 }  // namespace
 

@@ -3,9 +3,9 @@
 #include <array>
 #include <utility>
 
+#include "scene_parts.h"
 #include "tandem/base/error.h"
 #include "tandem/data/world/caption.h"
-#include "scene_parts.h"
 #include "task_parts.h"
 
 namespace tandem::data::world {

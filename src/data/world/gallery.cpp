@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "tandem/base/error.h"
 #include "scene_parts.h"
+#include "tandem/base/error.h"
 #include "tandem/data/world/caption.h"
 
 namespace tandem::data::world {
