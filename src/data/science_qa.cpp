@@ -47,6 +47,13 @@ std::string without_start(const std::string& text, std::string_view start) {
   return text.starts_with(start) ? with_replaced(text, start, "") : text;
 }
 
+// What the conversion does to both sides at last.
+std::string tidied(const std::string& given) {
+  std::string text = text::trimmed(with_replaced(given, "  ", " "));
+  if (text.ends_with("BECAUSE:")) text = text::trimmed(with_replaced(text, "BECAUSE:", ""));
+  return text;
+}
+
 std::string asked_of(const Json& problem, const std::string& form, const std::string& caption) {
   std::string context = text::trimmed(text_of(problem, "hint") + " " + caption);
   if (context.empty()) context = "N/A";
@@ -61,7 +68,7 @@ std::string asked_of(const Json& problem, const std::string& form, const std::st
   context = "Context: " + context + "\n";
   const std::string input =
       (form.starts_with("CQM") ? context + question : question + context) + "Options: " + options;
-  return without_start(text::trimmed(with_replaced(input + "\n", "  ", " ")), "Question: ");
+  return without_start(tidied(input + "\n"), "Question: ");
 }
 
 std::string answered_of(const Json& problem, const std::string& form, char letter) {
@@ -76,9 +83,7 @@ std::string answered_of(const Json& problem, const std::string& form, char lette
   } else {
     output += answer;
   }
-  output = text::trimmed(with_replaced(output, "  ", " "));
-  if (output.ends_with("BECAUSE:")) output = text::trimmed(with_replaced(output, "BECAUSE:", ""));
-  return without_start(output, "Answer: ");
+  return without_start(tidied(output), "Answer: ");
 }
 
 class ScienceReader {
