@@ -15,7 +15,7 @@ import time
 ROOT = pathlib.Path(sys.argv[1])
 BUILD = ROOT / "build/release"
 PAGE = ROOT / "docs/performance.md"
-THREADS = {**os.environ, "OMP_NUM_THREADS": "2"}
+THREADS = {**os.environ, "OMP_NUM_THREADS": os.environ.get("THREADS", "2")}
 CLIP = dict(make="make_clip", losses="itc", memory=0.60)
 LANGUAGE = dict(make="make_language", losses="lm", width=384, hidden=1024, layers=6, heads=6, kv_heads=2,
                 words=8192, batch=16, warmup=1, steps=3, rounds=6)
@@ -45,7 +45,9 @@ def interval(ratios, draws=10_000):
 
 def shown(ratios):
     middle, low, high = interval(ratios)
-    return "%.2f (%.2f to %.2f, n = %d)" % (middle, low, high, len(ratios))
+    threads = THREADS["OMP_NUM_THREADS"]
+    return "%.2f (%.2f to %.2f, n = %d%s)" % (
+        middle, low, high, len(ratios), "" if threads == "2" else ", %s thread" % threads)
 
 
 def rounds(usual):
@@ -174,7 +176,7 @@ def blip2_features():
             kept = folder / ("kept%d" % turn)
             kept.mkdir()
             option = ("model={vision: {features: {folder: %s, pictures: 64}}, "
-                      "augment: {scale: [1, 1], ratio: [1, 1], flip: 0}}" % kept)
+                      "augment: {min_scale: 1, max_scale: 1, min_ratio: 1, max_ratio: 1, flip: 0}}" % kept)
             runs = {"fresh": json_of(ours + [option]), "theirs": json_of(theirs),
                     "there": json_of(ours + [option]), "without": json_of(ours)}
             if turn == 0:

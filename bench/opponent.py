@@ -8,6 +8,7 @@ default: torch.optim.AdamW as it comes; fused: AdamW(fused=True).
 """
 
 import json
+import os
 import pathlib
 import resource
 import sys
@@ -174,5 +175,5 @@ def blip2(folder, path, warmup, steps, kind):
 
 
 torch.manual_seed(1)
-torch.set_num_threads(2)
+torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
 {"train": train, "generate": generate, "blip2": blip2}[sys.argv[1]](*sys.argv[2:])
