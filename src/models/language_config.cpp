@@ -4,9 +4,11 @@
 #include <ATen/ops/matmul.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include "models/limits.h"
 #include "tandem/base/error.h"
+#include "tandem/base/files.h"
 #include "tandem/base/log.h"
 #include "tandem/nn/init.h"
 
@@ -198,6 +200,15 @@ void read_language(const ConfigNode& node, LanguageConfig& c) {
     log_warning("config.json: " + node.path + "attention_dropout is not supported and taken as 0");
   }
   read_rope(node, c);
+}
+
+void read_language_sizes(LanguageConfig& c, const std::string& folder) {
+  const std::filesystem::path file = std::filesystem::path(folder) / "config.json";
+  std::error_code error;
+  if (folder.empty() || !std::filesystem::is_regular_file(file, error)) return;
+  const json root = parse_config(read_file(file, std::int64_t{1} << 24), file.string());
+  c = {};
+  read_language({&root, ""}, c);
 }
 
 nlohmann::json language_json(const LanguageConfig& c) {

@@ -48,6 +48,10 @@ void check_language(Problems& found, const std::string& block, const LanguageCon
 void read_language(const ConfigNode& node, LanguageConfig& config);
 nlohmann::json language_json(const LanguageConfig& config);
 
+// Sizes of a Hugging Face directory of a language model; a plan is made without it, from the sizes
+// that the settings name.
+void read_language_sizes(LanguageConfig& config, const std::string& folder);
+
 nn::DecoderShape shape_of(const LanguageConfig& config);
 nn::RopeShape rope_of(const LanguageConfig& config);
 

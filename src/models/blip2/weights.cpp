@@ -4,15 +4,12 @@
 #include <ATen/ops/zeros_like.h>
 
 #include <cmath>
-#include <filesystem>
 #include <utility>
 #include <vector>
 
 #include "models/blip2/model.h"
-#include "tandem/base/error.h"
-#include "tandem/base/files.h"
+#include "models/pretrained_parts.h"
 #include "tandem/nn/init.h"
-#include "tandem/tensor/safetensors.h"
 
 namespace tandem::models::blip2 {
 namespace {
@@ -284,40 +281,6 @@ void fit_weights(Settings& settings, const Weights& weights) {
 }
 
 // --- Parts from elsewhere --------------------------------------------------------------------
-
-namespace {
-
-// All tensors of a folder's *.safetensors.
-Weights weights_in(const std::string& folder) {
-  Weights all;
-  for (const std::string& name : list_directory(folder)) {
-    if (!name.ends_with(".safetensors") || name == "optimizer.safetensors") continue;
-    TensorFile file = load_safetensors(std::filesystem::path(folder) / name);
-    for (auto& [key, tensor] : file.tensors) all[key] = tensor;
-  }
-  if (all.empty()) {
-    throw Error(ErrorKind::config, "[models] expected *.safetensors", folder,
-                "other kinds of files are not read: convert them first");
-  }
-  return all;
-}
-
-// Of `weights` those below `prefix`, all of which the model must find; others are not read.
-void take_part(Blip2& net, const Weights& weights, const std::string& prefix,
-               const std::string& folder, const std::string& but = "-") {
-  const at::NoGradGuard no_grad;
-  for (auto& item : net.named_parameters()) {
-    if (!item.key().starts_with(prefix) || item.key().starts_with(but)) continue;
-    const auto found = weights.find(item.key());
-    if (found == weights.end() || found->second.sizes() != item.value().sizes()) {
-      throw Error(ErrorKind::config, "[models] expected " + item.key() + " of the model's shape",
-                  folder);
-    }
-    item.value().copy_(found->second);
-  }
-}
-
-}  // namespace
 
 void read_pretrained(Blip2& net, const Config& c) {
   if (net.query_tokens.is_meta()) return;  // an outline: names and shapes alone

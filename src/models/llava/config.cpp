@@ -1,5 +1,7 @@
 #include "models/llava/config.h"
 
+#include <algorithm>
+
 #include "tandem/nn/mlp.h"
 #include "tandem/text/chat.h"
 
@@ -46,8 +48,12 @@ Problems problems(const Config& c) {
 }
 
 void Config::fields(FieldVisitor& v) {
-  v.block("vision", {.doc = "the tower of pictures (CLIP's)"},
-          [&](FieldVisitor& inner) { vision_fields(inner, vision); });
+  v.block("vision", {.doc = "the tower of pictures (CLIP's)"}, [&](FieldVisitor& inner) {
+    vision_fields(inner, vision);
+    inner.field(
+        "pretrained", vision_pretrained,
+        {.doc = "a folder with the weights of a CLIP, or of its tower", .unset = 0, .path = true});
+  });
   v.field(
       "feature_layers", feature_layers,
       {.doc = "the rows after which block of the tower are seen (-1: the last, -2 as released); "
@@ -55,8 +61,14 @@ void Config::fields(FieldVisitor& v) {
   v.field("class_token", class_token, {.doc = "is the tower's class token seen too?"});
   v.block("connector", {.doc = "from the tower's rows to the language model's"},
           [&](FieldVisitor& inner) { connector_fields(inner, connector); });
-  v.block("language", {.doc = "the language model"},
-          [&](FieldVisitor& inner) { language_fields(inner, language); });
+  v.block("language", {.doc = "the language model"}, [&](FieldVisitor& inner) {
+    language_fields(inner, language);
+    inner.field("pretrained", language_pretrained,
+                {.doc = "a Hugging Face directory of LLaMA or Qwen2, whose sizes and weights "
+                        "are taken; name its tokenizer as `model.tokenizer`",
+                 .unset = 0,
+                 .path = true});
+  });
   v.field("image_id", image_id,
           {.doc = "the token in whose places pictures stand; -1: the tokenizer's <image>, or a new "
                   "one",
@@ -90,6 +102,9 @@ const Config& config_of(const Settings& settings) { return settings_as<Config>(s
 
 void fit_vocabulary(Settings& settings, const text::Tokenizer& tokenizer) {
   auto& c = dynamic_cast<Config&>(settings);
+  read_language_sizes(c.language, c.language_pretrained);
+  const std::int64_t rows = c.language_pretrained.empty() ? 0 : c.language.vocab_size;
+  if (rows > 0) c.language.vocab_size = 0;  // the marks may need more
   std::vector<std::string> names;
   std::vector<std::int64_t*> ids;
   const auto want = [&](std::int64_t& id, const char* name) {
@@ -112,6 +127,7 @@ void fit_vocabulary(Settings& settings, const text::Tokenizer& tokenizer) {
   }
   const auto found = fit_language(c.language, tokenizer, names);
   for (std::size_t i = 0; i < ids.size(); ++i) *ids[i] = found[i];
+  c.language.vocab_size = std::max(c.language.vocab_size, rows);
 }
 
 }  // namespace tandem::models::llava

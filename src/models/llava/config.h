@@ -29,13 +29,15 @@ struct ConnectorConfig {
 
 struct Config final : Settings {
   VisionConfig vision;
+  std::string vision_pretrained{};  // a folder with a CLIP's weights; empty: from nothing
   // Rows after which block are seen: 0 before the first, negative ones from the end (-1: the last).
   std::vector<std::int64_t> feature_layers{-2};
   bool class_token = false;  // seen too
   ConnectorConfig connector;
   LanguageConfig language;
-  std::int64_t image_id = -1;  // the token in whose places a picture's rows stand
-  bool picture_marks = false;  // <im_start> and <im_end> around them
+  std::string language_pretrained{};  // a Hugging Face directory; empty: from nothing
+  std::int64_t image_id = -1;         // the token in whose places a picture's rows stand
+  bool picture_marks = false;         // <im_start> and <im_end> around them
   std::int64_t start_id = -1, end_id = -1;
   std::string chat = "v1";  // text::chat_templates()
   std::string system{};     // instead of the template's

@@ -66,6 +66,7 @@ LlavaModel::LlavaModel(const Config& config, Key init)
   statistics_ = statistics_of(config.image);
   llava_ = std::make_shared<Llava>(config);
   initialize(*llava_, config, init);
+  read_pretrained(*llava_, config);
   if (config.preference.reference != "copy") return;
   reference_ = std::make_shared<LanguageCopy>(shape_of(config.language), config.language.tied,
                                               "language_model.");

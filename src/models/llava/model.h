@@ -38,6 +38,8 @@ struct Llava : torch::nn::Module {
 };
 
 void initialize(Llava& llava, const Config& config, Key init);
+// Weights of vision.pretrained and language.pretrained, where the settings name them.
+void read_pretrained(Llava& llava, const Config& config);
 
 class LlavaModel final : public Model {
  public:

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "models/llava/model.h"
+#include "models/pretrained_parts.h"
 #include "tandem/nn/init.h"
 #include "tandem/nn/vision_input.h"
 
@@ -98,6 +99,25 @@ Weights import_weights(Weights weights, const Settings& settings) {
         nn::interpolate_positions(positions->second, 1, c.vision.grid(), c.vision.grid());
   }
   return with_reference(std::move(out), {"language_model."}, c.preference.reference == "copy");
+}
+
+void read_pretrained(Llava& llava, const Config& c) {
+  if (llava.decoder->embed_tokens->weight.is_meta()) return;  // an outline: names and shapes alone
+  constexpr std::string_view clip = "vision_model.";
+  Weights tower_weights, words;
+  if (!c.vision_pretrained.empty()) {
+    for (auto& [name, value] : weights_in(c.vision_pretrained)) {
+      const std::size_t at = name.find(clip);
+      if (at == std::string::npos) continue;
+      tower_weights[std::string(tower) + name.substr(at)] = value;
+    }
+    take_part(llava, import_weights(tower_weights, c), std::string(tower), c.vision_pretrained);
+  }
+  if (c.language_pretrained.empty()) return;
+  for (auto& [name, value] : weights_in(c.language_pretrained)) {
+    words[std::string(language) + name] = value;
+  }
+  take_part(llava, import_weights(words, c), std::string(language), c.language_pretrained);
 }
 
 void fit_weights(Settings& settings, const Weights& weights) {
