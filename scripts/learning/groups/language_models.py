@@ -1,0 +1,55 @@
+"""LLaVA, Qwen2-VL and Qwen2.5-VL through their stages, and preferences."""
+from ..page import figure, share, table
+from ..runs import Run
+
+runs = [
+    Run("llava", "configs/llava/world.yaml"),
+    Run("qwen2_vl", "configs/qwen2_vl/world.yaml"),
+    Run("qwen25_vl", "configs/qwen25_vl/world.yaml"),
+]
+
+# System, run, its stages, the stage that answers.
+SYSTEMS = [
+    ("LLaVA", "llava", ("parts", "connector", "instruct"), "instruct"),
+    ("Qwen2-VL", "qwen2_vl", ("captions", "everything", "instruct"), "instruct"),
+    ("Qwen2.5-VL", "qwen25_vl", ("captions", "everything", "instruct"), "instruct"),
+]
+
+
+def answers(record, systems, boxes):
+    head = ["", "answers, 0.5", *(["boxes with IoU >= 0.5, 0.5", "mean IoU"] if boxes else []), "samples", "minutes"]
+    rows = []
+    for name, run, stages, last in systems:
+        row = [name, share(record.values(run, last, "test.vqa.accuracy"), record.text_only("vqa"))]
+        if boxes:
+            row += [figure(record.values(run, last, f"{boxes}.boxes.{key}")) if name != "LLaVA" else "-"
+                    for key in ("accuracy", "iou")]
+        samples = [sum(one[stage]["samples"] for stage in stages) for one in record.stages(run) if last in one]
+        rows.append([*row, figure(samples, 0), figure(record.minutes(run, stages), 1)])
+    return table(head, rows)
+
+
+def preferences(record):
+    head = ["Qwen2.5-VL", "answers", "preference accuracy", "KL to the reference, nats a token"]
+    rows = []
+    for name, stage in (("after instruction tuning", "instruct"), ("after DPO", "dpo")):
+        rows.append([name, share(record.values("qwen25_vl", stage, "test.vqa.accuracy"), record.text_only("vqa")),
+                     figure(record.values("qwen25_vl", stage, "preferences_test.preference.accuracy")),
+                     figure(record.values("qwen25_vl", stage, "preferences_test.preference.kl"), 4)])
+    return table(head, rows)
+
+
+def sections(record):
+    return [f"""## Language models that see
+`scripts/results language_models`; configs/SYSTEM/world.yaml: a language model and a tower of the
+world's size, all stages in one run. Answers are written, and right when they are the answer to the
+letter; in parentheses the share of the way from a reader of the text alone to 1, and in the head what
+is wanted of it. Boxes are written as the system writes them and read back.
+
+{answers(record, SYSTEMS, "test_boxes")}
+
+DPO on preferences about pictures (a right answer and a wrong one), on held-out prompts; wanted: + 0.10,
+and answers not down by more than 0.02:
+
+{preferences(record)}
+"""]
