@@ -68,8 +68,8 @@ they are the answer to the letter.
 {tasks(record)}
 
 A run of ViLT that was stopped after its questions (pre-trained on 52,000 samples, then 64,000 questions)
-answered 0.270 of them, as a reader of the text alone does: it had not begun to look. CLIP needs 50,000
-single objects before it tells any apart.
+answered 0.270 of them, as a reader of the text alone does: it had not begun to look. CLIP's first stage
+has 51,000 single objects.
 
 ALBEF looks into the box of what an expression names (pointing game, after pre-training alone) in
 {pointing(record)} of 500; wanted: 2 / (number of objects).
