@@ -2,12 +2,17 @@
 
 #include "tandem/base/error.h"
 #include "tandem/vision/decode.h"
+#include "tandem/vision/video.h"
 
 namespace tandem::data {
 namespace {
 
 void check_pictures(const Sample& sample) {
   for (const Picture& picture : sample.pictures) facts_of(picture, sample.id);
+  for (const Clip& clip : sample.clips) {
+    for (const Picture& frame : clip.frames) facts_of(frame, sample.id);
+    if (!clip.file.empty()) vision::video_facts(clip.file, sample.id);
+  }
 }
 
 // A header may be longer than what peek() gives.

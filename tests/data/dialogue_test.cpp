@@ -1,5 +1,6 @@
 #include "tandem/data/dialogue.h"
 
+#include "../support/video.h"
 #include "support.h"
 #include "tandem/data/check.h"
 
@@ -205,6 +206,32 @@ TEST_CASE("an object that cannot be used is a bad sample, named by file and line
   CHECK(report.bad == 10);
   CHECK(found == 10);
   CHECK_THROWS_WITH(folder.open("none.jsonl", "\n"), Catch::Contains("expected objects"));
+}
+
+TEST_CASE("videos are looked through by the check, frame by frame of the file and of lists") {
+  if (lacks_videos()) return;
+  const Folder folder;
+  REQUIRE(make_video(folder.dir / "clips/good.avi", numbered_frames(12)));
+  const std::string bytes = testing::bytes_of_file(folder.dir / "clips/good.avi");
+  folder.dir.write("clips/half.avi", bytes.substr(0, bytes.size() / 2));
+  const auto about = [](const std::string& video) {
+    return R"({"video": )" + video +
+           R"(, "conversations": [{"from": "human", "value": "<video>x"},)"
+           R"( {"from": "gpt", "value": "y"}]})"
+           "\n";
+  };
+  const auto source =
+      folder.open("v.jsonl", about(R"("clips/good.avi")") + about(R"("clips/half.avi")") +
+                                 about(R"("clips/c.mp4")"));
+  CHECK(source->read(0).clips.at(0).file == folder.dir / "clips/good.avi");
+  std::vector<Finding> found;
+  const CheckReport report =
+      check_source(*source, [&](const Finding& one) { found.push_back(one); });
+  CHECK(report.bad == 2);
+  REQUIRE(found.size() == 2);
+  CHECK(found[0].where == (folder.dir / "v.jsonl") + ":2");
+  CHECK_THAT(found[0].what, Catch::Contains("expected 12 frames, as the file says"));
+  CHECK_THAT(found[1].what, Catch::Contains("expected AVI, MP4"));
 }
 
 }  // namespace dialogue_test

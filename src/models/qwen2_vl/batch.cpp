@@ -17,120 +17,31 @@
 #include "models/qwen2_vl/boxes.h"
 #include "models/qwen2_vl/layout.h"
 #include "models/qwen2_vl/model.h"
+#include "models/qwen2_vl/shown.h"
 #include "tandem/base/error.h"
-#include "tandem/vision/frames.h"
-#include "tandem/vision/resize.h"
 
 namespace tandem::models::qwen2_vl {
 namespace {
 
 using text::ChatPiece;
 using text::PartKind;
-using text::VisionWish;
 using vision::Extent;
 using vision::Image;
 
-// A picture or a clip as it stands at a place of a dialogue.
-struct Shown {
-  std::vector<Image> frames;  // resized; one: a picture
-  Grid grid;
-  bool clip = false;
-  double seconds = 1;  // between slices of a clip
-};
-
-// --- Pictures and clips ------------------------------------------------------------------------
-
-vision::PixelLimits limited(vision::PixelLimits limits, const VisionWish& wish) {
-  if (wish.min_pixels > 0) limits.least = static_cast<double>(wish.min_pixels);
-  if (wish.max_pixels > 0) limits.most = static_cast<double>(wish.max_pixels);
-  limits.most = std::max(limits.most, limits.least);
-  return limits;
-}
-
-// The size of a frame: the one that is asked for, or its own within the limits.
-Extent size_of(const Image& frame, const VisionWish& wish, const vision::PixelLimits& limits,
-               const Config& config, const std::string& where) {
-  const auto rule = config.dialogue.resize == "qwen" ? vision::ResizeRule::qwen
-                                                     : vision::ResizeRule::transformers;
-  const std::int64_t factor = config.vision.patch.factor();
-  if (wish.height > 0 && wish.width > 0) {
-    const auto cell = static_cast<double>(factor * factor);
-    return vision::smart_resize({wish.height, wish.width}, factor, {4 * cell, 16384 * cell}, rule,
-                                where);
-  }
-  return vision::smart_resize({frame.height, frame.width}, factor, limited(limits, wish), rule,
-                              where);
-}
-
-void resize_frames(Shown& shown, const Extent& size, const Config& config) {
-  for (Image& frame : shown.frames) {
-    frame = vision::resize(frame, static_cast<int>(size.width), static_cast<int>(size.height),
-                           vision::filter_of(config.image));
-  }
-  shown.grid =
-      vision::grid_of(size, static_cast<std::int64_t>(shown.frames.size()), config.vision.patch);
-}
-
-vision::PixelLimits picture_limits(const Config& config) {
-  return {config.dialogue.min_pixels, config.dialogue.max_pixels};
-}
-
-vision::FrameRule frame_rule(const VisionWish& wish, vision::FrameRule rule) {
-  if (wish.fps > 0) rule.fps = wish.fps;
-  if (wish.frames > 0) rule.frames = wish.frames;
-  if (wish.min_frames > 0) rule.least = wish.min_frames;
-  if (wish.max_frames > 0) rule.most = wish.max_frames;
-  if (wish.start > 0) rule.start = wish.start;
-  if (wish.end > 0) rule.end = wish.end;
-  return rule;
-}
-
-// Frames a second of a clip's frames; 0: not known.
-double rate_of(const data::Clip& clip) {
-  if (clip.fps > 0 || clip.seconds.size() < 2) return clip.fps;
-  const double length = clip.seconds.back() - clip.seconds.front();
-  return length > 0 ? static_cast<double>(clip.seconds.size() - 1) / length : 0;
-}
-
-// Of a clip whose rate is known, the frames that the rule chooses; of another one all, as two a
-// second, the last one twice where their number is odd.
-vision::FrameChoice frames_of(const data::Clip& clip, const vision::FrameRule& rule,
-                              const std::string& where) {
-  const auto total = static_cast<std::int64_t>(clip.frames.size());
-  const double rate = rate_of(clip);
-  if (rate > 0) return vision::choose_frames(total, rate, rule, where);
-  vision::FrameChoice all;
-  all.fps = 2;
-  for (std::int64_t i = 0; i < total; ++i) all.indices.push_back(i);
-  if (total % 2 == 1) all.indices.push_back(total - 1);
-  return all;
-}
-
-Shown clip_of(const data::Sample& sample, const ChatPiece& place, const Config& config) {
-  const auto index = static_cast<std::size_t>(place.index);
-  if (place.index < 0 || index >= sample.clips.size() || sample.clips[index].frames.empty()) {
-    throw Error(ErrorKind::data, "[qwen2_vl] expected the frames of a clip for every place",
+const data::Picture& picture_at(const data::Sample& sample, std::int64_t index) {
+  if (index < 0 || index >= static_cast<std::int64_t>(sample.pictures.size())) {
+    throw Error(ErrorKind::data, "[qwen2_vl] expected a picture for every place of the dialogue",
                 sample.id);
   }
-  const data::Clip& clip = sample.clips[index];
-  const vision::FrameChoice choice =
-      frames_of(clip, frame_rule(place.wish, config.dialogue.frames), sample.id);
-  Shown shown;
-  shown.clip = true;
-  shown.seconds = choice.seconds_per_grid(config.vision.patch.frames);
-  for (const std::int64_t frame : choice.indices) {
-    shown.frames.push_back(
-        pixels_of(clip.frames[static_cast<std::size_t>(frame)], sample.id, config.image));
+  return sample.pictures[static_cast<std::size_t>(index)];
+}
+
+const data::Clip& clip_at(const data::Sample& sample, std::int64_t index) {
+  if (index < 0 || index >= static_cast<std::int64_t>(sample.clips.size())) {
+    throw Error(ErrorKind::data, "[qwen2_vl] expected a clip for every place of the dialogue",
+                sample.id);
   }
-  vision::PixelLimits limits =
-      vision::frame_limits(static_cast<std::int64_t>(choice.indices.size()), config.vision.patch,
-                           config.text.context_length);
-  // Of frames the config's own limits are the outer ones: a small model sees small clips.
-  limits.most = std::min(limits.most, config.dialogue.max_pixels);
-  limits.least = std::min(limits.least, limits.most);
-  const Extent size = size_of(shown.frames[0], place.wish, limits, config, sample.id);
-  resize_frames(shown, size, config);
-  return shown;
+  return sample.clips[static_cast<std::size_t>(index)];
 }
 
 // The pictures and clips of a dialogue in the order of their places.
@@ -140,8 +51,9 @@ class Gallery {
 
   // The ids of a place, and what stands there.
   std::vector<std::int64_t> place(const ChatPiece& piece) {
-    shown.push_back(piece.kind == PartKind::clip ? clip_of(sample_, piece, config_)
-                                                 : picture_of(piece));
+    shown.push_back(piece.kind == PartKind::clip
+                        ? shown_clip(clip_at(sample_, piece.index), piece.wish, config_, sample_.id)
+                        : shown_picture(pixels_at(piece.index), piece.wish, config_, sample_.id));
     const Marks& marks = config_.marks;
     const std::int64_t count = vision::tokens_of(shown.back().grid, config_.vision.patch.merge);
     std::vector<std::int64_t> ids(static_cast<std::size_t>(count + 2),
@@ -154,33 +66,18 @@ class Gallery {
   // A picture's size as it is stored and as it will be seen.
   Frame frame_of(std::int64_t picture) {
     const Image& pixels = pixels_at(picture);
-    return {{pixels.height, pixels.width},
-            size_of(pixels, {}, picture_limits(config_), config_, sample_.id)};
+    const Extent stored{pixels.height, pixels.width};
+    return {stored, size_of(stored, {}, picture_limits(config_), config_, sample_.id)};
   }
 
   std::vector<Shown> shown;
 
  private:
   const Image& pixels_at(std::int64_t index) {
-    if (index < 0 || index >= static_cast<std::int64_t>(sample_.pictures.size())) {
-      throw Error(ErrorKind::data, "[qwen2_vl] expected a picture for every place of the dialogue",
-                  sample_.id);
-    }
+    const data::Picture& picture = picture_at(sample_, index);
     Image& pixels = decoded_[index];
-    if (pixels.empty()) {
-      pixels =
-          pixels_of(sample_.pictures[static_cast<std::size_t>(index)], sample_.id, config_.image);
-    }
+    if (pixels.empty()) pixels = pixels_of(picture, sample_.id, config_.image);
     return pixels;
-  }
-
-  Shown picture_of(const ChatPiece& place) {
-    Shown shown;
-    shown.frames = {pixels_at(place.index)};
-    const Extent size =
-        size_of(shown.frames[0], place.wish, picture_limits(config_), config_, sample_.id);
-    resize_frames(shown, size, config_);
-    return shown;
   }
 
   const data::Sample& sample_;
