@@ -61,7 +61,7 @@ TEST_CASE("an oracle is right on every task, and text alone is right by chance")
         CHECK(one.text_only <= 0.15);  // open answers: which shapes two objects have
       }
     }
-    CHECK(tasks == std::set<std::string>{"vqa", "vqa open", "nlvr2", "ve", "grounding"});
+    CHECK(tasks == std::set<std::string>{"vqa", "vqa open", "nlvr2", "ve", "grounding", "clip"});
   }
 }
 

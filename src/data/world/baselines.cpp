@@ -162,7 +162,7 @@ const std::string& text_of(const Sample& sample) {
 std::string by_looking(Task task, const TaskSample& made) {
   const std::string& text = text_of(made.sample);
   const Scene& scene = made.scenes.at(0);
-  if (task == Task::vqa) return answer_question(text, scene).value_or("");
+  if (task == Task::vqa || task == Task::clip) return answer_question(text, scene).value_or("");
   if (task == Task::nlvr2) {
     const auto truth = judge_sentence(text, scene, made.scenes.at(1));
     return truth ? std::to_string(*truth ? 1 : 0) : "";
@@ -223,6 +223,7 @@ std::vector<TaskBaseline> task_baselines(const SceneRules& rules, std::int64_t s
   add_task(rules, Task::nlvr2, "nlvr2", false, samples, all);
   add_task(rules, Task::ve, "ve", false, samples, all);
   add_task(rules, Task::grounding, "grounding", false, samples, all);
+  add_task(rules, Task::clip, "clip", false, samples, all);
   return all;
 }
 

@@ -7,14 +7,10 @@
 #include "tandem/base/error.h"
 #include "tandem/data/world/caption.h"
 #include "task_parts.h"
+#include "words.h"
 
 namespace tandem::data::world {
 namespace {
-
-template <class Table>
-std::string word(const Table& table, int number) {
-  return std::string(table[static_cast<std::size_t>(number)]);
-}
 
 Turn reply(std::string words) { return {"assistant", {text::text_part(std::move(words))}}; }
 

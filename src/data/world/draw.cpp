@@ -202,6 +202,16 @@ vision::Image draw(const Scene& scene, int side, int frame) {
   return image;
 }
 
+Clip draw_clip(const Scene& scene, int side) {
+  Clip drawn;
+  drawn.fps = scene.frames_per_second;
+  for (int frame = 0; frame < scene.frames; ++frame) {
+    drawn.frames.push_back({{}, draw(scene, side, frame)});
+    drawn.seconds.push_back(static_cast<double>(frame) / drawn.fps);
+  }
+  return drawn;
+}
+
 Box object_box(const Scene& scene, const Object& object, int side, int frame) {
   const Disc disc = disc_of(scene, object, side, frame);
   const Reach& reach = kReach[object.look.shape];

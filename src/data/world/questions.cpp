@@ -26,7 +26,7 @@ Claim with_colour(int colour) {
   return claim;
 }
 
-Claim at_place(int place) {
+Claim claim_at(int place) {
   Claim claim;
   claim.place = place;
   return claim;
@@ -62,7 +62,7 @@ Asked ask_look(const SceneRules& rules, Random& random, bool for_colour) {
   const bool by_place = random.below(2) == 0;
   Claim known, shown;
   if (by_place) {
-    known = at_place(draw_below(random, kPlaces));
+    known = claim_at(draw_below(random, kPlaces));
     shown = known;
     if (for_colour) shown.colour = draw_below(random, kColours);
     if (!for_colour) shown.shape = draw_below(random, kShapes);
@@ -184,7 +184,7 @@ TaskSample open_question(const SceneRules& rules, Key key, std::int64_t index) {
   }
   const int place = draw_below(random, kPlaces);
   asked = {"object", "what is " + at_the(place) + "?", "", {}};
-  Scene scene = scene_with(rules, index, key, {{at_place(place)}, {}, {}});
+  Scene scene = scene_with(rules, index, key, {{claim_at(place)}, {}, {}});
   asked.answer = describe(object_at(scene, place)->look);
   return answered(asked, std::move(scene));
 }

@@ -1,7 +1,10 @@
 #include "tandem/data/world/source.h"
 
+#include <algorithm>
+#include <array>
 #include <cstdio>
 #include <optional>
+#include <utility>
 
 #include "tandem/base/error.h"
 #include "tandem/data/world/caption.h"
@@ -15,6 +18,7 @@ namespace {
 
 constexpr std::int64_t kMaxSize = 1'000'000'000;  // far below the gallery's own indices
 constexpr int kShortCaptions = 5;
+constexpr std::int64_t kMostFrames = 30;  // a second
 
 struct Problem {
   std::string field{}, text{};
@@ -22,14 +26,25 @@ struct Problem {
 
 // The tasks that are more than captions.
 std::optional<Task> task_of(const WorldSettings& s) {
-  if (s.task == "vqa") return Task::vqa;
-  if (s.task == "nlvr2") return Task::nlvr2;
-  if (s.task == "ve") return Task::ve;
-  if (s.task == "grounding") return Task::grounding;
-  if (s.task == "dialogue") return Task::dialogue;
-  if (s.task == "preference") return Task::preference;
-  if (s.task == "ocr") return Task::ocr;
+  constexpr std::array<std::pair<std::string_view, Task>, 8> tasks{
+      {{"vqa", Task::vqa},
+       {"nlvr2", Task::nlvr2},
+       {"ve", Task::ve},
+       {"grounding", Task::grounding},
+       {"dialogue", Task::dialogue},
+       {"preference", Task::preference},
+       {"ocr", Task::ocr},
+       {"clip", Task::clip}}};
+  for (const auto& [name, task] : tasks) {
+    if (s.task == name) return task;
+  }
   return {};
+}
+
+std::string written(const std::vector<std::int64_t>& numbers) {
+  std::string all;
+  for (const std::int64_t one : numbers) all += (all.empty() ? "" : ",") + std::to_string(one);
+  return all;
 }
 
 void add_task_problems(const WorldSettings& s, std::vector<Problem>& problems) {
@@ -40,6 +55,11 @@ void add_task_problems(const WorldSettings& s, std::vector<Problem>& problems) {
   needs(s.wrong == 0 || s.task == "caption", "wrong", "expected 0");
   if (!s.only.empty()) needs(s.task == "caption", "only", "expected it left out");
   if (s.boxes) needs(s.task == "caption", "boxes", "expected it left out");
+  const bool moves = task_of(s) == Task::clip;
+  needs(moves || s.rates == WorldSettings{}.rates, "rates", "expected it left out");
+  needs(!s.rates.empty() && *std::min_element(s.rates.begin(), s.rates.end()) >= 1 &&
+            *std::max_element(s.rates.begin(), s.rates.end()) <= kMostFrames,
+        "rates", "expected frames a second, 1 to " + std::to_string(kMostFrames) + ",");
   if (!task_of(s)) return;
   needs(s.max_objects >= 2, "max_objects", "expected at least 2");
   needs(s.variants == 1, "variants", "expected 1");
@@ -129,7 +149,8 @@ class World final : public Source {
            ":variants=" + std::to_string(s_.variants) + ":seed=" + std::to_string(s_.seed) +
            (s_.only.empty() ? "" : ":only=" + s_.only) + (s_.boxes ? ":boxes" : "") +
            (s_.task == "caption" ? "" : ":task=" + s_.task) +
-           (s_.answers == "closed" ? "" : ":answers=" + s_.answers);
+           (s_.answers == "closed" ? "" : ":answers=" + s_.answers) +
+           (task_ == Task::clip ? ":rates=" + written(s_.rates) : "");
   }
 
   std::optional<Scene> captioned_scene(std::int64_t index) const {
@@ -148,12 +169,16 @@ class World final : public Source {
   Sample task_sample_of(std::int64_t index, bool with_pictures) const {
     TANDEM_CHECK(index >= 0 && index < size_, "[world] an index out of range");
     const int side = static_cast<int>(s_.side);
-    TaskSample made = task_sample(rules_, *task_, index, {s_.answers == "open", side});
+    TaskSample made = task_sample(rules_, *task_, index, {s_.answers == "open", side, s_.rates});
     made.sample.id = id_of(index);
     made.sample.picture_id = index;
-    if (with_pictures) {
-      for (const Scene& scene : made.scenes)
+    for (const Scene& scene : made.scenes) {
+      if (!with_pictures) break;
+      if (scene.kind == Kind::clip) {
+        made.sample.clips.push_back(draw_clip(scene, side));
+      } else {
         made.sample.pictures.push_back({{}, draw(scene, side)});
+      }
     }
     return std::move(made.sample);
   }
@@ -231,9 +256,9 @@ void WorldSettings::fields(FieldVisitor& v) {
   v.field("task", task,
           {.doc = "what a sample is: a picture with captions, a question, two pictures and a "
                   "sentence, a hypothesis, an expression with its box, a dialogue, a right and a "
-                  "wrong answer, a page of words, or captions alone",
+                  "wrong answer, a page of words, a clip with a question, or captions alone",
            .choices = {"caption", "vqa", "nlvr2", "ve", "grounding", "dialogue", "preference",
-                       "ocr", "text"}});
+                       "ocr", "clip", "text"}});
   v.field("answers", answers,
           {.doc = "of vqa: closed, one of 29 answers, or open, free text",
            .choices = {"closed", "open"}});
@@ -266,6 +291,7 @@ void WorldSettings::fields(FieldVisitor& v) {
            .unset = 0});
   v.field("boxes", boxes,
           {.doc = "of captions: say what is in which box, for instruction data (`data instruct`)"});
+  v.field("rates", rates, {.doc = "of clips: frames a second, drawn from these"});
   for (const Problem& problem : problems_of(*this)) v.problem(problem.field, problem.text);
 }
 

@@ -13,7 +13,12 @@ TaskSample hypothesis(const SceneRules& rules, Key key, std::int64_t index);
 TaskSample dialogue(const SceneRules& rules, Key key, std::int64_t index);
 TaskSample preference(const SceneRules& rules, Key key, std::int64_t index);
 TaskSample page_of_words(const SceneRules& rules, Key key, std::int64_t index);
+TaskSample moving(const SceneRules& rules, Key key, std::int64_t index,
+                  const std::vector<std::int64_t>& rates);
 TaskSample expression(const SceneRules& rules, Key key, std::int64_t index, int side);
+
+// Seconds at which something starts or stops: so many of them, from this one on (stops: the next).
+inline constexpr int kFirstStart = 1, kClipAnswers = 5;
 
 // Counts that questions and sentences are about: 0 to this.
 int most_counted(const SceneRules& rules);

@@ -116,9 +116,38 @@ std::optional<std::string> whether_so(std::string_view text, const Scene& scene)
   return yes_or_no(satisfies(*object, *claim));
 }
 
+// "start to move", "stop", "move" of "does the red ring ...": what the clip shows of it.
+std::optional<std::string> of_move(std::string_view start, std::string_view text,
+                                   const Scene& scene) {
+  for (const std::string_view verb : {" start to move?", " stop?", " move?"}) {
+    if (!text.ends_with(verb)) continue;
+    const Object* object = the_one(text.substr(0, text.size() - verb.size()), scene);
+    if (object == nullptr || object->motion.speed == 0) return {};
+    const Motion& motion = object->motion;
+    if (start == "where does ") {
+      const int way = motion.dy < 0 ? 0 : motion.dy > 0 ? 1 : motion.dx < 0 ? 2 : 3;
+      return word(kWayWords, way);
+    }
+    if (start == "how fast does ") return word(kSpeedWords, motion.speed - 1);
+    return std::to_string(motion.start + (verb == " stop?" ? motion.seconds : 0));
+  }
+  return {};
+}
+
+std::optional<std::string> the_moving_one(const Scene& scene) {
+  const auto moves = [](const Object& object) { return object.motion.speed > 0; };
+  const auto one = std::find_if(scene.objects.begin(), scene.objects.end(), moves);
+  if (std::count_if(scene.objects.begin(), scene.objects.end(), moves) != 1) return {};
+  return describe(one->look);
+}
+
 }  // namespace
 
 std::optional<std::string> answer_question(std::string_view text, const Scene& scene) {
+  if (text == "what moves?") return the_moving_one(scene);
+  for (const std::string_view start : {"at which second does ", "where does ", "how fast does "}) {
+    if (cut(text, start)) return of_move(start, text, scene);
+  }
   if (cut(text, "is there ")) {
     const auto count = count_of(text, scene);
     return count ? yes_or_no(*count > 0) : std::nullopt;

@@ -15,6 +15,9 @@ constexpr bool is_side(int side) { return side == 64 || side == 96 || side == 22
 // One frame of the scene (0 for a still picture), side x side. `side` is 64, 96 or 224.
 vision::Image draw(const Scene& scene, int side, int frame = 0);
 
+// All frames of a scene that moves, with their times.
+Clip draw_clip(const Scene& scene, int side);
+
 // The box around an object or a button, in pixels, clipped to the picture; x1 and y1 are exclusive.
 Box object_box(const Scene& scene, const Object& object, int side, int frame = 0);
 Box button_box(const Button& button, int side);

@@ -32,6 +32,10 @@ inline constexpr std::array<std::string_view, kPlaces> kPlaceWords{
 inline constexpr std::array<std::string_view, kBackgrounds> kBackgroundWords{"white", "gray",
                                                                              "black", "beige"};
 
+// Of clips: the ways of a move in the order up, down, left, right, and its speeds.
+inline constexpr std::array<std::string_view, 4> kWayWords{"up", "down", "left", "right"};
+inline constexpr std::array<std::string_view, 2> kSpeedWords{"slowly", "fast"};
+
 // What an object looks like, as numbers into the tables above.
 struct Look {
   int shape = 0, colour = 0, size = 0, texture = 0;

@@ -13,8 +13,8 @@
 // texts are true and 0 where they are wrong, all of them; Sample.kind is then "true", "another
 // scene" or "one change". With `only` a sample is a picture alone or texts alone.
 //
-// The tasks vqa, nlvr2, ve, grounding, dialogue, preference and ocr are those of tasks.h; `text` is
-// the captions alone.
+// The tasks vqa, nlvr2, ve, grounding, dialogue, preference, ocr and clip are those of tasks.h;
+// `text` is the captions alone. A clip's frames and their times are Sample.clips[0].
 
 #include <memory>
 #include <optional>
@@ -30,7 +30,7 @@ namespace tandem::data::world {
 
 struct WorldSettings final : Settings {
   std::string task = "caption";    // caption, vqa, nlvr2, ve, grounding, dialogue, preference, ocr,
-                                   // text
+                                   // clip, text
   std::string answers = "closed";  // of vqa: closed, open
   std::string split = "train";     // train, test, hard
   std::int64_t size = 100'000;     // samples; of `hard` always 500
@@ -42,6 +42,7 @@ struct WorldSettings final : Settings {
   std::int64_t variants = 1;      // samples of one scene that differ in a binding or an attribute
   std::int64_t seed = 0;
   std::string only{};  // pictures, texts: the other half is left out (and not drawn)
+  std::vector<std::int64_t> rates{2};  // of clips: frames a second, drawn from these
   bool boxes = false;  // of captions: Sample::boxes and box_names, the shapes' names
 
   void fields(FieldVisitor& visitor) override;

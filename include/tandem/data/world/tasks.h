@@ -24,11 +24,12 @@ struct TaskSample {
   Sample sample{};              // all but its id and its pictures; see data/sample.h
 };
 
-enum class Task { vqa, nlvr2, ve, grounding, dialogue, preference, ocr };
+enum class Task { vqa, nlvr2, ve, grounding, dialogue, preference, ocr, clip };
 
 struct TaskOptions {
-  bool open = false;  // vqa: answers are free text, not of closed_answers()
-  int side = 64;      // grounding: boxes are in pixels of such a picture
+  bool open = false;                   // vqa: answers are free text, not of closed_answers()
+  int side = 64;                       // grounding: boxes are in pixels of such a picture
+  std::vector<std::int64_t> rates{2};  // clip: frames a second, drawn from these
 };
 
 // Pure in (rules.seed, rules.split, task, options, index).
@@ -50,6 +51,9 @@ TaskSample task_sample(const SceneRules& rules, Task task, std::int64_t index,
 // preference: an answer that is right and one that is not, of which the picture alone tells which.
 // Kinds: "answer" (of a closed question), "description" (of two scenes that differ in one thing).
 // ocr: a page of words (Kind::page). Kinds: "page" (all of it), "line".
+// clip: objects that move (Kind::clip), for 8 or 10 seconds. Kinds: "start" (at which second does
+// the red ring start to move? 1 to 5), "stop" (2 to 6), "way" (where does it move? up, down, left,
+// right), "speed" (how fast? slowly, fast), "object" (what moves? large striped red ring).
 const std::vector<std::string>& closed_answers();
 
 // What whoever sees no picture reaches on tests: 1 / number of answers that are as likely. 0 where
