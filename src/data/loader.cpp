@@ -8,10 +8,14 @@
 #include <condition_variable>
 #include <deque>
 #include <exception>
+#include <iterator>
 #include <mutex>
 #include <thread>
+#include <utility>
 
+#include "data/first_fit.h"
 #include "tandem/base/error.h"
+#include "tandem/tensor/pack.h"
 
 namespace tandem::data {
 namespace {
@@ -30,6 +34,7 @@ void check(const LoaderOptions& o, std::size_t sources) {
   if (o.global_batch < 1 || o.micro_batch < 1 || o.threads < 1 || o.steps_ahead < 1) {
     refuse("expected a batch, a micro-batch, threads and steps ahead of at least 1");
   }
+  if (o.max_tokens < 0) refuse("expected a budget of tokens, or 0; got one below");
   if (o.world_size < 1 || o.rank < 0 || o.rank >= o.world_size) {
     refuse("expected a rank in [0, " + std::to_string(o.world_size) + "); got " +
            std::to_string(o.rank));
@@ -38,6 +43,19 @@ void check(const LoaderOptions& o, std::size_t sources) {
     refuse("expected a batch that " + std::to_string(o.world_size) + " ranks divide; got " +
            std::to_string(o.global_batch));
   }
+}
+
+// Places of the texts that are learned, and how many of them are no tokens.
+Filling filling_of(const Batch& batch) {
+  Filling filling;
+  for (const auto* text : {&batch.text, &batch.rejected}) {
+    if (!*text || !(*text)->labels.defined() || !(*text)->mask.defined()) continue;
+    const std::int64_t places = (*text)->ids.numel();
+    const auto tokens = (*text)->mask.ne(0).sum().item<std::int64_t>();
+    filling.tokens += tokens;
+    filling.padding += places - tokens;
+  }
+  return filling;
 }
 
 }  // namespace
@@ -49,14 +67,15 @@ Share share_of(std::int64_t batch_start, const LoaderOptions& o) {
 
 struct Loader::State {
   // One step in the making. Guarded by the loader's mutex, but for the examples that a thread has
-  // claimed: each slot has one writer, and the thread that completes a micro-batch collates it.
+  // claimed: each slot has one writer, and the thread that completes a run collates it. A run is
+  // what becomes batches together: a micro-batch, or the share that is cut into packs.
   struct Step {
     std::int64_t first = 0;  // position of this rank's first sample
     std::int64_t step = 0;
     std::vector<Batch> examples{};
-    std::vector<std::int64_t> missing{};  // by micro-batch: samples still in work
-    std::vector<Batch> micro_batches{};
-    std::int64_t micro_batches_left = 0;
+    std::vector<std::int64_t> missing{};  // by run: samples still in work
+    std::vector<std::vector<Batch>> made{};
+    std::int64_t runs_left = 0;
     std::int64_t in_work = 0;
     std::int64_t claimed = 0;
     std::int64_t bytes = 0;
@@ -64,15 +83,16 @@ struct Loader::State {
     std::exception_ptr failure{};
     std::int64_t failed_slot = 0;
     Waits spent{};
+    Filling filling{};
 
-    bool ready() const { return failure ? in_work == 0 : micro_batches_left == 0; }
+    bool ready() const { return failure ? in_work == 0 : runs_left == 0; }
   };
 
   std::vector<std::shared_ptr<const Source>> sources;
   Order order;
   Prepare prepare;
   LoaderOptions options;
-  std::int64_t share = 0;
+  std::int64_t share = 0, run_length = 0;
 
   mutable std::mutex mutex{};
   std::condition_variable work{}, done{};
@@ -88,6 +108,7 @@ struct Loader::State {
         prepare(std::move(p)),
         options(l),
         share(l.global_batch / l.world_size),
+        run_length(l.max_tokens > 0 ? share : l.micro_batch),
         next_start(l.start_position) {}
 
   struct Claim {
@@ -118,11 +139,11 @@ struct Loader::State {
     step->first = share_of(next_start, options).first;
     step->step = next_start / options.global_batch;
     step->examples.resize(static_cast<std::size_t>(share));
-    for (std::int64_t begin = 0; begin < share; begin += options.micro_batch) {
-      step->missing.push_back(std::min(options.micro_batch, share - begin));
+    for (std::int64_t begin = 0; begin < share; begin += run_length) {
+      step->missing.push_back(std::min(run_length, share - begin));
     }
-    step->micro_batches.resize(step->missing.size());
-    step->micro_batches_left = static_cast<std::int64_t>(step->missing.size());
+    step->made.resize(step->missing.size());
+    step->runs_left = static_cast<std::int64_t>(step->missing.size());
     next_start += options.global_batch;
     steps.push_back(std::move(step));
   }
@@ -147,7 +168,17 @@ struct Loader::State {
       example.picture_ids = at::full({1}, sample.picture_id, at::kLong);
     }
     spent.prepare += seconds_since(start);
+    if (options.max_tokens > 0) expect_room(example);
     return example;
+  }
+
+  // A sample is whole in a pack or is none of it: what is cut might be a picture.
+  void expect_room(const Batch& example) const {
+    const std::int64_t tokens = packed_length(example);
+    if (tokens <= options.max_tokens) return;
+    throw Error(ErrorKind::data, "[loader] expected a sample of at most " +
+                                     std::to_string(options.max_tokens) + " tokens; got " +
+                                     std::to_string(tokens));
   }
 
   Batch make_example(std::int64_t position, std::vector<BadSample>& bad, Waits& spent) const {
@@ -173,16 +204,46 @@ struct Loader::State {
                 bad.front().id, "look at the data with `tandem data inspect`");
   }
 
-  // The examples of a micro-batch become one batch; they are released.
-  Batch collate_micro_batch(Step& step, std::size_t micro) const {
-    const auto first =
-        step.examples.begin() + static_cast<std::int64_t>(micro) * options.micro_batch;
-    const auto last = step.examples.begin() +
-                      std::min((static_cast<std::int64_t>(micro) + 1) * options.micro_batch, share);
+  // The examples of a run become its batches; they are released.
+  std::vector<Batch> collate_run(Step& step, std::size_t run) const {
+    const std::int64_t begin = static_cast<std::int64_t>(run) * run_length;
+    const auto first = step.examples.begin() + begin;
+    const auto last = step.examples.begin() + std::min(begin + run_length, share);
     std::vector<Batch> examples(std::make_move_iterator(first), std::make_move_iterator(last));
     std::fill(first, last, Batch{});
-    Batch batch = collate(examples, options.pad_id, options.padding);
-    return options.pin ? pin(std::move(batch)) : batch;
+    std::vector<Batch> batches;
+    if (options.max_tokens > 0) {
+      batches = packs_of(std::move(examples));
+    } else {
+      batches.push_back(collate(examples, options.pad_id, options.padding));
+    }
+    return batches;
+  }
+
+  std::vector<Batch> packs_of(std::vector<Batch> examples) const {
+    std::vector<std::int64_t> lengths;
+    for (const Batch& example : examples) lengths.push_back(packed_length(example));
+    std::vector<Batch> packs;
+    for (const std::vector<std::int64_t>& places : first_fit(lengths, options.max_tokens)) {
+      std::vector<Batch> own;
+      for (const std::int64_t place : places) {
+        own.push_back(std::move(examples[static_cast<std::size_t>(place)]));
+      }
+      packs.push_back(pack(std::move(own)));
+    }
+    return packs;
+  }
+
+  // With the mutex released.
+  void finish_run(Step& step, std::size_t run, std::vector<Batch>& batches,
+                  Filling& filling) const {
+    batches = collate_run(step, run);
+    for (Batch& batch : batches) {
+      const Filling own = filling_of(batch);
+      filling.tokens += own.tokens;
+      filling.padding += own.padding;
+      if (options.pin) batch = pin(std::move(batch));
+    }
   }
 
   void keep_failure(Step& step, std::int64_t slot) {  // in a catch block, with the mutex held
@@ -202,7 +263,7 @@ struct Loader::State {
   void do_sample(std::unique_lock<std::mutex>& lock, const Claim& claim) {
     Step& step = *claim.step;
     const auto slot = static_cast<std::size_t>(claim.slot);
-    const auto micro = static_cast<std::size_t>(claim.slot / options.micro_batch);
+    const auto run = static_cast<std::size_t>(claim.slot / run_length);
     lock.unlock();
     std::vector<BadSample> bad;
     Waits spent;
@@ -213,14 +274,18 @@ struct Loader::State {
       step.examples[slot] = std::move(example);
       largest = std::max(largest, bytes);
       add_bytes(step, bytes);
-      if (--step.missing[micro] == 0) {
+      if (--step.missing[run] == 0) {
         lock.unlock();
         const auto start = Clock::now();
-        Batch batch = collate_micro_batch(step, micro);
+        std::vector<Batch> batches;
+        Filling filling;
+        finish_run(step, run, batches, filling);
         spent.collate += seconds_since(start);
         lock.lock();
-        step.micro_batches[micro] = std::move(batch);
-        --step.micro_batches_left;
+        step.made[run] = std::move(batches);
+        step.filling.tokens += filling.tokens;
+        step.filling.padding += filling.padding;
+        --step.runs_left;
       }
     } catch (...) {
       if (!lock.owns_lock()) lock.lock();
@@ -291,7 +356,10 @@ StepBatches Loader::next() {
 
   StepBatches out;
   out.step = step->step;
-  out.micro_batches = std::move(step->micro_batches);
+  for (std::vector<Batch>& run : step->made) {
+    std::move(run.begin(), run.end(), std::back_inserter(out.micro_batches));
+  }
+  out.filling = step->filling;
   out.bad = std::move(step->bad);
   std::stable_sort(out.bad.begin(), out.bad.end(),
                    [](const BadSample& a, const BadSample& b) { return a.position < b.position; });

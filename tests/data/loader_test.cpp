@@ -4,6 +4,7 @@
 #include <ATen/ops/full.h>
 #include <ATen/ops/zeros.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <memory>
@@ -12,6 +13,7 @@
 #include <stdexcept>
 #include <thread>
 
+#include "data/first_fit.h"
 #include "support.h"
 
 namespace loader_test {
@@ -361,6 +363,113 @@ TEST_CASE("options that cannot be are refused") {
   CHECK(kind_of([](LoaderOptions& o) { o.steps_ahead = 0; }) == ErrorKind::config);
   CHECK(error_of([] { Loader({}, order_of(1), prepare, options_of(1, 1)); }).kind() ==
         ErrorKind::config);
+}
+
+namespace {
+
+LoaderOptions packed_options(std::int64_t batch, std::int64_t max_tokens, int threads = 2) {
+  LoaderOptions options = options_of(batch, 1, threads);
+  options.max_tokens = max_tokens;
+  return options;
+}
+
+// As prepare(), with labels.
+Batch learned(const Sample& sample, Key key, bool train) {
+  Batch example = prepare(sample, key, train);
+  example.text->labels = example.text->ids.clone();
+  example.text->mask.fill_(1);
+  return example;
+}
+
+}  // namespace
+
+TEST_CASE("first fit fills packs by falling length, equal ones in their order") {
+  using Packs = std::vector<std::vector<std::int64_t>>;
+  CHECK(first_fit({}, 8).empty());
+  CHECK(first_fit({3, 5, 2, 8, 5}, 8) == Packs{{0, 1}, {2, 4}, {3}});
+  CHECK(first_fit({4, 4, 4, 4}, 8) == Packs{{0, 1}, {2, 3}});
+  CHECK(first_fit({1, 1, 1}, 1) == Packs{{0}, {1}, {2}});
+  CHECK_THROWS_AS(first_fit({9}, 8), Error);
+}
+
+TEST_CASE("with a budget of tokens a step comes in packs, every sample of it once") {
+  Loader loader(one(50), order_of(50), learned, packed_options(12, 9));
+  for (std::int64_t step = 0; step < 8; ++step) {
+    const StepBatches got = loader.next();
+    std::set<std::int64_t> positions;
+    std::int64_t tokens = 0;
+    for (const Batch& pack : got.micro_batches) {
+      CHECK(pack.text->ids.size(0) == 1);
+      CHECK(pack.text->ids.size(1) <= 9);
+      CHECK(std::is_sorted(pack.positions.begin(), pack.positions.end()));
+      CHECK(pack.text->lengths.size() == pack.positions.size());
+      CHECK(pack.picture_ids.size(0) == pack.size());
+      positions.insert(pack.positions.begin(), pack.positions.end());
+      tokens += pack.text->ids.size(1);
+    }
+    CHECK(positions.size() == 12);
+    CHECK(*positions.begin() == 12 * step);
+    CHECK(got.filling.tokens == tokens);
+    CHECK(got.filling.padding == 0);
+    CHECK(got.micro_batches.size() < 12);
+  }
+}
+
+TEST_CASE("packs are the same for any threads and ahead, and for a loader that starts later") {
+  std::set<std::string> runs;
+  for (const int threads : {1, 3}) {
+    for (const std::int64_t ahead : {1, 4}) {
+      LoaderOptions options = packed_options(8, 10, threads);
+      options.steps_ahead = ahead;
+      options.memory = ahead == 1 ? 1 : std::int64_t{1} << 30;
+      options.world_size = 2;
+      options.rank = 1;
+      Loader loader(one(50), order_of(50), learned, options);
+      runs.insert(run_of(loader, 10));
+    }
+  }
+  CHECK(runs.size() == 1);
+  LoaderOptions options = packed_options(8, 10);
+  options.world_size = 2;
+  options.rank = 1;
+  options.start_position = 6 * 8;
+  Loader loader(one(50), order_of(50), learned, options);
+  const std::string rest = run_of(loader, 4);
+  CHECK(runs.begin()->ends_with(rest));
+}
+
+TEST_CASE("a sample above the budget is bad, and so is one that cannot stand in a pack") {
+  const auto strange = [](const Sample& sample, Key key, bool train) {
+    Batch example = learned(sample, key, train);
+    if (sample.label % 5 == 0) {  // none of these is in the lengths 2 to 4
+      example.text->ids = at::zeros({1, 7}, at::kLong);
+      example.text->mask = example.text->labels = example.text->ids;
+    }
+    if (sample.label % 7 == 0) example.rejected = example.text;
+    return example;
+  };
+  Loader loader(one(30), order_of(30), strange, packed_options(30, 6));
+  const StepBatches step = loader.next();
+  std::set<std::string> reasons;
+  for (const BadSample& bad : step.bad) {
+    reasons.insert(bad.reason);
+    CHECK_FALSE(bad.replacement.empty());
+  }
+  CHECK(reasons.contains("[loader] expected a sample of at most 6 tokens; got 7"));
+  CHECK(reasons.contains(
+      "[pack] expected one text a sample; got a preferred answer and a rejected one"));
+  for (const Batch& pack : step.micro_batches) CHECK(pack.text->ids.size(1) <= 6);
+}
+
+TEST_CASE("padding beside learned texts is counted") {
+  Loader loader(one(50), order_of(50), learned, options_of(12, 12));
+  const StepBatches step = loader.next();
+  const Tokens& text = *step.micro_batches.at(0).text;
+  CHECK(step.filling.tokens == text.mask.sum().item<std::int64_t>());
+  CHECK(step.filling.tokens + step.filling.padding == text.ids.numel());
+  CHECK(step.filling.padding > 0);
+  Loader plain(one(50), order_of(50), prepare, options_of(12, 12));
+  CHECK(plain.next().filling.tokens == 0);
 }
 
 }  // namespace loader_test

@@ -4,7 +4,9 @@
 // the number of threads or on time.
 //
 // Of each global batch, rank r takes the contiguous share [r B/W, (r+1) B/W); its micro-batches are
-// consecutive runs of that share (the last one may be shorter), the same number on every rank.
+// consecutive runs of that share (the last one may be shorter), the same number on every rank. With
+// max_tokens they are packs instead (tensor/pack.h): a first fit over the share, by length and then
+// position. Ranks may then differ in their number, which a step's sums do not mind.
 //
 // A sample that throws Error(data) in read or prepare is replaced by Order's keyed draws and
 // recorded; every other exception, and a sample for which all draws fail, is thrown by next() at
@@ -30,6 +32,9 @@ using Prepare = std::function<Batch(const Sample&, Key, bool train)>;
 
 struct LoaderOptions {
   std::int64_t global_batch = 1, micro_batch = 1;
+  // Of a pack, above 0: samples are laid end to end in as few as fit, whatever micro_batch says. One
+  // that is longer by itself, or cannot stand in a pack, is bad.
+  std::int64_t max_tokens = 0;
   int rank = 0, world_size = 1;
   int threads = 1;
   std::int64_t memory = std::int64_t{512} << 20;  // bytes of prepared samples ahead of the trainer;
@@ -54,11 +59,17 @@ struct Waits {
   double total = 0, read = 0, prepare = 0, collate = 0;  // seconds
 };
 
+// Of texts that have labels: their tokens, and the places beside them that are padding.
+struct Filling {
+  std::int64_t tokens = 0, padding = 0;
+};
+
 struct StepBatches {
   std::int64_t step = 0;  // position of its first sample / global batch
   std::vector<Batch> micro_batches{};
   std::vector<BadSample> bad{};  // of this rank, by position
   Waits wait{};
+  Filling filling{};  // of this rank
 };
 
 // Positions [first, last) of a rank in the global batch that starts at `batch_start`.
