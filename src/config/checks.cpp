@@ -83,6 +83,11 @@ void check_data(FieldVisitor& v, const StageData& data, const StageSurroundings&
     v.problem("micro_batch", "expected the group (" + std::to_string(data.group) +
                                  "), or none: a rank takes one group at a time");
   }
+  if (data.max_tokens > 0 && (data.micro_batch > 0 || data.group > 0)) {
+    v.problem("max_tokens", std::string("expected it without ") +
+                                (data.group > 0 ? "group" : "micro_batch") +
+                                ": the tokens say how many samples a micro-batch has");
+  }
   if (data.mix.empty() && !data.proportional && data.temperature == 0 &&
       around.sources.size() > 1) {
     v.problem("mix", "expected shares of the sources or `proportional`: there are " +

@@ -152,6 +152,15 @@ void describe_data(FieldVisitor& v, StageData& data, const StageSurroundings& ar
            .unset = 0,
            .aliases = {"micro_batch_size", "per_device_train_batch_size", "per_device_batch_size",
                        "accum_freq", "gradient_accumulation_steps"}});
+  v.field(
+      "max_tokens", data.max_tokens,
+      {.doc = "instead of micro_batch: a rank's samples are laid end to end in packs of at most "
+              "so many tokens, pictures' included, and each pack is a micro-batch; a sample "
+              "that is longer is bad. For losses of the next word",
+       .min = 16,
+       .max = 1 << 24,
+       .unset = 0,
+       .aliases = {"token_budget", "max_packed_tokens", "pack_tokens", "packing"}});
   v.field("group", data.group,
           {.doc = "samples in a row that are what the papers call the batch on a GPU: in-batch "
                   "negatives and the like stay among them, whatever the number of ranks; without "

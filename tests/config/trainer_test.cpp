@@ -110,4 +110,14 @@ TEST_CASE("losses are known by their name, and a mode says otherwise", "[config]
   CHECK_FALSE(less_is_better("eval.loss.total", "max"));
 }
 
+TEST_CASE("a budget of tokens stands instead of the number of samples at once", "[config]") {
+  CHECK(with("", "data: {batch: 8}").stages[0].data.max_tokens == 0);
+  CHECK(with("", "data: {batch: 8, max_tokens: 8192}").stages[0].data.max_tokens == 8192);
+  CHECK_THAT(problem("", "data: {batch: 8, max_tokens: 64, micro_batch: 2}"),
+             Catch::Contains("max_tokens: expected it without micro_batch"));
+  CHECK_THAT(problem("", "data: {batch: 8, max_tokens: 64, group: 2}"),
+             Catch::Contains("max_tokens: expected it without group"));
+  CHECK_THAT(problem("", "data: {batch: 8, max_tokens: 3}"), Catch::Contains("max_tokens"));
+}
+
 }  // namespace tandem::config

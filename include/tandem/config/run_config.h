@@ -59,6 +59,9 @@ struct StageData {
   double temperature = 0;                             // shares times size^(1/T); 0: none
   std::int64_t batch = 64;                            // over all ranks
   std::int64_t micro_batch = 0;                       // of one rank; 0: batch / ranks
+  // Instead of micro_batch: samples of a rank are laid end to end in packs of at most so many
+  // tokens, and each pack is a micro-batch (data/loader.h). 0: they are not.
+  std::int64_t max_tokens = 0;
   // Samples in a row of the global order that count as "the batch on a GPU": a rank takes one such
   // group at a time, so that results do not depend on the number of ranks. 0: the micro-batch.
   std::int64_t group = 0;
