@@ -9,6 +9,7 @@
 #include <cstring>
 #include <fstream>
 #include <memory>
+#include <optional>
 #include <string_view>
 
 #include "tandem/base/error.h"
@@ -138,6 +139,34 @@ const std::string& named(const std::string& where, const std::string& path) {
   return where.empty() ? path : where;
 }
 
+// The frames of these indices; where the file ends before the last one, how many there are.
+std::optional<std::int64_t> read_until_end(const std::string& path,
+                                           std::span<const std::int64_t> indices,
+                                           const std::function<void(VideoFrame)>& each,
+                                           const std::string& where) {
+  TANDEM_CHECK(
+      std::is_sorted(indices.begin(), indices.end()) && (indices.empty() || indices.front() >= 0),
+      "[video] indices from 0 that do not fall");
+  Reader reader(path, /*packets=*/false, named(where, path));
+  std::int64_t at = -1;  // the frame that the reader stands at
+  for (std::size_t i = 0; i < indices.size();) {
+    const std::int64_t wanted = indices[i];
+    for (; at < wanted; ++at) {
+      if (reader.next(/*pixels=*/at + 1 == wanted)) continue;
+      // Behind the end there is nothing, behind a frame that does not decode the next one.
+      if (reader.next(/*pixels=*/false)) {
+        refuse("expected frame " + std::to_string(at + 1) + "; got one that does not decode",
+               named(where, path));
+      }
+      return at + 1;
+    }
+    VideoFrame frame{wanted, reader.frame.seconds, image_of(reader.frame, named(where, path))};
+    for (++i; i < indices.size() && indices[i] == wanted; ++i) each(frame);
+    each(std::move(frame));
+  }
+  return {};
+}
+
 }  // namespace
 
 VideoFacts video_facts(const std::string& path, const std::string& where) {
@@ -155,27 +184,25 @@ VideoFacts video_facts(const std::string& path, const std::string& where) {
 
 void read_frames(const std::string& path, std::span<const std::int64_t> indices,
                  const std::function<void(VideoFrame)>& each, const std::string& where) {
-  TANDEM_CHECK(
-      std::is_sorted(indices.begin(), indices.end()) && (indices.empty() || indices.front() >= 0),
-      "[video] indices from 0 that do not fall");
-  Reader reader(path, /*packets=*/false, named(where, path));
-  std::int64_t at = -1;  // the frame that the reader stands at
-  for (std::size_t i = 0; i < indices.size();) {
-    const std::int64_t wanted = indices[i];
-    while (at < wanted) {
-      ++at;
-      if (!reader.next(/*pixels=*/at == wanted)) {
-        refuse("expected frame " + std::to_string(wanted) +
-                   "; got the end, or a frame that does "
-                   "not decode, at " +
-                   std::to_string(at),
-               named(where, path));
-      }
-    }
-    VideoFrame frame{wanted, reader.frame.seconds, image_of(reader.frame, named(where, path))};
-    for (++i; i < indices.size() && indices[i] == wanted; ++i) each(frame);
-    each(std::move(frame));
+  if (const auto shown = read_until_end(path, indices, each, where)) {
+    refuse("expected frame " + std::to_string(indices.back()) + "; got the end behind " +
+               std::to_string(*shown) + " frames",
+           named(where, path));
   }
+}
+
+void read_chosen(const std::string& path, const ChooseFrames& choose,
+                 const std::function<void(VideoFrame)>& each, const std::string& where) {
+  VideoFacts facts = video_facts(path, where);
+  const auto shown = read_until_end(path, choose(facts), each, where);
+  if (!shown) return;
+  if (2 * *shown < facts.frames) {
+    refuse("expected to see " + std::to_string(facts.frames) + " frames; got " +
+               std::to_string(*shown),
+           named(where, path));
+  }
+  facts.frames = *shown;
+  read_frames(path, choose(facts), each, where);
 }
 
 std::vector<VideoFrame> read_frames(const std::string& path, std::span<const std::int64_t> indices,

@@ -200,6 +200,57 @@ TEST_CASE("video: a missing library is told with what to install") {
   }
 }
 
+TEST_CASE("video: of a file that was cut without being encoded anew, the frames that it shows") {
+  if (test::lacks_videos()) return;
+  const TemporaryDirectory dir;
+  const std::string path = dir / "a.mp4";
+  const std::vector<Image> written = numbered_frames(24);
+  if (!test::make_video(path, written, {"mp4v", 24})) return;
+  // MP4's edit list: "elst", four bytes, their number, a duration, the time of the first frame
+  // shown. "stts": four bytes, their number, how many frames, how long each.
+  std::string bytes = bytes_of_file(path);
+  const auto number = [&](std::size_t at) {
+    std::uint32_t value = 0;
+    for (std::size_t i = 0; i < 4; ++i)
+      value = value << 8 | static_cast<std::uint8_t>(bytes[at + i]);
+    return value;
+  };
+  const std::size_t edit = bytes.find("elst") + 16;
+  const std::uint32_t start = number(edit) + 5 * number(bytes.find("stts") + 16);
+  for (std::size_t i = 0; i < 4; ++i) bytes[edit + i] = static_cast<char>(start >> (24 - 8 * i));
+  put_file(path, bytes);
+  std::vector<std::int64_t> numbers;
+  std::vector<VideoFrame> read;
+  const auto choose = [&](const VideoFacts& facts) {
+    numbers.push_back(facts.frames);
+    read.clear();
+    return std::vector<std::int64_t>{0, 7, facts.frames - 1};
+  };
+  read_chosen(path, choose, [&](VideoFrame frame) { read.push_back(std::move(frame)); });
+  CHECK(numbers == std::vector<std::int64_t>{24, 19});
+  REQUIRE(read.size() == 3);
+  CHECK(test::mean_difference(read[0].image, written[5]) < kLossy);
+  CHECK(test::mean_difference(read[1].image, written[12]) < kLossy);
+  CHECK(test::mean_difference(read[2].image, written[23]) < kLossy);
+  CHECK(read[1].seconds == Approx(7 / 24.0).margin(1e-3));
+}
+
+TEST_CASE("video: a frame that does not decode is bad data, those before it or not") {
+  if (test::lacks_videos()) return;
+  const TemporaryDirectory dir;
+  const std::string path = dir / "a.avi";
+  REQUIRE(test::make_video(path, numbered_frames(12)));
+  std::string bytes = bytes_of_file(path);
+  // The fifth JPEG's header asks for a size that its data cannot fill.
+  std::size_t at = 0;
+  for (int i = 0; i < 5; ++i) at = bytes.find("\xFF\xC0", at + 1);
+  bytes[at + 5] = bytes[at + 7] = 0x10;
+  put_file(path, bytes);
+  CHECK(video_facts(path).frames == 12);
+  CHECK(contains(data_error_of(path), "expected frame 4; got one that does not decode"));
+  CHECK_NOTHROW(read_frames(path, all_of(4)));
+}
+
 TEST_CASE("video: frames behind the end are bad data") {
   if (test::lacks_videos()) return;
   const TemporaryDirectory dir;
@@ -209,7 +260,7 @@ TEST_CASE("video: frames behind the end are bad data") {
   const Error error = error_of([&] { read_frames(path, behind, "row 7"); });
   CHECK(error.kind() == ErrorKind::data);
   CHECK(error.where() == "row 7");
-  CHECK(contains(error.message(), "expected frame 6"));
+  CHECK(contains(error.message(), "expected frame 6; got the end behind 6 frames"));
 }
 
 TEST_CASE("video: bytes changed anywhere never break more than the sample") {

@@ -25,7 +25,7 @@
 namespace tandem::vision {
 
 struct VideoFacts {
-  std::int64_t frames = 0;  // counted, not as the header says
+  std::int64_t frames = 0;  // that are stored: counted, not as the header says
   double fps = 0;           // on average
   int width = 0, height = 0;
 };
@@ -47,6 +47,13 @@ void read_frames(const std::string& path, std::span<const std::int64_t> indices,
                  const std::function<void(VideoFrame)>& each, const std::string& where = {});
 std::vector<VideoFrame> read_frames(const std::string& path, std::span<const std::int64_t> indices,
                                     const std::string& where = {});
+
+// The frames that `choose` names. A file that was cut without being encoded anew stores frames that
+// are not shown: where fewer are shown than stored, though not less than half, `choose` is called
+// again with their number, and what `each` got before does not count.
+using ChooseFrames = std::function<std::vector<std::int64_t>(const VideoFacts&)>;
+void read_chosen(const std::string& path, const ChooseFrames& choose,
+                 const std::function<void(VideoFrame)>& each, const std::string& where = {});
 
 // Bytes as a file in memory for the functions above, while it lives. Throws Error(io).
 class VideoBytes {

@@ -81,6 +81,12 @@ Extent clip_size(const Extent& stored, std::size_t frames, const VisionWish& wis
   return size_of(stored, wish, limits, config, where);
 }
 
+void expect_content(const data::Clip& clip, const std::string& where) {
+  if (!clip.frames.empty() || !clip.file.empty()) return;
+  throw Error(ErrorKind::data, "[qwen2_vl] expected a clip's file or its frames; got neither",
+              where);
+}
+
 // What a clip is by its headers.
 struct Stored {
   vision::FrameChoice choice;
@@ -95,10 +101,7 @@ Stored stored_of(const data::Clip& clip, const VisionWish& wish, const Config& c
     const auto first = static_cast<std::size_t>(choice.indices[0]);
     return {choice, extent_of(clip.frames[first], where)};
   }
-  if (clip.file.empty()) {
-    throw Error(ErrorKind::data, "[qwen2_vl] expected a clip's file or its frames; got neither",
-                where);
-  }
+  expect_content(clip, where);
   const vision::VideoFacts facts = vision::video_facts(clip.file, where);
   return {vision::choose_frames(facts.frames, facts.fps, rule, where), {facts.height, facts.width}};
 }
@@ -143,24 +146,32 @@ Shown shown_picture(const Image& pixels, const VisionWish& wish, const Config& c
 
 Shown shown_clip(const data::Clip& clip, const VisionWish& wish, const Config& config,
                  const std::string& where) {
-  const vision::FrameChoice choice = stored_of(clip, wish, config, where).choice;
+  expect_content(clip, where);
+  const vision::FrameRule rule = frame_rule(wish, config.dialogue.frames);
   Shown shown;
   shown.clip = true;
-  shown.seconds = choice.seconds_per_grid(config.vision.patch.frames);
+  Extent size;
+  std::size_t count = 0;  // of frames that will be seen
+  const auto begin = [&](vision::FrameChoice choice) {
+    shown.frames.clear();
+    shown.seconds = choice.seconds_per_grid(config.vision.patch.frames);
+    count = choice.indices.size();
+    return std::move(choice.indices);
+  };
   // Each is resized as it comes: of a long video only what is seen is kept. The first one's own
   // size counts, as a picture may say that it lies on its side.
-  Extent size;
   const auto see = [&](const Image& frame) {
-    if (shown.frames.empty()) {
-      size = clip_size(extent_of(frame), choice.indices.size(), wish, config, where);
-    }
+    if (shown.frames.empty()) size = clip_size(extent_of(frame), count, wish, config, where);
     shown.frames.push_back(resized(frame, size, config));
   };
   if (clip.frames.empty()) {
+    const auto choose = [&](const vision::VideoFacts& facts) {
+      return begin(vision::choose_frames(facts.frames, facts.fps, rule, where));
+    };
     const auto each = [&](const vision::VideoFrame& frame) { see(frame.image); };
-    vision::read_frames(clip.file, choice.indices, each, where);
+    vision::read_chosen(clip.file, choose, each, where);
   } else {
-    for (const std::int64_t frame : choice.indices) {
+    for (const std::int64_t frame : begin(frames_of(clip, rule, where))) {
       see(pixels_of(clip.frames[static_cast<std::size_t>(frame)], where, config.image));
     }
   }
