@@ -160,6 +160,26 @@ DialogueTokens dialogue_tokens(const std::vector<text::Turn>& turns, const Dialo
   return made;
 }
 
+std::int64_t dialogue_length(const data::Sample& sample, const std::vector<text::Turn>& turns,
+                             const DialogueRule& rule, const text::Tokenizer& tokenizer,
+                             const PlaceIds& place) {
+  const PlaceIds existing = [&](const ChatPiece& piece) {
+    const bool is_clip = piece.kind == PartKind::clip;
+    const std::size_t count = is_clip ? sample.clips.size() : sample.pictures.size();
+    if (piece.index < 0 || static_cast<std::size_t>(piece.index) >= count) {
+      refuse("expected a " + std::string(is_clip ? "clip" : "picture") + " for each place; got " +
+                 std::to_string(count),
+             sample.id);
+    }
+    return place(piece);
+  };
+  if (!sample.rejected.empty()) {
+    const PreferenceTokens made = preference_tokens(sample, rule, tokenizer, existing);
+    return made.chosen.tokens.ids.size(1) + made.rejected.tokens.ids.size(1);
+  }
+  return dialogue_tokens(turns, rule, tokenizer, existing, sample.id).tokens.ids.size(1);
+}
+
 DialogueTokens prompt_tokens(const std::vector<text::Turn>& turns, const DialogueRule& rule,
                              const text::Tokenizer& tokenizer, const PlaceIds& place,
                              const std::string& where) {

@@ -45,6 +45,13 @@ DialogueTokens dialogue_tokens(const std::vector<text::Turn>& turns, const Dialo
                                const text::Tokenizer& tokenizer, const PlaceIds& place,
                                const std::string& where, std::int64_t supervised_from = 0);
 
+// How many tokens dialogue_tokens would make of a sample in evaluation (of several captions it has
+// the first); of a preference both answers'. place: of which the counts of ids are looked at alone.
+// Throws Error(data) as that does, and for a place without a picture or clip.
+std::int64_t dialogue_length(const data::Sample& sample, const std::vector<text::Turn>& turns,
+                             const DialogueRule& rule, const text::Tokenizer& tokenizer,
+                             const PlaceIds& place);
+
 // The same up to where the assistant is to speak; no labels. Throws Error(data) for one longer than
 // max_tokens.
 DialogueTokens prompt_tokens(const std::vector<text::Turn>& turns, const DialogueRule& rule,

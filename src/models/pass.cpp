@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "tandem/nn/mask.h"
+
 namespace tandem::models {
 
 nn::BlockContext blocks_of(const StepContext& context, const char* pass) {
@@ -40,6 +42,12 @@ nn::PixelStatistics statistics_of(const vision::ImageSettings& image) {
     statistics.std[i] = image.std[i];
   }
   return statistics;
+}
+
+std::vector<std::int64_t> ends_of_pack(const Tokens& text) {
+  std::vector<std::int64_t> ends{0};
+  for (const std::int64_t length : text.lengths) ends.push_back(ends.back() + length);
+  return ends.back() == text.ids.size(1) ? ends : nn::ends_of_segments(text.segments);
 }
 
 NamedTensors parameters_of(const torch::nn::Module& module) {

@@ -29,6 +29,10 @@ at::Tensor unit_rows(const at::Tensor& x, double least = 0);
 
 nn::PixelStatistics statistics_of(const vision::ImageSettings& image);
 
+// Where each text of a pack begins, and the end (nn::packed_mask): known on the host by `lengths`,
+// or read from the device's `segments`.
+std::vector<std::int64_t> ends_of_pack(const Tokens& text);
+
 // By their names, a shared one once, under its first.
 NamedTensors parameters_of(const torch::nn::Module& module);
 

@@ -162,6 +162,11 @@ struct Processor {
   Padding prompt_padding = Padding::right;
   // A candidate for `rank`: its ids with the marks that the model learned.
   std::function<Tokens(const std::string&)> answer{};
+  // Losses that samples laid end to end (tensor/pack.h) give as each alone does; empty: none.
+  std::vector<std::string> packed_losses{};
+  // How many tokens `prepare` makes of a sample, pictures' included, from the headers of its
+  // pictures. Throws Error(data) for what does not fit together. Empty: nobody knows before.
+  std::function<std::int64_t(const data::Sample&)> length{};
   // The words of ids that were generated, without marks.
   std::function<std::string(const std::vector<std::int64_t>&)> decode{};
 };

@@ -111,26 +111,19 @@ at::Tensor LlavaModel::read_pictures(const Batch& batch, const StepContext* cont
                       own("connector"));
 }
 
-namespace {
-
-// Where each text of a pack ends: known on the host, or read from the device.
-std::vector<std::int64_t> ends_of_pack(const Tokens& text) {
-  std::vector<std::int64_t> ends{0};
-  for (const std::int64_t length : text.lengths) ends.push_back(ends.back() + length);
-  return ends.back() == text.ids.size(1) ? ends : nn::ends_of_segments(text.segments);
-}
-
-}  // namespace
-
 at::Tensor LlavaModel::read(const nn::Decoder& decoder, const Tokens& text,
                             const at::Tensor& pictures, const nn::BlockContext& context) const {
-  const std::int64_t length = text.ids.size(1);
-  // Padding stands behind the words, where the causal mask hides it.
-  const nn::Mask mask =
-      text.segments.defined() ? nn::packed_mask(ends_of_pack(text), true) : nn::causal_mask();
+  std::int64_t length = text.ids.size(1);  // of the longest text: scaled positions depend on it
+  nn::Mask mask = nn::causal_mask();       // hides padding, which stands behind the words
+  if (text.segments.defined()) {
+    const std::vector<std::int64_t> ends = ends_of_pack(text);
+    length = 0;
+    for (std::size_t i = 1; i < ends.size(); ++i) length = std::max(length, ends[i] - ends[i - 1]);
+    mask = nn::packed_mask(ends, true);
+  }
   const at::Tensor positions = text.positions.defined()
                                    ? text.positions
-                                   : at::arange(length, text.ids.options()).unsqueeze(0);
+                                   : at::arange(text.ids.size(1), text.ids.options()).unsqueeze(0);
   return decoder.forward(embed(decoder, text.ids, pictures),
                          nn::make_rotary(rope_, positions, length), mask, context);
 }

@@ -19,6 +19,7 @@
 #include "models/qwen2_vl/model.h"
 #include "models/qwen2_vl/shown.h"
 #include "tandem/base/error.h"
+#include "tandem/data/check.h"
 
 namespace tandem::models::qwen2_vl {
 namespace {
@@ -27,6 +28,17 @@ using text::ChatPiece;
 using text::PartKind;
 using vision::Extent;
 using vision::Image;
+
+// The ids of a place: a mark for each token between the marks of its ends.
+std::vector<std::int64_t> ids_of(const Grid& grid, bool clip, const Config& config) {
+  const Marks& marks = config.marks;
+  const std::int64_t count = vision::tokens_of(grid, config.vision.patch.merge);
+  std::vector<std::int64_t> ids(static_cast<std::size_t>(count + 2),
+                                clip ? marks.video : marks.image);
+  ids.front() = marks.vision_start;
+  ids.back() = marks.vision_end;
+  return ids;
+}
 
 const data::Picture& picture_at(const data::Sample& sample, std::int64_t index) {
   if (index < 0 || index >= static_cast<std::int64_t>(sample.pictures.size())) {
@@ -44,6 +56,16 @@ const data::Clip& clip_at(const data::Sample& sample, std::int64_t index) {
   return sample.clips[static_cast<std::size_t>(index)];
 }
 
+// The same as Gallery::place, and nothing decoded.
+std::vector<std::int64_t> ids_by_header(const data::Sample& sample, const ChatPiece& piece,
+                                        const Config& config) {
+  const bool clip = piece.kind == PartKind::clip;
+  const Grid grid =
+      clip ? clip_grid(clip_at(sample, piece.index), piece.wish, config, sample.id)
+           : picture_grid(picture_at(sample, piece.index), piece.wish, config, sample.id);
+  return ids_of(grid, clip, config);
+}
+
 // The pictures and clips of a dialogue in the order of their places.
 class Gallery {
  public:
@@ -54,13 +76,7 @@ class Gallery {
     shown.push_back(piece.kind == PartKind::clip
                         ? shown_clip(clip_at(sample_, piece.index), piece.wish, config_, sample_.id)
                         : shown_picture(pixels_at(piece.index), piece.wish, config_, sample_.id));
-    const Marks& marks = config_.marks;
-    const std::int64_t count = vision::tokens_of(shown.back().grid, config_.vision.patch.merge);
-    std::vector<std::int64_t> ids(static_cast<std::size_t>(count + 2),
-                                  shown.back().clip ? marks.video : marks.image);
-    ids.front() = marks.vision_start;
-    ids.back() = marks.vision_end;
-    return ids;
+    return ids_of(shown.back().grid, shown.back().clip, config_);
   }
 
   // A picture's size as it is stored and as it will be seen.
@@ -145,11 +161,10 @@ DialogueRule rule_of(const Config& config) {
 }
 
 // An expression and the box that it means, as a question and the text of the box.
-std::vector<text::Turn> grounding_turns(const data::Sample& sample, Gallery& gallery,
+std::vector<text::Turn> grounding_turns(const data::Sample& sample, const Frame& frame,
                                         const Config& config) {
   const std::string& expression = sample.texts[0];
-  const std::string reply =
-      write_boxes({{sample.boxes[0], expression}}, gallery.frame_of(0), config.version);
+  const std::string reply = write_boxes({{sample.boxes[0], expression}}, frame, config.version);
   return {
       {"user", {text::picture_part(0), text::text_part("Locate in the picture: " + expression)}},
       {"assistant", {text::text_part(reply)}}};
@@ -162,8 +177,27 @@ bool is_grounding(const data::Sample& sample) {
 
 std::vector<text::Turn> written(const data::Sample& sample, Gallery& gallery, const Config& config,
                                 Key key, bool train) {
-  return is_grounding(sample) ? grounding_turns(sample, gallery, config)
+  return is_grounding(sample) ? grounding_turns(sample, gallery.frame_of(0), config)
                               : turns_of(sample, key, train);
+}
+
+// Tokens of a sample's dialogue from headers. Of a box the numbers may be others than in training
+// where a picture is turned upright.
+std::int64_t length_of(const data::Sample& sample, const Config& config,
+                       const text::Tokenizer& tokenizer) {
+  std::vector<text::Turn> turns;
+  if (is_grounding(sample)) {
+    const data::PictureFacts facts = data::facts_of(sample.pictures[0], sample.id);
+    const Extent stored{facts.height, facts.width};
+    const Extent seen = size_of(stored, {}, picture_limits(config), config, sample.id);
+    turns = grounding_turns(sample, {stored, seen}, config);
+  } else {
+    turns = turns_of(sample, Key(0), /*train=*/false);
+  }
+  const PlaceIds place = [&](const ChatPiece& piece) {
+    return ids_by_header(sample, piece, config);
+  };
+  return dialogue_length(sample, turns, rule_of(config), tokenizer, place);
 }
 
 using MakeTurns = std::function<std::vector<text::Turn>(Gallery&)>;
@@ -232,6 +266,10 @@ Processor make_processor(const Settings& settings,
     return dialogue_batch(asks, turns, *config, *tokenizer, /*open=*/true);
   };
   processor.prompt_padding = Padding::left;
+  processor.packed_losses = {"lm"};
+  processor.length = [config, tokenizer](const data::Sample& sample) {
+    return length_of(sample, *config, *tokenizer);
+  };
   processor.answer = [config, tokenizer](const std::string& words) {
     Tokens tokens = tokens_of(tokenizer->encode(words));
     tokens.ids = at::cat({tokens.ids, at::full({1, 1}, config->marks.end, at::kLong)}, 1);

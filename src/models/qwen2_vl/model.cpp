@@ -97,9 +97,8 @@ at::Tensor Qwen2VlModel::embed(const nn::Decoder& decoder, const at::Tensor& ids
 at::Tensor Qwen2VlModel::read(const nn::Decoder& decoder, const Tokens& tokens,
                               const at::Tensor& looks, const nn::BlockContext& context) const {
   const nn::Rotary rotary = nn::make_rotary(config_.rope_shape(), tokens.positions);
-  const nn::Mask mask = tokens.segments.defined()
-                            ? nn::packed_mask(nn::ends_of_segments(tokens.segments), true)
-                            : nn::causal_mask();
+  const nn::Mask mask =
+      tokens.segments.defined() ? nn::packed_mask(ends_of_pack(tokens), true) : nn::causal_mask();
   return decoder.forward(embed(decoder, tokens.ids, looks), rotary, mask, context);
 }
 

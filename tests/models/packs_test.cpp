@@ -1,0 +1,232 @@
+// Samples laid end to end against the same ones padded, in the models that read packs, and their
+// lengths from headers against what is made of them.
+
+#include <ATen/ops/allclose.h>
+#include <ATen/ops/equal.h>
+#include <c10/core/GradMode.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <catch2/catch.hpp>
+
+#include "models/llava/batch.h"
+#include "models/llava/model.h"
+#include "models/qwen2_vl/batch.h"
+#include "models/qwen2_vl/model.h"
+#include "support.h"
+#include "tandem/base/error.h"
+#include "tandem/tensor/pack.h"
+#include "tandem/text/kinds.h"
+#include "tandem/vision/encode.h"
+
+namespace packs_test {
+
+using namespace tandem;
+using namespace tandem::models;
+
+namespace {
+
+const LossRequest next_word{.weights = {{"lm", 1}}};
+
+std::shared_ptr<const text::Tokenizer> words_of_kind(const char* kind) {
+  const std::vector<std::string> lines{"where is the red circle", "a blue square on the left",
+                                       "user assistant system . ?"};
+  return std::make_shared<const text::Tokenizer>(text::train_tokenizer(kind, lines, 320));
+}
+
+data::Picture picture(int width, int height, int value) {
+  data::Picture made;
+  made.pixels = vision::make_image(width, height);
+  for (std::size_t i = 0; i < made.pixels.rgb.size(); ++i) {
+    made.pixels.rgb[i] = static_cast<std::uint8_t>(value + 7 * i);
+  }
+  return made;
+}
+
+data::Sample asked(std::vector<data::Picture> pictures, std::string answer) {
+  data::Sample sample;
+  sample.id = "file.jsonl:3";
+  sample.pictures = std::move(pictures);
+  sample.question = "where is the red circle";
+  sample.answer = std::move(answer);
+  return sample;
+}
+
+// Pictures of several sizes, two of them, none; answers of several lengths.
+std::vector<data::Sample> samples() {
+  return {asked({picture(24, 8, 1)}, "on the left"), asked({}, "a blue square on the left"),
+          asked({picture(17, 30, 5), picture(8, 8, 90)}, "left"),
+          asked({picture(12, 12, 40)}, "a blue square on the left . the red circle")};
+}
+
+llava::Config small_llava(const text::Tokenizer& tokenizer) {
+  llava::Config config;
+  testing::set_size(config.vision, 12, 2);
+  config.vision.image_size = 8;
+  config.vision.patch_size = 4;
+  testing::set_size(config.language, 16, 2);
+  config.language.kv_heads = 1;
+  config.language.mlp = 20;
+  llava::fit_vocabulary(config, tokenizer);
+  return config;
+}
+
+qwen2_vl::Config small_qwen(qwen2_vl::Version version, const text::Tokenizer& tokenizer) {
+  qwen2_vl::Config config(version);
+  testing::set_size(config.vision, 16, 2);
+  config.vision.mlp = 24;
+  config.vision.patch.patch = 4;
+  config.vision.window = 16;
+  config.vision.full_attention = {1};
+  testing::set_size(config.text, 16, 2);
+  config.text.kv_heads = 1;
+  config.text.mlp = 24;
+  config.text.sections = {1, 1, 2};
+  config.text.context_length = 400;
+  config.dialogue.min_pixels = 64;
+  config.dialogue.max_pixels = 64 * 32;
+  qwen2_vl::fit_vocabulary(config, tokenizer);
+  return config;
+}
+
+// The loss of one batch; gradients stay in the parameters.
+double learn(Model& model, const Batch& batch) {
+  for (auto& [name, parameter] : model.parameters()) {
+    if (parameter.grad().defined()) parameter.mutable_grad() = at::Tensor();
+  }
+  const at::Tensor sum = model.losses(batch, next_word, {}).at("lm").sum;
+  torch::autograd::backward({sum}, {});
+  return sum.item<double>();
+}
+
+void expect_packs_like_padded(Model& model, const Processor& processor) {
+  CHECK(processor.packed_losses == std::vector<std::string>{"lm"});
+  testing::add_noise(model);
+  std::vector<Batch> examples;
+  for (const data::Sample& sample : samples()) {
+    examples.push_back(processor.prepare(sample, Key(0), false));
+    examples.back().positions = {static_cast<std::int64_t>(examples.size())};
+  }
+  const Batch padded = collate(examples, processor.pad_id);
+  const double loss = learn(model, padded);
+  NamedTensors wanted;
+  for (auto& [name, parameter] : model.parameters()) {
+    wanted.emplace_back(name, parameter.grad().defined() ? parameter.grad().clone() : at::Tensor());
+  }
+  const Batch packed = pack(examples);
+  CHECK(packed.text->ids.size(1) < padded.text->ids.numel());
+  CHECK(model.counts(packed, next_word) == model.counts(padded, next_word));
+  CHECK(learn(model, packed) == Approx(loss).epsilon(1e-5));
+  std::size_t i = 0;
+  for (auto& [name, parameter] : model.parameters()) {
+    INFO(name);
+    const at::Tensor& one = wanted[i++].second;
+    REQUIRE(one.defined() == parameter.grad().defined());
+    if (one.defined()) CHECK(at::allclose(parameter.grad(), one, 1e-3, 1e-4));
+  }
+}
+
+void expect_lengths(const Processor& processor) {
+  std::vector<data::Sample> all = samples();
+  for (const data::Sample& sample : samples()) {
+    if (sample.pictures.empty()) continue;
+    data::Sample stored = sample;  // as a file
+    for (data::Picture& one : stored.pictures) {
+      const std::string bytes = vision::encode_png(one.pixels);
+      one.encoded.assign(bytes.begin(), bytes.end());
+      one.pixels = {};
+    }
+    all.push_back(stored);
+  }
+  for (const data::Sample& sample : all) {
+    CHECK(processor.length(sample) == processor.prepare(sample, Key(0), false).text->ids.size(1));
+  }
+}
+
+void expect_inconsistent_is_named(const Processor& processor) {
+  data::Sample sample;
+  sample.id = "file.jsonl:3";
+  sample.turns = {{"user", {text::picture_part(0), text::picture_part(1)}},
+                  {"assistant", {text::text_part("left")}}};
+  sample.pictures = {picture(8, 8, 1)};
+  try {
+    processor.length(sample);
+    FAIL("expected an error");
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::data);
+    CHECK(error.where() == "file.jsonl:3");
+    CHECK(error.message() == "[dialogue] expected a picture for each place; got 1");
+  }
+}
+
+}  // namespace
+
+TEST_CASE("LLaVA: packs give the loss and the gradients of padded samples, lengths are known") {
+  const auto tokenizer = words_of_kind("vicuna");
+  const llava::Config config = small_llava(*tokenizer);
+  llava::LlavaModel model(config, Key(1));
+  const Processor processor = llava::make_processor(config, tokenizer);
+  expect_packs_like_padded(model, processor);
+  expect_lengths(processor);
+  expect_inconsistent_is_named(processor);
+}
+
+TEST_CASE("Qwen2-VL and Qwen2.5-VL: packs give the loss of padded samples, lengths are known") {
+  const auto tokenizer = words_of_kind("qwen");
+  for (const auto version : {qwen2_vl::Version::two, qwen2_vl::Version::two_five}) {
+    const qwen2_vl::Config config = small_qwen(version, *tokenizer);
+    qwen2_vl::Qwen2VlModel model(config, Key(1));
+    const Processor processor = qwen2_vl::make_processor(config, tokenizer);
+    expect_packs_like_padded(model, processor);
+    expect_lengths(processor);
+    expect_inconsistent_is_named(processor);
+  }
+}
+
+TEST_CASE("Qwen2.5-VL: a clip is as long by its headers as by its frames") {
+  const auto tokenizer = words_of_kind("qwen");
+  const qwen2_vl::Config config = small_qwen(qwen2_vl::Version::two_five, *tokenizer);
+  const Processor processor = qwen2_vl::make_processor(config, tokenizer);
+  data::Sample sample = asked({}, "left");
+  data::Clip clip;
+  clip.fps = 4;
+  for (int i = 0; i < 18; ++i) clip.frames.push_back(picture(20, 13, i));
+  sample.clips = {clip};
+  CHECK(processor.length(sample) == processor.prepare(sample, Key(0), false).text->ids.size(1));
+}
+
+TEST_CASE("Qwen2.5-VL: in a pack of 32,768 tokens every sample has its own positions and loss") {
+  const auto tokenizer = words_of_kind("qwen");
+  qwen2_vl::Config config = small_qwen(qwen2_vl::Version::two_five, *tokenizer);
+  config.text.context_length = 4096;
+  qwen2_vl::Qwen2VlModel model(config, Key(1));
+  testing::add_noise(model);
+  const Processor processor = qwen2_vl::make_processor(config, tokenizer);
+  std::vector<Batch> examples;
+  std::int64_t tokens = 0;
+  double alone = 0;
+  const at::NoGradGuard no_grad;
+  for (int i = 0;; ++i) {
+    std::string answer;
+    for (int word = 0; word < 40 + 61 * (i % 7); ++word) answer += word % 3 ? "left " : "red ";
+    const std::vector<data::Picture> shown(static_cast<std::size_t>(i % 3), picture(30, 17, i));
+    Batch example = processor.prepare(asked(shown, answer), Key(0), false);
+    if (tokens + example.text->ids.size(1) > 32768) break;
+    tokens += example.text->ids.size(1);
+    example.positions = {i};
+    alone += model.losses(example, next_word, {}).at("lm").sum.item<double>();
+    examples.push_back(std::move(example));
+  }
+  CHECK(tokens > 32000);
+  const Batch packed = pack(examples);
+  REQUIRE(packed.text->ids.size(1) == tokens);
+  std::int64_t first = 0;
+  for (const Batch& example : examples) {
+    const std::int64_t length = example.text->ids.size(1);
+    CHECK(at::equal(packed.text->positions.narrow(2, first, length), example.text->positions));
+    first += length;
+  }
+  CHECK(model.losses(packed, next_word, {}).at("lm").sum.item<double>() ==
+        Approx(alone).epsilon(1e-5));
+}
+
+}  // namespace packs_test
