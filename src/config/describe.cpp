@@ -267,10 +267,12 @@ void describe_stages(FieldVisitor& v, std::vector<StageConfig>& stages,
                      const std::vector<std::string>& sources,
                      const std::function<std::unique_ptr<Settings>()>& make_model) {
   const auto item = [&](std::size_t i, FieldVisitor& inner) {
-    StageSurroundings around{.sources = sources, .earlier = {}, .make_model = make_model};
+    StageSurroundings around{
+        .sources = sources, .earlier = {}, .codes = {}, .make_model = make_model};
     for (std::size_t k = 0; k < i; ++k) {
       around.earlier.push_back(stages[k].name);
-      if (stages[k].kind == "job") around.sources.push_back(stages[k].name);
+      if (stages[k].kind != "job") continue;
+      (stages[k].job.task == "codes" ? around.codes : around.sources).push_back(stages[k].name);
     }
     describe(inner, stages[i], around);
     const auto same = [&](const StageConfig& other) { return other.name == stages[i].name; };

@@ -18,6 +18,7 @@ inline constexpr const char* temperature_word = "temperature";
 struct StageSurroundings {
   std::vector<std::string> sources{};
   std::vector<std::string> earlier{};  // stages before this one
+  std::vector<std::string> codes{};    // those of them that train visual codes
   // The run's model as it is before any key of the YAML; null for an unknown family.
   std::function<std::unique_ptr<Settings>()> make_model{};
 };

@@ -300,14 +300,35 @@ void describe_start(FieldVisitor& v, StageConfig& stage, const StageSurroundings
   if (!stage.own_model) stage.settings = nullptr;
 }
 
+// Left out of the resolved file as they are, which runs of captions and filters began without.
+void describe_codes(FieldVisitor& v, JobConfig& job) {
+  const JobConfig plain;
+  v.field("samples", job.samples,
+          {.doc = "codes: pictures that they are learned from, drawn by the seed from all inputs",
+           .min = 1,
+           .unit = Unit::samples,
+           .unset = static_cast<double>(plain.samples)});
+  v.field("patches", job.patches,
+          {.doc = "codes: patches of each of them at most, drawn by the seed; 0: all",
+           .min = 0,
+           .unset = static_cast<double>(plain.patches)});
+  v.field("rounds", job.rounds,
+          {.doc = "codes: of k-means, at most; it ends earlier where nothing moves any more",
+           .min = 1,
+           .max = 100000,
+           .unset = static_cast<double>(plain.rounds),
+           .aliases = {"iterations", "niter"}});
+}
+
 void describe_job(FieldVisitor& v, JobConfig& job, const StageSurroundings& around) {
   v.field("task", job.task,
           {.doc = "caption: writes one for every picture; filter: drops those that do not match "
-                  "their picture",
+                  "their picture; codes: k-means codes of the pictures' patches, as many as the "
+                  "model has, for a stage behind it that names them in `codes`",
            .required = true,
-           .choices = {"caption", "filter"}});
+           .choices = {"caption", "filter", "codes"}});
   v.field("inputs", job.inputs,
-          {.doc = "sources, and job stages before this one, whose results are sources by their "
+          {.doc = "sources, and job stages before this one, whose captions are sources by their "
                   "names",
            .required = true,
            .aliases = {"sources", "source"}});
@@ -334,6 +355,7 @@ void describe_job(FieldVisitor& v, JobConfig& job, const StageSurroundings& arou
           {.doc = "caption: words that each begins with; empty: the model's", .unset = 0});
   v.field("threshold", job.threshold,
           {.doc = "filter: kept above this probability of a match", .min = 0, .max = 1});
+  describe_codes(v, job);
 }
 
 }  // namespace
@@ -353,6 +375,16 @@ void describe(FieldVisitor& v, StageConfig& stage, const StageSurroundings& arou
     stage.train.clear();
     return;
   }
+  Rule codes = {
+      .doc =
+          "visual codes that it begins with: an earlier stage of `job: {task: codes}`, or "
+          "a codes.safetensors that such a stage wrote; empty: those of its weights",
+      .unset = 0,
+      .path = true,
+      .must_exist = true,
+      .aliases = {"codebook"}};
+  codes.choices = around.codes;  // words that stand in place of a path
+  v.field("codes", stage.codes, codes);
   describe_train(v, stage.train);
   describe_losses(v, stage.losses);
   v.block("data", {.doc = "its samples"},

@@ -85,4 +85,32 @@ stages: [{name: first, losses: {itc: 1}, until: {steps: 10}}]
   CHECK_THROWS_AS(load(file, {}, tables()), Error);
 }
 
+TEST_CASE("a stage takes the codes of a job before it, or of a file that is there", "[config]") {
+  const auto with = [](const std::string& codes, const std::string& job = "") {
+    return load_text(R"(model: {family: two_tower}
+data: {sources: {pairs: {format: drawn, size: 100}}}
+stages:
+  - {name: book, kind: job, job: {task: codes, inputs: [pairs])" +
+                     job + R"(}}
+  - {name: own, kind: job, job: {task: caption, inputs: [pairs]}}
+  - {name: last, losses: {mim: 1}, until: {steps: 10}, data: {mix: {pairs: 1}})" +
+                     codes + "}\n");
+  };
+  const Loaded loaded = with(", codes: book", ", samples: 50, patches: 0, rounds: 3");
+  CHECK(loaded.config.stages[2].codes == "book");
+  CHECK(loaded.config.stages[0].job.samples == 50);
+  CHECK(loaded.config.stages[0].job.patches == 0);
+  CHECK(loaded.config.stages[0].job.rounds == 3);
+  CHECK(load_text(loaded.resolved).resolved == loaded.resolved);
+  // A run that began before there were codes resolves to what it was.
+  CHECK(with("").resolved.find("rounds") == std::string::npos);
+  CHECK(with("").config.stages[2].codes.empty());
+  Folder folder;
+  const auto file = folder.write("codes.safetensors", "");
+  CHECK(with(", codes: " + file.string()).config.stages[2].codes == file.string());
+  CHECK_THROWS_WITH(with(", codes: own"), Catch::Contains("no such file or folder"));
+  CHECK_THROWS_WITH(with(", codes: book", ", rounds: 0"), Catch::Contains("job.rounds: expected"));
+  CHECK_THROWS_WITH(with("", ", samples: 0"), Catch::Contains("job.samples: expected"));
+}
+
 }  // namespace tandem::config

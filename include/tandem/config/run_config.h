@@ -93,9 +93,9 @@ struct ItcConfig {
   std::int64_t chunk = 0;        // rows of the similarity matrix held at once; 0: all
 };
 
-// What a stage of `kind: job` does to data (jobs/capfilt.h).
+// What a stage of `kind: job` does (jobs/capfilt.h, jobs/train_codes.h).
 struct JobConfig {
-  std::string task{};                 // caption, filter; empty: the stage trains
+  std::string task{};                 // caption, filter, codes; empty: the stage trains
   std::vector<std::string> inputs{};  // sources, and job stages before this one
   std::int64_t batch = 64, part = 1024;
   // caption
@@ -104,6 +104,8 @@ struct JobConfig {
   std::int64_t max_length = 30, min_length = 10;
   std::string prompt{};
   double threshold = 0.5;  // filter
+  // codes: pictures that are looked at, patches of each (at most; 0: all), rounds of k-means.
+  std::int64_t samples = 8192, patches = 16, rounds = 30;
 };
 
 struct StageConfig {
@@ -113,6 +115,9 @@ struct StageConfig {
   // Where the weights come from: "scratch", an earlier stage, RUN@STAGE, a run, a checkpoint or a
   // Hugging Face directory; empty: the stage before, or model.pretrained.
   std::string init{};
+  // Visual codes that it begins with: a stage before of `job: {task: codes}`, or its file; empty:
+  // those that stand in the weights.
+  std::string codes{};
   // The run's model with this stage's own keys laid on it; null: the run's as it is.
   std::shared_ptr<Settings> settings{};
   bool own_model = false;
