@@ -287,7 +287,8 @@ TEST_CASE("a hidden patch cannot be seen, and only hidden ones count") {
 }
 
 TEST_CASE("codes of patches are those of the nearest center, trained once, the same each time") {
-  vlmo::PatchCodes codes(4, 2), again(4, 2);
+  const nn::PixelStatistics plain{.mean = {0, 0, 0}, .std = {1, 1, 1}};
+  vlmo::PatchCodes codes(4, 2, plain), again(4, 2, plain);
   // Four kinds of patches with a little noise.
   at::manual_seed(2);
   const at::Tensor kind = at::randint(0, 4, {8, 9}, at::kLong);
@@ -337,6 +338,32 @@ TEST_CASE("the codebook is made in the first step of training and stays") {
   other.images->pixels = at::randint(0, 256, {4, 3, 16, 16}, at::kByte);
   model.losses(other, asking({"mim"}), {});  // another stage's first step
   CHECK(at::equal(centers(), made));
+}
+
+TEST_CASE("codes that a job trained are taken, seen by others as the model's, and stay") {
+  vlmo::VlmoModel model(tiny(), Key(1));
+  LearnedCodes* codes = learned_codes(model);
+  REQUIRE(codes != nullptr);
+  CHECK(codes->shape() == std::array<std::int64_t, 2>{12, 48});
+  const Batch batch = make_batch(4);
+  const at::Tensor patches = codes->patches(batch.images->pixels);
+  CHECK(patches.sizes() == at::IntArrayRef({4, 16, 48}));
+  CHECK(patches.min().item<float>() == -1);  // 0 / 255 - 0.5, over 0.5
+  const at::Tensor given = patches.flatten(0, 1).slice(0, 0, 12).clone();
+  codes->take(given);
+  const at::Tensor found = codes->codes(batch.images->pixels);
+  CHECK(at::equal(found[0].slice(0, 0, 12), at::arange(12)));
+  model.losses(batch, asking({"mim"}), {});
+  for (const auto& [name, buffer] : model.buffers()) {
+    if (name == "codes.centers") CHECK(at::equal(buffer, given));
+  }
+  // Under autocast the same patches have the same codes.
+  at::autocast::set_autocast_enabled(at::kCPU, true);
+  CHECK(at::equal(codes->codes(batch.images->pixels), found));
+  at::autocast::set_autocast_enabled(at::kCPU, false);
+  vlmo::Config without = tiny();
+  without.parts.mim = false;
+  CHECK(learned_codes(vlmo::VlmoModel(without, Key(1))) == nullptr);
 }
 
 TEST_CASE("abilities: unit features of path 1, and the probability of a match") {

@@ -107,18 +107,20 @@ LossTerm masked_text(const Vlmo& net, const Tokens& text, double count,
   return objectives::cross_entropy(net.mlm_score->forward(rows.own), text.labels, count);
 }
 
-LossTerm masked_image(const Vlmo& net, const at::Tensor& pixels, const at::Tensor& hidden,
-                      std::int64_t most, double count, const nn::BlockContext& context) {
+LossTerm masked_image(const Vlmo& net, const at::Tensor& pixels, const HiddenPatches& patches,
+                      double count, const nn::BlockContext& context) {
+  const at::Tensor& hidden = patches.hidden;
   const Rows rows =
       net.image(net.image_rows(pixels, hidden), /*joint=*/false, nn::of_part(context, "mim"));
   // The hidden patches of each picture first; the few that are not hidden there count nothing.
-  const at::Tensor order =
-      hidden.to(at::kLong).argsort(/*stable=*/true, 1, /*descending=*/true).slice(1, 0, most);
-  const at::Tensor codes = net.codes->codes(pixels).gather(1, order);  // [B, M]
+  const at::Tensor order = hidden.to(at::kLong)
+                               .argsort(/*stable=*/true, 1, /*descending=*/true)
+                               .slice(1, 0, patches.most);
+  const at::Tensor codes = patches.codes.gather(1, order);  // [B, M]
   const at::Tensor labels = codes.masked_fill(hidden.gather(1, order).eq(0), objectives::ignored);
-  const at::Tensor patches = rows.own.slice(1, 1);  // without the class token
+  const at::Tensor seen = rows.own.slice(1, 1);  // without the class token
   const at::Tensor chosen =
-      patches.gather(1, order.unsqueeze(-1).expand({-1, -1, patches.size(2)}));  // [B, M, D]
+      seen.gather(1, order.unsqueeze(-1).expand({-1, -1, seen.size(2)}));  // [B, M, D]
   return objectives::cross_entropy(net.lm_head->forward(chosen), labels, count);
 }
 

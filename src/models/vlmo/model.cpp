@@ -87,7 +87,8 @@ Vlmo::Vlmo(const Config& c) : Backbone(c) {
   }
   if (c.parts.mim) {
     lm_head = linear("transformer.lm_head", c.codes, true);
-    codes = register_module("codes", std::make_shared<PatchCodes>(c.codes, c.patch_size));
+    codes = register_module(
+        "codes", std::make_shared<PatchCodes>(c.codes, c.patch_size, statistics_of(c.image)));
   }
 }
 
@@ -112,12 +113,13 @@ LossTerms VlmoModel::losses(const Batch& batch, const LossRequest& request,
   const nn::BlockContext blocks = blocks_of(context);
   LossTerms terms;
   if (asks(request, "mim")) {
-    const at::Tensor pixels = pixels_of(images_of(batch, "mim"));
+    const at::Tensor& pixels = images_of(batch, "mim").pixels;
     const at::Tensor& hidden = hidden_of(batch);
     prepare_codes(pixels, context);
-    terms["mim"] =
-        masked_image(*net_, pixels, hidden, config_.patch_masking.most(config_.patches()),
-                     counted_patches(hidden, training_), blocks);
+    const HiddenPatches patches{hidden, net_->codes->codes(pixels),
+                                config_.patch_masking.most(config_.patches())};
+    terms["mim"] = masked_image(*net_, pixels_of(*batch.images), patches,
+                                counted_patches(hidden, training_), blocks);
   }
   if (asks(request, "text_mlm")) {
     const Tokens& masked = masked_of(batch, "text_mlm");
@@ -218,7 +220,8 @@ std::shared_ptr<const objectives::ItcSolution> VlmoModel::solve(const Features& 
       features.image, features.text, scales(*net_), mesh_of(context), itc_options(request)));
 }
 
-// The codebook is made once, from the pictures of the stage's first micro-batch on all ranks.
+// Where no stage trained a codebook, it is made once, from the pictures of the stage's first
+// micro-batch on all ranks.
 void VlmoModel::prepare_codes(const at::Tensor& pixels, const StepContext& context) {
   if (!training_ || context.step != 0 || context.micro_batch != 0) return;
   if (net_->codes->trained.item<std::uint8_t>() != 0) return;

@@ -68,9 +68,14 @@ LossTerm masked_language(const Vlmo& net, const at::Tensor& pixels, const Tokens
 // The same on text alone, by the text experts.
 LossTerm masked_text(const Vlmo& net, const Tokens& text, double count,
                      const nn::BlockContext& context);
-// Codes of hidden patches [B, P]; most: no picture hides more.
-LossTerm masked_image(const Vlmo& net, const at::Tensor& pixels, const at::Tensor& hidden,
-                      std::int64_t most, double count, const nn::BlockContext& context);
+// What is to be guessed of pictures.
+struct HiddenPatches {
+  at::Tensor hidden;      // uint8 [B, P], 1 = hidden
+  at::Tensor codes;       // int64 [B, P], of all patches
+  std::int64_t most = 0;  // no picture hides more
+};
+LossTerm masked_image(const Vlmo& net, const at::Tensor& pixels, const HiddenPatches& patches,
+                      double count, const nn::BlockContext& context);
 // Probability that text and picture belong together, [B].
 at::Tensor match_probability(const Vlmo& net, const at::Tensor& pixels, const Tokens& text);
 
