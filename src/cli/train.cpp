@@ -4,6 +4,7 @@
 #include "cli/ranks.h"
 #include "cli/verbs.h"
 #include "tandem/jobs/capfilt.h"
+#include "tandem/jobs/train_codes.h"
 #include "tandem/train/run.h"
 
 namespace tandem::cli {
@@ -22,8 +23,30 @@ std::string joined(const std::vector<std::string>& words) {
   return text;
 }
 
+// Visual codes (jobs/train_codes.h).
+void do_codes(const train::StageJob& from) {
+  const config::JobConfig& asked = from.stage.job;
+  jobs::CodesJob job;
+  job.name = from.stage.name;
+  job.model = &from.model;
+  job.processor = &from.processor;
+  job.inputs = from.inputs;
+  job.folder = from.folder;
+  job.samples = asked.samples;
+  job.patches = asked.patches;
+  job.rounds = asked.rounds;
+  job.batch = asked.batch;
+  job.part = asked.part;
+  job.threads = from.threads;
+  job.mesh = &from.mesh;
+  job.device = from.device;
+  job.key = from.key;
+  job.between = from.between;
+  jobs::train_codes(job);
+}
+
 // CapFilt's jobs (jobs/capfilt.h).
-void do_job(const train::StageJob& from) {
+void do_captions(const train::StageJob& from) {
   const config::JobConfig& asked = from.stage.job;
   jobs::CapfiltJob job;
   job.name = from.stage.name;
@@ -50,6 +73,14 @@ void do_job(const train::StageJob& from) {
     jobs::write_captions(job);
   } else {
     jobs::filter_captions(job);
+  }
+}
+
+void do_job(const train::StageJob& from) {
+  if (from.stage.job.task == "codes") {
+    do_codes(from);
+  } else {
+    do_captions(from);
   }
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "tandem/base/error.h"
+#include "tandem/models/visual_codes.h"
 #include "tandem/train/experiment.h"
 #include "tandem/train/measure.h"
 #include "tandem/train/rules.h"
@@ -14,10 +15,48 @@ using Found = std::vector<std::string>;  // behind "stages.NAME" of a stage
 
 void check_job(const config::StageConfig& stage, models::Model& model, Found& found) {
   const models::Abilities can = model.abilities();
-  const bool writes = stage.job.task == "caption";
+  const std::string& task = stage.job.task;
+  if (task == "codes") {
+    if (models::learned_codes(model) != nullptr) return;
+    found.push_back(
+        ".job: expected a model with a head that guesses codes of hidden patches; this one has "
+        "none");
+    return;
+  }
+  const bool writes = task == "caption";
   if (writes ? static_cast<bool>(can.generate) : static_cast<bool>(can.match)) return;
   found.push_back(".job: expected a model that can " + std::string(writes ? "write" : "match") +
                   "; this one cannot");
+}
+
+// A file that is there is one for this model. The stage that trains codes may have another model.
+void check_codes(const config::RunConfig& config, const config::StageConfig& stage,
+                 const std::vector<std::shared_ptr<Parts>>& outlines, const models::Model& model,
+                 Found& found) {
+  if (stage.codes.empty()) return;
+  const models::LearnedCodes* codes = models::learned_codes(model);
+  if (codes == nullptr) {
+    found.push_back(
+        ".codes: expected a model with a head that guesses codes of hidden patches; this one has "
+        "none");
+    return;
+  }
+  for (std::size_t i = 0; i < config.stages.size(); ++i) {
+    if (config.stages[i].name != stage.codes) continue;
+    const models::LearnedCodes* theirs = models::learned_codes(*outlines.at(i)->model);
+    if (theirs != nullptr && theirs->shape() != codes->shape()) {
+      found.push_back(".codes: expected as many codes and patches as large as in stage " +
+                      stage.codes + "; they differ");
+    }
+    return;
+  }
+  std::error_code error;
+  if (!std::filesystem::exists(stage.codes, error)) return;  // of a plan
+  try {
+    models::read_codes(stage.codes, codes);
+  } catch (const Error& wrong) {
+    found.push_back(".codes: " + wrong.message());
+  }
 }
 
 void check_batch(const config::StageConfig& stage, int ranks, Found& found) {
@@ -83,6 +122,7 @@ void check_stages(const config::RunConfig& config,
       check_job(stage, model, found);
     } else {
       check_training(stage, model, found);
+      check_codes(config, stage, outlines, model, found);
       check_batch(stage, ranks, found);
     }
     for (const std::string& one : found) problems += "\n  stages." + stage.name + one;

@@ -1,15 +1,19 @@
-// Stages that work on data (`kind: job`): captions written or judged by the stage's model. What
-// comes out is a source under the stage's name for the stages behind it.
+// Stages that work on data (`kind: job`): captions written or judged by the stage's model, which
+// are a source under the stage's name for the stages behind it; codes of patches, which such a
+// stage begins with.
 
 #include <algorithm>
 
 #include "tandem/base/error.h"
 #include "tandem/base/log.h"
 #include "tandem/data/judged.h"
+#include "tandem/models/visual_codes.h"
 #include "train/session.h"
 
 namespace tandem::train {
 namespace {
+
+constexpr const char* codes_file = "codes.safetensors";  // jobs/train_codes.h
 
 std::filesystem::path folder_of(const Session& session, const std::string& stage) {
   return session.options.directory / "jobs" / stage;
@@ -17,11 +21,25 @@ std::filesystem::path folder_of(const Session& session, const std::string& stage
 
 }  // namespace
 
+void take_stage_codes(Session& session) {
+  const auto index = static_cast<std::size_t>(session.cursor.stage);
+  const config::StageConfig& stage = session.config.stages.at(index);
+  if (stage.codes.empty()) return;
+  const bool of_stage =
+      std::any_of(session.config.stages.begin(), session.config.stages.end(),
+                  [&](const config::StageConfig& other) { return other.name == stage.codes; });
+  const std::filesystem::path path =
+      of_stage ? folder_of(session, stage.codes) / codes_file : std::filesystem::path(stage.codes);
+  models::LearnedCodes& codes = *models::learned_codes(*session.parts.model);
+  codes.take(models::read_codes(path, &codes));
+  log_info("stage " + stage.name + " takes the codes of " + path.string());
+}
+
 void open_results(Session& session) {
   for (const config::StageConfig& stage : session.config.stages) {
     const std::filesystem::path folder = folder_of(session, stage.name);
     std::error_code error;
-    if (stage.kind != "job" || session.sources.contains(stage.name) ||
+    if (stage.kind != "job" || stage.job.task == "codes" || session.sources.contains(stage.name) ||
         !std::filesystem::exists(folder / "summary.json", error)) {
       continue;
     }

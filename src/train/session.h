@@ -91,6 +91,8 @@ int run_stage(Session& session);
 int run_job_stage(Session& session);
 // Results of job stages that are done, among the session's sources under the names of their stages.
 void open_results(Session& session);
+// The codes that the cursor's stage names, if it does, into its model. Throws Error(data).
+void take_stage_codes(Session& session);
 
 // Has any rank seen a signal? The same answer on all of them, which all call it. 0: none.
 int signal_of_all(const dist::Mesh& mesh);

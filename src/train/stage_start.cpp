@@ -132,7 +132,10 @@ void begin_stage(Session& session) {
   const auto index = static_cast<std::size_t>(session.cursor.stage);
   const bool first = session.parts.model == nullptr;
   open_results(session);
-  if (!first && !config::begins_anew(session.config, index)) return;
+  if (!first && !config::begins_anew(session.config, index)) {
+    take_stage_codes(session);
+    return;
+  }
   wait_for_saves(session);  // the end of another stage may be what it begins with
   const std::unique_ptr<models::Model> before = std::move(session.parts.model);
   Weights start = start_of(session, before.get());
@@ -153,6 +156,7 @@ void begin_stage(Session& session) {
       log_info("stage " + stage.name + " leaves out " + models::parts_named(taken.left_out, ours));
     }
   }
+  take_stage_codes(session);
   session.parts.model->to(session.options.device);
 }
 
