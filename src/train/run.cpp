@@ -16,6 +16,7 @@
 #include "tandem/checkpoint/adapter.h"
 #include "tandem/models/weights.h"
 #include "train/adapters.h"
+#include "train/ended_stages.h"
 #include "train/run_directory.h"
 #include "train/session.h"
 #include "train/signals.h"
@@ -129,6 +130,20 @@ void resume(Session& session) {
   }
 }
 
+// before: what the run's config was until now; empty: there was none.
+void tell_what_is_too_late(const Session& session, const std::string& before,
+                           const std::string& now) {
+  std::vector<std::string> ended;
+  for (std::size_t i = 0; i < static_cast<std::size_t>(session.cursor.stage); ++i) {
+    ended.push_back(session.config.stages.at(i).name);
+  }
+  for (const std::string& line : changes_of_ended(before, now, ended)) {
+    log_warning(line +
+                ": too late, that stage has ended and is not trained again; to go on from "
+                "its end, train another run whose stage has `init: RUN@STAGE`");
+  }
+}
+
 std::size_t stages_wanted(const config::RunConfig& config, const std::string& last) {
   if (last.empty()) return config.stages.size();
   for (std::size_t i = 0; i < config.stages.size(); ++i) {
@@ -193,10 +208,12 @@ int run(const config::Loaded& loaded, const RunOptions& options) {
   const config::RunConfig& config = loaded.config;
   const std::size_t wanted = stages_wanted(config, options.stage);
   std::optional<RunLock> lock;
+  std::string before;
   const bool leads = options.mesh->rank() == 0;
   if (leads) {
     refuse_other_run(loaded, options);
     lock.emplace(options.directory);
+    before = run_config_before(options.directory);
     log_to_file(options.directory / "log.txt");
   }
   const int threads = thread_count(config, options);
@@ -226,6 +243,7 @@ int run(const config::Loaded& loaded, const RunOptions& options) {
   }
   resume(session);
   if (leads) {
+    tell_what_is_too_late(session, before, loaded.resolved);
     // A row that a signal left unfinished is written once its evaluation has been made.
     const std::int64_t rows = session.cursor.step - (session.cursor.unfinished_row.empty() ? 0 : 1);
     session.metrics = std::make_unique<report::Recorder>(

@@ -63,6 +63,12 @@ void refuse_other_run(const config::Loaded& loaded, const RunOptions& options) {
       "name=NAME");
 }
 
+std::string run_config_before(const std::filesystem::path& directory) {
+  const std::filesystem::path path = directory / "resolved.yaml";
+  std::error_code error;
+  return std::filesystem::exists(path, error) ? read_file(path, largest_text) : std::string();
+}
+
 void write_run_files(const config::Loaded& loaded, const RunOptions& options,
                      const std::string& environment) {
   replace_file(options.directory / "resolved.yaml", loaded.resolved);

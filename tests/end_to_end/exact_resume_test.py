@@ -80,6 +80,12 @@ class ExactResume(common.RunTest):
         self.assertEqual(newest(self.folder / "by stage").name, "step-%06d" % STEPS)
         self.train("by stage", config=config)
         self.assert_same_end("by stage", "whole")
+        # A stage that has ended is not trained again, the last one goes on.
+        error = self.train("by stage", "stages.contrast.until.steps=40", "stages.again.until.steps=8",
+                           config=config)
+        self.assertIn("W stages.contrast.until.steps: 20 -> 40: too late", error)
+        self.assertNotIn("stages.again", error)
+        self.assertEqual(len(metrics(self.folder / "by stage")), STEPS + 8)
 
     def test_from_an_older_checkpoint(self):
         self.train("whole")
