@@ -13,6 +13,12 @@ namespace {
 
 using Found = std::vector<std::string>;  // behind "stages.NAME" of a stage
 
+std::string joined(const std::vector<std::string>& names) {
+  std::string all;
+  for (const std::string& one : names) all += (all.empty() ? "" : ", ") + one;
+  return all;
+}
+
 void check_job(const config::StageConfig& stage, models::Model& model, Found& found) {
   const models::Abilities can = model.abilities();
   const std::string& task = stage.job.task;
@@ -70,6 +76,19 @@ void check_batch(const config::StageConfig& stage, int ranks, Found& found) {
   }
 }
 
+// A contrastive loss, say, compares samples: in a pack it would see others than in a batch.
+void check_packing(const config::StageConfig& stage, const models::Processor& processor,
+                   Found& found) {
+  if (stage.data.max_tokens == 0) return;
+  const std::vector<std::string>& known = processor.packed_losses;
+  for (const auto& [name, weight] : stage.losses) {
+    if (std::find(known.begin(), known.end(), name) != known.end()) continue;
+    found.push_back(".data.max_tokens: expected losses that packs of samples give (" +
+                    (known.empty() ? std::string("this model has none") : joined(known)) +
+                    "); got '" + name + "': set micro_batch instead");
+  }
+}
+
 void check_training(const config::StageConfig& stage, const models::Model& model, Found& found) {
   try {
     resolve_rules(stage, model.parameters());
@@ -80,9 +99,8 @@ void check_training(const config::StageConfig& stage, const models::Model& model
   const std::vector<std::string> known = model.losses_known();
   for (const auto& [name, weight] : stage.losses) {
     if (std::find(known.begin(), known.end(), name) != known.end()) continue;
-    std::string all;
-    for (const std::string& one : known) all += (all.empty() ? "" : ", ") + one;
-    found.push_back(".losses: expected a loss of the model (" + all + "); got '" + name + "'");
+    found.push_back(".losses: expected a loss of the model (" + joined(known) + "); got '" + name +
+                    "'");
   }
 }
 
@@ -124,6 +142,7 @@ void check_stages(const config::RunConfig& config,
       check_training(stage, model, found);
       check_codes(config, stage, outlines, model, found);
       check_batch(stage, ranks, found);
+      check_packing(stage, outlines.at(i)->processor, found);
     }
     for (const std::string& one : found) problems += "\n  stages." + stage.name + one;
   }

@@ -13,6 +13,7 @@
 #include "tandem/train/rules.h"
 #include "tandem/train/schedule.h"
 #include "train/adapters.h"
+#include "train/filling.h"
 #include "train/late.h"
 #include "train/records.h"
 #include "train/session.h"
@@ -36,6 +37,7 @@ data::LoaderOptions loader_options(const Session& session, const config::StageCo
   options.world_size = session.options.mesh->size();
   options.rank = session.options.mesh->rank();
   options.micro_batch = config::micro_batch_of(stage.data, options.world_size);
+  options.max_tokens = stage.data.max_tokens;
   options.threads = static_cast<int>(session.config.loader.threads);
   options.memory = session.config.loader.memory;
   options.start_position = session.cursor.stage_step * stage.data.batch;
@@ -45,18 +47,22 @@ data::LoaderOptions loader_options(const Session& session, const config::StageCo
   return options;
 }
 
-// One all-reduce a step: has any rank seen a signal, and how many samples were bad.
+// One all-reduce a step: has any rank seen a signal, and what are the sums over the ranks.
 struct Agreement {
   int signal = 0;
-  std::int64_t bad = 0;
+  std::int64_t bad = 0;  // samples
+  StepFilling filling{};
 };
-Agreement agree(const dist::Mesh& mesh, std::int64_t bad) {
-  at::Tensor flags = at::zeros({3}, at::kLong);
+Agreement agree(const dist::Mesh& mesh, const data::StepBatches& batches) {
+  at::Tensor flags = at::zeros({6}, at::kLong);
   auto* values = flags.mutable_data_ptr<std::int64_t>();
   const int seen = signal_seen();
   values[0] = seen == 0 ? 0 : 1;
   values[1] = seen;
-  values[2] = bad;
+  values[2] = static_cast<std::int64_t>(batches.bad.size());
+  values[3] = batches.filling.tokens;
+  values[4] = batches.filling.padding;
+  values[5] = static_cast<std::int64_t>(batches.micro_batches.size());
   dist::all_reduce_sum(mesh, flags);
   values = flags.mutable_data_ptr<std::int64_t>();
   // Ranks may have seen different ones: the mean of SIGINT and SIGTERM is neither.
@@ -64,7 +70,7 @@ Agreement agree(const dist::Mesh& mesh, std::int64_t bad) {
                      : seen != 0    ? seen
                                     : static_cast<int>(values[1] / values[0]);
   if (signal != 0) pretend_signal(signal);
-  return {signal, values[2]};
+  return {signal, values[2], {values[3], values[4], values[5]}};
 }
 
 class StageLoop {
@@ -132,12 +138,11 @@ class StageLoop {
       if (session_.saver) session_.saver->check();
       const auto step_start = Clock::now();
       const data::StepBatches batches = loader.next();
-      const Agreement agreement =
-          agree(*session_.options.mesh, static_cast<std::int64_t>(batches.bad.size()));
+      const Agreement agreement = agree(*session_.options.mesh, batches);
       if (agreement.signal != 0) return leave(128 + agreement.signal);
       record_bad(session_, batches, agreement.bad,
                  (session_.cursor.stage_step + 1) * stage_.data.batch);
-      one_step(batches, step_start);
+      one_step(batches, agreement.filling, step_start);
       if (evaluates()) {
         if (const int code = evaluate_now(take_row())) return leave(code);
       }
@@ -145,6 +150,8 @@ class StageLoop {
     }
     settle();
     progress_.finish();
+    const std::string filling = filling_line(stage_, filled_);
+    if (session_.leads() && !filling.empty()) log_info(filling);
     session_.cursor.ends.emplace_back(stage_.name, session_.cursor.step);
     save(session_, *optimizer_);
     return 0;
@@ -167,7 +174,8 @@ class StageLoop {
     data::Waits wait{};
   };
 
-  void one_step(const data::StepBatches& batches, Clock::time_point step_start) {
+  void one_step(const data::StepBatches& batches, const StepFilling& filling,
+                Clock::time_point step_start) {
     Cursor& cursor = session_.cursor;
     const double lr = learning_rate(stage_.optimizer, cursor.stage_step, total_);
     const Key key = key_.fold(static_cast<std::uint64_t>(cursor.stage_step));
@@ -201,6 +209,8 @@ class StageLoop {
                           {"time.wait.read", batches.wait.read},
                           {"time.wait.prepare", batches.wait.prepare},
                           {"time.wait.collate", batches.wait.collate}};
+    filled_ += filling;
+    for (auto& one : numbers_of(filling)) pending.row.values.push_back(std::move(one));
     const std::int64_t done = cursor.stage_step * stage_.data.batch;
     for (auto& seen : seen_of(data_, done - stage_.data.batch, done)) {
       pending.row.values.push_back(std::move(seen));
@@ -352,12 +362,13 @@ class StageLoop {
   StepSettings settings_{};
   Clock::time_point started_{};
   data::Waits waits_{};
+  StepFilling filled_{};  // since the run was started or resumed
   bool is_best_ = false;  // by checkpoint.keep.best, in the evaluation just made
 };
 
 }  // namespace
 
-int signal_of_all(const dist::Mesh& mesh) { return agree(mesh, 0).signal; }
+int signal_of_all(const dist::Mesh& mesh) { return agree(mesh, {}).signal; }
 
 int run_stage(Session& session) {
   const config::StageConfig& stage =
