@@ -6,6 +6,7 @@
 #include "cli/verbs.h"
 #include "tandem/base/error.h"
 #include "tandem/train/experiment.h"
+#include "tandem/train/lengths.h"
 #include "tandem/train/run.h"
 
 namespace tandem::cli {
@@ -14,14 +15,18 @@ namespace {
 constexpr std::int64_t most_named = 100;  // findings of a source
 
 // Every row and picture header of every source; 65 when training would stop for them.
-int check_data(const train::SourceMap& sources) {
+int check_data(const train::PlanInput& input) {
   int code = 0;
-  for (const auto& [name, source] : sources) {
+  const auto uses = train::sample_checks(input);
+  for (const auto& [name, source] : input.sources) {
     std::int64_t named = 0;
-    const data::CheckReport report = data::check_source(*source, [&](const data::Finding& found) {
+    const auto found = [&](const data::Finding& one) {
       if (++named > most_named) return;
-      std::printf("  %s: %s\n", found.where.c_str(), found.what.c_str());
-    });
+      std::printf("  %s: %s\n", one.where.c_str(), one.what.c_str());
+    };
+    const auto use = uses.find(name);
+    const data::CheckReport report =
+        data::check_source(*source, found, use == uses.end() ? train::SampleCheck() : use->second);
     if (named > most_named) {
       std::printf("  ... and %lld more\n", static_cast<long long>(named - most_named));
     }
@@ -35,7 +40,8 @@ int check_data(const train::SourceMap& sources) {
 
 void add_check(CLI::App& app, const Choose& choose) {
   CLI::App* verb = app.add_subcommand("check",
-                                      "print the plan, and read every row and picture header; "
+                                      "print the plan, and read every row and picture header: what "
+                                      "is broken, inconsistent or too long is named; "
                                       "nothing is trained, no weights are made");
   const auto config = add_config_arguments(*verb);
   const auto ranks = std::make_shared<int>(1);
@@ -48,7 +54,7 @@ void add_check(CLI::App& app, const Choose& choose) {
       train::PlanInput input = train::open_for_plan(loaded);
       std::fputs(train::plan(input, *ranks).c_str(), stdout);
       if (*plan_only) return 0;
-      const int code = check_data(input.sources);
+      const int code = check_data(input);
       for (const std::string& one : input.absent) {
         std::fprintf(stderr, "tandem: not here: %s\n", one.c_str());
       }

@@ -67,7 +67,8 @@ std::string check_line(const std::string& name, const Source& source, const Chec
   return text + "\n";
 }
 
-CheckReport check_source(const Source& source, const std::function<void(const Finding&)>& found) {
+CheckReport check_source(const Source& source, const std::function<void(const Finding&)>& found,
+                         const std::function<void(const Sample&)>& use) {
   CheckReport report;
   report.samples = source.size();
   for (const Finding& one : source.left_out()) {
@@ -78,6 +79,7 @@ CheckReport check_source(const Source& source, const std::function<void(const Fi
   for (std::int64_t i = 0; i < report.samples; ++i) {
     try {
       const Sample sample = checked_sample(source, i);
+      if (use) use(sample);
       report.pictures += static_cast<std::int64_t>(sample.pictures.size());
       report.texts += static_cast<std::int64_t>(texts_of(sample).size());
     } catch (const Error& error) {

@@ -78,6 +78,9 @@ Activations activations_of(const config::RunConfig& config, std::size_t index,
   settings.bf16 = config.precision == "bf16";
   settings.recompute = config.recompute;
   parts.model->train(true);
+  if (stage.data.max_tokens > 0 && example->text) {  // a pack of such samples
+    micro = std::max<std::int64_t>(1, stage.data.max_tokens / example->text->ids.size(1));
+  }
   const Held one = held_by(parts, settings, *example, 1),
              two = held_by(parts, settings, *example, 2);
   return {.kept = one.kept + (micro - 1) * (two.kept - one.kept),
@@ -106,8 +109,8 @@ std::string memory_line(const config::RunConfig& config, const config::StageConf
          megabytes(activations.kept) +
          " kept for backward)\n    activations: measured on the CPU in a forward pass of one and "
          "of "
-         "two copies of the\n    largest of the first 16 samples, and extended to the "
-         "micro-batch\n";
+         "two copies of the\n    largest of the first 16 samples, and extended to the " +
+         (stage.data.max_tokens > 0 ? "pack\n" : "micro-batch\n");
 }
 
 bool is_there(const PlanInput& input, const config::StageConfig& stage) {
@@ -119,6 +122,10 @@ bool is_there(const PlanInput& input, const config::StageConfig& stage) {
 
 // Samples per step, ranks and micro-batches.
 std::string batch_line(const config::StageConfig& stage, std::int64_t micro, int ranks) {
+  if (stage.data.max_tokens > 0) {
+    return std::to_string(stage.data.batch) + " samples = " + std::to_string(ranks) +
+           " ranks x packs of at most " + std::to_string(stage.data.max_tokens) + " tokens";
+  }
   const std::int64_t share = std::max<std::int64_t>(1, stage.data.batch / ranks);
   return std::to_string(stage.data.batch) + " samples = " + std::to_string(ranks) + " ranks x " +
          std::to_string((share + micro - 1) / micro) + " micro-batches x " + std::to_string(micro);
@@ -188,7 +195,8 @@ std::string stage_plan(const PlanInput& input, std::size_t index, int ranks) {
 // The config's own; else one of the size that the family's best known one has.
 std::shared_ptr<const text::Tokenizer> tokenizer_for_plan(const config::RunConfig& config,
                                                           const SourceMap& sources,
-                                                          std::vector<std::string>& absent) {
+                                                          PlanInput& input) {
+  std::vector<std::string>& absent = input.absent;
   try {
     return std::make_shared<const text::Tokenizer>(make_tokenizer(config, sources, {}));
   } catch (const Error& error) {
@@ -196,6 +204,7 @@ std::shared_ptr<const text::Tokenizer> tokenizer_for_plan(const config::RunConfi
     if (error.kind() == ErrorKind::data && absent.empty()) throw;
     const std::string& kind = models::family(config.model.family).vocabulary;
     auto made = std::make_shared<const text::Tokenizer>(text::stand_in_tokenizer(kind));
+    input.stand_in = true;
     absent.push_back("the tokenizer (" + error.message() + "); planned with a vocabulary of " +
                      std::to_string(made->vocab_size()));
     return made;
@@ -209,7 +218,7 @@ PlanInput open_for_plan(const config::Loaded& loaded) {
   input.sources = open_sources(loaded.config, [&](const std::string& name, const Error& error) {
     input.absent.push_back("data.sources." + name + ": " + error.what());
   });
-  input.tokenizer = tokenizer_for_plan(loaded.config, input.sources, input.absent);
+  input.tokenizer = tokenizer_for_plan(loaded.config, input.sources, input);
   return input;
 }
 

@@ -18,9 +18,11 @@ struct CheckReport {
   bool too_many() const { return bad * 100 > samples; }
 };
 
-// Calls `found` for each thing that is wrong, in order. A drawn source has nothing to check. Throws
-// what is no Error(data).
-CheckReport check_source(const Source& source, const std::function<void(const Finding&)>& found);
+// Calls `found` for each thing that is wrong, in order. A drawn source has nothing to check. use:
+// what else is asked of a sample, whose pictures may be cut behind their headers; it throws
+// Error(data) for a bad one. Throws what is no Error(data).
+CheckReport check_source(const Source& source, const std::function<void(const Finding&)>& found,
+                         const std::function<void(const Sample&)>& use = {});
 
 // "source NAME: 500 samples, 500 pictures, 2500 captions: all good", or what is bad, for a person.
 std::string check_line(const std::string& name, const Source& source, const CheckReport& report);

@@ -53,6 +53,7 @@ struct PlanInput {
   SourceMap sources{};                // that could be opened
   std::vector<std::string> absent{};  // what is not there, a line each
   std::shared_ptr<const text::Tokenizer> tokenizer{};
+  bool stand_in = false;  // the tokenizer is one of about the right size, for what is not there
 };
 PlanInput open_for_plan(const config::Loaded& loaded);
 
