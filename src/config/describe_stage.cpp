@@ -304,20 +304,23 @@ void describe_start(FieldVisitor& v, StageConfig& stage, const StageSurroundings
 void describe_codes(FieldVisitor& v, JobConfig& job) {
   const JobConfig plain;
   v.field("samples", job.samples,
-          {.doc = "codes: pictures that they are learned from, drawn by the seed from all inputs",
+          {.doc = "codes: pictures that they are learned from, drawn by the seed from all inputs; "
+                  "without it, 8192",
            .min = 1,
            .unit = Unit::samples,
            .unset = static_cast<double>(plain.samples)});
-  v.field("patches", job.patches,
-          {.doc = "codes: patches of each of them at most, drawn by the seed; 0: all",
-           .min = 0,
-           .unset = static_cast<double>(plain.patches)});
-  v.field("rounds", job.rounds,
-          {.doc = "codes: of k-means, at most; it ends earlier where nothing moves any more",
-           .min = 1,
-           .max = 100000,
-           .unset = static_cast<double>(plain.rounds),
-           .aliases = {"iterations", "niter"}});
+  v.field(
+      "patches", job.patches,
+      {.doc = "codes: patches of each of them at most, drawn by the seed; 0: all; without it, 16",
+       .min = 0,
+       .unset = static_cast<double>(plain.patches)});
+  v.field(
+      "rounds", job.rounds,
+      {.doc = "codes: of k-means, at most; it ends where nothing moves any more; without it, 30",
+       .min = 1,
+       .max = 100000,
+       .unset = static_cast<double>(plain.rounds),
+       .aliases = {"iterations", "niter"}});
 }
 
 void describe_job(FieldVisitor& v, JobConfig& job, const StageSurroundings& around) {
