@@ -32,8 +32,8 @@ using Prepare = std::function<Batch(const Sample&, Key, bool train)>;
 
 struct LoaderOptions {
   std::int64_t global_batch = 1, micro_batch = 1;
-  // Of a pack, above 0: samples are laid end to end in as few as fit, whatever micro_batch says. One
-  // that is longer by itself, or cannot stand in a pack, is bad.
+  // Of a pack, above 0: samples are laid end to end in as few as fit, whatever micro_batch says.
+  // One that is longer by itself, or cannot stand in a pack, is bad.
   std::int64_t max_tokens = 0;
   int rank = 0, world_size = 1;
   int threads = 1;
