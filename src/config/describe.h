@@ -23,6 +23,7 @@ struct StageSurroundings {
   std::function<std::unique_ptr<Settings>()> make_model{};
 };
 void describe(FieldVisitor& visitor, StageConfig& stage, const StageSurroundings& around);
+void describe_job(FieldVisitor& visitor, JobConfig& job, const StageSurroundings& around);
 
 // Cross-field checks, recorded at the visitor's current node.
 void check_rule(FieldVisitor& visitor, const TrainRule& rule);
