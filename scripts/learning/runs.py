@@ -4,8 +4,10 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import statistics
 import subprocess
+import threading
 
 root = pathlib.Path(__file__).resolve().parents[2]
 tandem = os.environ.get("TANDEM", str(root / "scripts/tandem"))
@@ -18,15 +20,32 @@ def said(*words):
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A config with overrides ("key=value"), trained with each of the seeds."""
+    """A config with overrides ("key=value"), trained with each of the seeds. `begins` is a setting and
+    the run whose last checkpoint it names: that one is trained first, with its own first seed."""
 
     name: str
     config: str
     overrides: tuple = ()
     seeds: tuple = (1,)
+    begins: tuple = ()
+    lock: threading.Lock = dataclasses.field(default_factory=threading.Lock, compare=False)  # one trains it
 
     def settings(self, seed):
-        return [self.config, *self.overrides, f"seed={seed}"]
+        return [self.config, *self.overrides, *self.parts(), f"seed={seed}"]
+
+    def parts(self):
+        """KEY=FOLDER of what it begins with."""
+        if not self.begins:
+            return []
+        key, run = self.begins
+        return [f"{key}={run.weights(run.seeds[0])}"]
+
+    def weights(self, seed):
+        """The folder of its last checkpoint, below the project: what a config that names it says
+        then does not depend on where the project lies."""
+        said_steps = re.findall(r"until:\s+steps: (\d+)", said("config", *self.settings(seed)))
+        last = sum(int(steps) for steps in said_steps)
+        return (self.folder(seed) / f"checkpoints/step-{last:06}").relative_to(root)
 
     def folder(self, seed):
         """By what the config says: comments and origins do not count."""
@@ -38,6 +57,10 @@ class Run:
 def train(run, seed):
     """Goes on where it was stopped; the mark says that it is complete. One thread: the bits, and so
     the figures, do not depend on the machine's number of cores."""
+    if run.begins:
+        first = run.begins[1]
+        with first.lock:
+            train(first, first.seeds[0])
     folder = run.folder(seed)
     if not (folder / "results_complete").exists():
         folder.parent.mkdir(parents=True, exist_ok=True)

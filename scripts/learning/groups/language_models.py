@@ -2,15 +2,16 @@
 from ..page import figure, share, table
 from ..runs import Run
 
+tower = Run("tower", "configs/world/tower.yaml")
 runs = [
-    Run("llava", "configs/llava/world.yaml"),
+    Run("llava", "configs/llava/world_tower.yaml", begins=("model.vision.pretrained", tower)),
     Run("qwen2_vl", "configs/qwen2_vl/world.yaml"),
     Run("qwen25_vl", "configs/qwen25_vl/world.yaml"),
 ]
 
 # System, run, its stages, the stage that answers.
 SYSTEMS = [
-    ("LLaVA", "llava", ("parts", "connector", "instruct"), "instruct"),
+    ("LLaVA", "llava", ("captions", "instruct"), "instruct"),
     ("Qwen2-VL", "qwen2_vl", ("captions", "everything", "instruct"), "instruct"),
     ("Qwen2.5-VL", "qwen25_vl", ("captions", "everything", "instruct"), "instruct"),
 ]

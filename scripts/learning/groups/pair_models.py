@@ -13,7 +13,7 @@ runs = [
 SYSTEMS = [
     ("ViLT", "vilt", ("objects", "scenes", "bindings"), "questions_test"),
     ("ALBEF", "albef", ("objects", "scenes", "bindings"), "listed_test"),
-    ("BLIP", "blip", ("objects", "scenes"), "listed_test"),
+    ("BLIP", "blip", ("objects", "scenes", "bindings"), "listed_test"),
     ("VLMo", "vlmo", ("vision", "language", "objects", "scenes", "bindings"), "questions_test"),
 ]
 
