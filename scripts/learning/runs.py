@@ -86,6 +86,8 @@ def summary(folder):
         stage.update({key[len("eval."):]: round(value, 4) for key, value in row.items() if key.startswith("eval.")})
     for name, stage in stages.items():
         stage["minutes"] = round(stage["steps"] * statistics.median(times[name]) / 60, 2)
+    if not (folder / "results_complete").exists():
+        stages.popitem()  # the one in which it was stopped
     return {"run": folder.name, "stages": stages}
 
 
