@@ -1,4 +1,5 @@
 """Runs that are kept, one folder a config (its hash) and seed, and the record of what came out."""
+import collections
 import dataclasses
 import hashlib
 import json
@@ -10,6 +11,7 @@ import subprocess
 import threading
 
 root = pathlib.Path(__file__).resolve().parents[2]
+at_work = collections.defaultdict(threading.Lock)  # by folder: a tower that several begin with is trained once
 tandem = os.environ.get("TANDEM", str(root / "scripts/tandem"))
 
 
@@ -28,7 +30,6 @@ class Run:
     overrides: tuple = ()
     seeds: tuple = (1,)
     begins: tuple = ()
-    lock: threading.Lock = dataclasses.field(default_factory=threading.Lock, compare=False)  # one trains it
 
     def settings(self, seed):
         return [self.config, *self.overrides, *self.parts(), f"seed={seed}"]
@@ -41,15 +42,14 @@ class Run:
         return [f"{key}={run.weights(run.seeds[0])}"]
 
     def weights(self, seed):
-        """The folder of its last checkpoint, below the project: what a config that names it says
-        then does not depend on where the project lies."""
+        """The folder of its last checkpoint, below the project."""
         said_steps = re.findall(r"until:\s+steps: (\d+)", said("config", *self.settings(seed)))
         last = sum(int(steps) for steps in said_steps)
         return (self.folder(seed) / f"checkpoints/step-{last:06}").relative_to(root)
 
     def folder(self, seed):
-        """By what the config says: comments and origins do not count."""
-        lines = [line.split("  #")[0] for line in said("config", *self.settings(seed)).splitlines()]
+        """By what the config says: comments, origins and where the project lies do not count."""
+        lines = [line.split("  #")[0].replace(str(root), "") for line in said("config", *self.settings(seed)).splitlines()]
         mark = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:8]
         return root / f"runs/results/{self.name}_seed{seed}_{mark}"
 
@@ -59,10 +59,11 @@ def train(run, seed):
     the figures, do not depend on the machine's number of cores."""
     if run.begins:
         first = run.begins[1]
-        with first.lock:
-            train(first, first.seeds[0])
+        train(first, first.seeds[0])
     folder = run.folder(seed)
-    if not (folder / "results_complete").exists():
+    with at_work[folder]:
+        if (folder / "results_complete").exists():
+            return folder
         folder.parent.mkdir(parents=True, exist_ok=True)
         print(f"scripts/results: {folder.name}", flush=True)
         with open(str(folder) + ".log", "a") as log:

@@ -4,6 +4,7 @@ from ..runs import Run
 
 tower = Run("tower", "configs/world/tower.yaml")
 runs = [
+    tower,
     Run("llava", "configs/llava/world_tower.yaml", begins=("model.vision.pretrained", tower)),
     Run("qwen2_vl", "configs/qwen2_vl/world.yaml"),
     Run("qwen25_vl", "configs/qwen25_vl/world.yaml"),
@@ -43,7 +44,8 @@ def preferences(record):
 def sections(record):
     return [f"""## Language models that see
 `scripts/results language_models`; configs/SYSTEM/world.yaml: a language model and a tower of the
-world's size, all stages in one run. Answers are written, and right when they are the answer to the
+world's size, all stages in one run; LLaVA's is configs/llava/world_tower.yaml, whose frozen tower is that of
+configs/world/tower.yaml ({figure(record.minutes("tower", ["objects", "scenes", "bindings"]), 1)} minutes, not in its own). Answers are written, and right when they are the answer to the
 letter; in parentheses the share of the way from a reader of the text alone to 1, and in the head what
 is wanted of it. Boxes are written as the system writes them and read back.
 

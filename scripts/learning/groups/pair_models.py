@@ -67,9 +67,16 @@ they are the answer to the letter.
 
 {tasks(record)}
 
-A run of ViLT that was stopped after its questions (pre-trained on 52,000 samples, then 64,000 questions)
-answered 0.270 of them, as a reader of the text alone does: it had not begun to look. CLIP's first stage
-has 51,000 single objects.
+What moved ALBEF: the contrast alone on 45,000 single objects first (hidden words on scenes of two then
+fall from 3.8 to 0.5 nats in 32,000 samples; without it, at the same steps, to 1.7 and no question is
+answered by looking), the temperature's steps fifty times smaller than the weights' (it divides: with
+theirs the loss leaps above chance), a queue of four batches, and copies that are not too quick: with
+momentum 0.9 instead of 0.99 the contrast does not get below 4.1 of 5.8. After 1,500 steps of questions
+(half of them open) colours are told (0.64 of 0.12 by chance), places and shapes hardly: it was still
+falling when the schedule ended.
+
+A run of ViLT of before these configs (pre-trained on 52,000 samples, then 64,000 questions) answered 0.270,
+as a reader of the text alone does.
 
 ALBEF looks into the box of what an expression names (pointing game, after pre-training alone) in
 {pointing(record)} of 500; wanted: 2 / (number of objects).
