@@ -18,8 +18,7 @@ namespace fs = std::filesystem;
 constexpr const char* kInstall =
     "video files need OpenCV's videoio: on Debian, apt-get install libopencv-videoio-dev, then "
     "scripts/setup, which builds libtandem_video.so; TANDEM_VIDEO_LIBRARY names it elsewhere; "
-    "lists "
-    "of frames need none of it";
+    "lists of frames need none of it";
 
 std::vector<fs::path> places() {
   const char* named = std::getenv("TANDEM_VIDEO_LIBRARY");
