@@ -7,7 +7,7 @@
 
 #include <string>
 
-#include "objectives/autocast_off.h"
+#include "objectives/wide.h"
 #include "tandem/base/error.h"
 #include "tandem/tensor/shape.h"
 

@@ -25,7 +25,7 @@
 #include <string>
 #include <vector>
 
-#include "objectives/autocast_off.h"
+#include "objectives/wide.h"
 #include "tandem/base/error.h"
 #include "tandem/tensor/shape.h"
 

@@ -18,27 +18,12 @@
 
 #include "tandem/base/error.h"
 #include "tandem/objectives/token_loss.h"
+#include "tandem/tensor/autocast_off.h"
 
 namespace tandem::objectives {
 namespace {
 
 namespace ag = torch::autograd;
-
-// Autocast is off within: the types are chosen here, once.
-class WithoutAutocast {
- public:
-  explicit WithoutAutocast(at::DeviceType device)
-      : device_(device), before_(at::autocast::is_autocast_enabled(device)) {
-    at::autocast::set_autocast_enabled(device_, false);
-  }
-  ~WithoutAutocast() { at::autocast::set_autocast_enabled(device_, before_); }
-  WithoutAutocast(const WithoutAutocast&) = delete;
-  WithoutAutocast& operator=(const WithoutAutocast&) = delete;
-
- private:
-  at::DeviceType device_;
-  bool before_;
-};
 
 at::ScalarType compute_type(const at::Tensor& hidden) {
   const at::DeviceType device = hidden.device().type();
@@ -164,7 +149,7 @@ struct ChunkedLoss : ag::Function<ChunkedLoss> {
     LmOptions options;
     options.chunk = chunk;
     const at::ScalarType type = compute_type(hidden);
-    const WithoutAutocast guard(hidden.device().type());
+    const AutocastOff guard(hidden.device().type());
     const Work work = work_of(hidden, weight, labels, count, type, options);
     Gradients gradients(work, of_hidden, of_weight);
     at::Tensor sum = at::zeros({}, hidden.options().dtype(at::kFloat));
@@ -207,7 +192,7 @@ struct TokenLosses : ag::Function<TokenLosses> {
     context->saved_data["chunk"] = chunk;
     const at::ScalarType type = compute_type(hidden);
     context->saved_data["type"] = static_cast<std::int64_t>(type);
-    const WithoutAutocast guard(hidden.device().type());
+    const AutocastOff guard(hidden.device().type());
     const Work work = work_of(hidden, weight, labels, count, type, options);
     at::Tensor losses = at::zeros(labels.sizes(), hidden.options().dtype(at::kFloat));
     for (std::int64_t first = 0; first < work.size(); first += work.chunk) {
@@ -224,7 +209,7 @@ struct TokenLosses : ag::Function<TokenLosses> {
     LmOptions options;
     options.chunk = context->saved_data["chunk"].toInt();
     const auto type = static_cast<at::ScalarType>(context->saved_data["type"].toInt());
-    const WithoutAutocast guard(saved[0].device().type());
+    const AutocastOff guard(saved[0].device().type());
     const Work work = work_of(saved[0], saved[1], saved[2], count, type, options);
     const at::Tensor shares = grads[0].index_select(0, work.rows);
     const bool of_hidden = saved[0].requires_grad(), of_weight = saved[1].requires_grad();

@@ -10,7 +10,7 @@
 
 #include <string>
 
-#include "objectives/autocast_off.h"
+#include "objectives/wide.h"
 #include "tandem/base/error.h"
 
 namespace tandem::objectives {

@@ -6,7 +6,7 @@
 #include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/matmul.h>
 
-#include "objectives/autocast_off.h"
+#include "objectives/wide.h"
 #include "tandem/base/error.h"
 
 namespace tandem::objectives {

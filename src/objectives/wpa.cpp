@@ -8,7 +8,7 @@
 #include <ATen/ops/logical_and.h>
 #include <ATen/ops/logical_not.h>
 
-#include "objectives/autocast_off.h"
+#include "objectives/wide.h"
 
 namespace tandem::objectives {
 namespace {

@@ -2,7 +2,6 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
-#include <ATen/autocast_mode.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/cat.h>
@@ -16,24 +15,15 @@
 #include <algorithm>
 #include <vector>
 
+#include "tandem/tensor/autocast_off.h"
+
 namespace tandem {
 namespace {
 
 // What all three run under.
-class Plain {
- public:
-  explicit Plain(at::DeviceType device)
-      : device_(device), autocast_(at::autocast::is_autocast_enabled(device)) {
-    at::autocast::set_autocast_enabled(device_, false);
-  }
-  ~Plain() { at::autocast::set_autocast_enabled(device_, autocast_); }
-  Plain(const Plain&) = delete;
-  Plain& operator=(const Plain&) = delete;
-
- private:
-  const at::NoGradGuard no_grad_{};
-  at::DeviceType device_;
-  bool autocast_;
+struct Plain {
+  const at::NoGradGuard no_grad{};
+  const AutocastOff fp32;
 };
 
 // Squared distances of all rows from one of them, fp64 [R] on the CPU. On a CPU a run of rows stays
@@ -61,7 +51,7 @@ OneThread::~OneThread() {
 
 at::Tensor spread_rows(const at::Tensor& rows, std::int64_t count, Key key,
                        const std::function<void()>& between) {
-  const Plain plain(rows.device().type());
+  const Plain plain{.fp32 = AutocastOff(rows.device().type())};
   const std::int64_t size = rows.size(0);
   at::Tensor centers = at::empty({count, rows.size(1)}, rows.options());
   Random random(key);
@@ -85,7 +75,7 @@ at::Tensor spread_rows(const at::Tensor& rows, std::int64_t count, Key key,
 }
 
 at::Tensor nearest_rows(const at::Tensor& rows, const at::Tensor& centers) {
-  const Plain plain(rows.device().type());
+  const Plain plain{.fp32 = AutocastOff(rows.device().type())};
   const at::Tensor lengths = centers.square().sum(1);  // [K]
   std::vector<at::Tensor> found{at::empty({0}, rows.options().dtype(at::kLong))};
   for (std::int64_t first = 0; first < rows.size(0); first += nearest_at_once) {
@@ -98,7 +88,7 @@ at::Tensor nearest_rows(const at::Tensor& rows, const at::Tensor& centers) {
 
 at::Tensor means_of_rows(const at::Tensor& rows, const at::Tensor& owner,
                          const at::Tensor& centers) {
-  const Plain plain(rows.device().type());
+  const Plain plain{.fp32 = AutocastOff(rows.device().type())};
   const at::Tensor here = rows.cpu(), owners = owner.cpu(), before = centers.cpu();
   const at::Tensor sums = at::zeros_like(before).index_add_(0, owners, here);
   const at::Tensor owned = at::zeros({centers.size(0)}, before.options())

@@ -1,10 +1,9 @@
 #pragma once
-// Losses are fp32 arithmetic whatever the model runs in.
+// fp32 arithmetic whatever the model runs in: autocast is off on the device while this lives.
 
 #include <ATen/autocast_mode.h>
-#include <ATen/core/Tensor.h>
 
-namespace tandem::objectives {
+namespace tandem {
 
 class AutocastOff {
  public:
@@ -21,9 +20,4 @@ class AutocastOff {
   bool before_;
 };
 
-// fp64, which the tests' differences need, stays.
-inline at::Tensor wide(const at::Tensor& x) {
-  return x.scalar_type() == at::kDouble ? x : x.to(at::kFloat);
-}
-
-}  // namespace tandem::objectives
+}  // namespace tandem
