@@ -194,11 +194,10 @@ std::string stage_plan(const PlanInput& input, std::size_t index, int ranks) {
 
 // The config's own; else one of the size that the family's best known one has.
 std::shared_ptr<const text::Tokenizer> tokenizer_for_plan(const config::RunConfig& config,
-                                                          const SourceMap& sources,
                                                           PlanInput& input) {
   std::vector<std::string>& absent = input.absent;
   try {
-    return std::make_shared<const text::Tokenizer>(make_tokenizer(config, sources, {}));
+    return std::make_shared<const text::Tokenizer>(make_tokenizer(config, input.sources, {}));
   } catch (const Error& error) {
     // One that is there and broken is no matter of what is missing.
     if (error.kind() == ErrorKind::data && absent.empty()) throw;
@@ -218,7 +217,7 @@ PlanInput open_for_plan(const config::Loaded& loaded) {
   input.sources = open_sources(loaded.config, [&](const std::string& name, const Error& error) {
     input.absent.push_back("data.sources." + name + ": " + error.what());
   });
-  input.tokenizer = tokenizer_for_plan(loaded.config, input.sources, input);
+  input.tokenizer = tokenizer_for_plan(loaded.config, input);
   return input;
 }
 
