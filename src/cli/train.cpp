@@ -23,25 +23,31 @@ std::string joined(const std::vector<std::string>& words) {
   return text;
 }
 
+// What every kind of job is told.
+template <class Job>
+void fill(Job& job, const train::StageJob& from) {
+  job.name = from.stage.name;
+  job.model = &from.model;
+  job.processor = &from.processor;
+  job.folder = from.folder;
+  job.batch = from.stage.job.batch;
+  job.part = from.stage.job.part;
+  job.threads = from.threads;
+  job.mesh = &from.mesh;
+  job.device = from.device;
+  job.between = from.between;
+}
+
 // Visual codes (jobs/train_codes.h).
 void do_codes(const train::StageJob& from) {
   const config::JobConfig& asked = from.stage.job;
   jobs::CodesJob job;
-  job.name = from.stage.name;
-  job.model = &from.model;
-  job.processor = &from.processor;
+  fill(job, from);
   job.inputs = from.inputs;
-  job.folder = from.folder;
   job.samples = asked.samples;
   job.patches = asked.patches;
   job.rounds = asked.rounds;
-  job.batch = asked.batch;
-  job.part = asked.part;
-  job.threads = from.threads;
-  job.mesh = &from.mesh;
-  job.device = from.device;
   job.key = from.key;
-  job.between = from.between;
   jobs::train_codes(job);
 }
 
@@ -49,17 +55,8 @@ void do_codes(const train::StageJob& from) {
 void do_captions(const train::StageJob& from) {
   const config::JobConfig& asked = from.stage.job;
   jobs::CapfiltJob job;
-  job.name = from.stage.name;
-  job.model = &from.model;
-  job.processor = &from.processor;
+  fill(job, from);
   for (const auto& [name, source] : from.inputs) job.inputs.push_back({name, source});
-  job.folder = from.folder;
-  job.batch = asked.batch;
-  job.part = asked.part;
-  job.threads = from.threads;
-  job.mesh = &from.mesh;
-  job.device = from.device;
-  job.between = from.between;
   job.threshold = asked.threshold;
   job.prompt = asked.prompt;
   job.generate.max_length = asked.max_length;
