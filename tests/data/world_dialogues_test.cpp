@@ -129,6 +129,38 @@ TEST_CASE("what is said in the world's dialogues is so") {
   CHECK(longest == 8);
 }
 
+TEST_CASE("a dialogue of questions asks much of one picture, and what it is told is so") {
+  std::map<std::string, std::map<std::string, int>> told;  // by the question's first two words
+  std::size_t turns = 0;
+  constexpr std::int64_t kDialogues = 1500;
+  for (std::int64_t i = 0; i < kDialogues; ++i) {
+    const TaskSample made = task_sample(rules_of(Split::train, 2), Task::questions, i);
+    const Sample& sample = made.sample;
+    std::set<std::string> asked;
+    CHECK(words_of(sample.turns.at(0)) == sample.question);
+    CHECK(words_of(sample.turns.at(1)) == sample.answer);
+    for (std::size_t t = 0; t < sample.turns.size(); t += 2) {
+      const std::string question = words_of(sample.turns[t]),
+                        answer = words_of(sample.turns[t + 1]);
+      INFO(question << " " << answer);
+      REQUIRE(seen(question, made.scenes[0]) == answer);
+      REQUIRE(asked.insert(question).second);
+      CHECK(sample.turns[t].parts.size() == (t == 0 ? 2 : 1));
+      ++told[question.substr(0, question.find(' ', question.find(' ') + 1))][answer];
+    }
+    turns += asked.size();
+  }
+  CHECK(static_cast<double>(turns) / kDialogues > 8);
+  CHECK(told["what color"].size() == static_cast<std::size_t>(kColours));
+  CHECK(told["what shape"].size() == static_cast<std::size_t>(kShapes));
+  CHECK(told["where is"].size() == static_cast<std::size_t>(kPlaces));
+  CHECK(told["how many"].size() == 3);
+  for (const char* kind : {"is there", "is the"}) {
+    const double yes = told[kind]["yes"], all = yes + told[kind]["no"];
+    CHECK(yes / all == Approx(0.5).margin(0.2));
+  }
+}
+
 TEST_CASE("whether there are more is yes half of the time") {
   for (const int objects : {2, 6}) {
     int yes = 0, all = 0;
@@ -167,7 +199,7 @@ TEST_CASE("the picture alone tells which answer is preferred") {
 }
 
 TEST_CASE("dialogues and preferences of training show and name no held-out pair") {
-  for (const Task task : {Task::dialogue, Task::preference}) {
+  for (const Task task : {Task::dialogue, Task::preference, Task::questions}) {
     for (const int objects : {2, 6}) {
       for (std::int64_t i = 0; i < 2000; ++i) {
         const TaskSample train = task_sample(rules_of(Split::train, objects), task, i);

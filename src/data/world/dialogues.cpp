@@ -21,13 +21,6 @@ Turn question(std::string words, bool shows) {
   return turn;
 }
 
-// The first question and its answer are the sample's own, which evaluation asks.
-void begin(TaskSample& made, const std::string& asked, const std::string& answer) {
-  made.sample.question = asked;
-  made.sample.answer = answer;
-  made.sample.turns = {question(asked, true), reply(answer)};
-}
-
 // What else can be asked of a scene, each once.
 std::vector<std::pair<std::string, std::string>> more_questions(const Scene& scene,
                                                                 Random& random) {
@@ -44,11 +37,8 @@ std::vector<std::pair<std::string, std::string>> more_questions(const Scene& sce
 
 TaskSample conversation(const SceneRules& rules, Key key, std::int64_t index, Random& random) {
   TaskSample made = closed_question(rules, key, index);
-  begin(made, made.sample.question, made.sample.answer);
-  for (auto& [asked, answer] : more_questions(made.scenes[0], random)) {
-    made.sample.turns.push_back(question(asked, false));
-    made.sample.turns.push_back(reply(answer));
-  }
+  begin_dialogue(made, made.sample.question, made.sample.answer);
+  for (auto& [asked, answer] : more_questions(made.scenes[0], random)) go_on(made, asked, answer);
   made.sample.answers = {{made.sample.answer, 1, -1}};
   made.sample.label = -1;
   made.sample.kind = "conversation";
@@ -62,7 +52,7 @@ TaskSample description(const SceneRules& rules, Key key, std::int64_t index, Ran
   TaskSample made;
   made.scenes.push_back(scene_with(rules, index, key, {}));
   const std::vector<std::string> told = full_captions(made.scenes[0], key);
-  begin(made, std::string(requests[random.below(requests.size())]), told[0]);
+  begin_dialogue(made, std::string(requests[random.below(requests.size())]), told[0]);
   for (const std::string& one : told) made.sample.answers.push_back({one, 1, -1});
   made.sample.kind = "description";
   return made;
@@ -91,9 +81,9 @@ TaskSample reasoning(const SceneRules& rules, Key key, std::int64_t index, Rando
   wanted.absent = {first, second};
   TaskSample made;
   made.scenes.push_back(scene_with(rules, index, key, wanted));
-  begin(made, "are there more " + plural(first) + " than " + plural(second) + "? say why.",
-        std::string(truth ? "yes" : "no") + ", because there are " + counted(first, a) + " and " +
-            counted(second, b) + ".");
+  begin_dialogue(made, "are there more " + plural(first) + " than " + plural(second) + "? say why.",
+                 std::string(truth ? "yes" : "no") + ", because there are " + counted(first, a) +
+                     " and " + counted(second, b) + ".");
   made.sample.answers = {{made.sample.answer, 1, -1}};
   made.sample.kind = "reasoning";
   return made;
@@ -128,7 +118,7 @@ std::vector<std::string> answers_of_kind(const SceneRules& rules, const std::str
 
 void prefer(TaskSample& made, const std::string& asked, const std::string& right,
             const std::string& wrong) {
-  begin(made, asked, right);
+  begin_dialogue(made, asked, right);
   made.sample.answers = {{right, 1, -1}};
   made.sample.label = -1;
   made.sample.prompt_turns = 1;
@@ -167,6 +157,17 @@ TaskSample preferred_answer(const SceneRules& rules, Key key, std::int64_t index
 
 }  // namespace
 
+void begin_dialogue(TaskSample& made, const std::string& asked, const std::string& answer) {
+  made.sample.question = asked;
+  made.sample.answer = answer;
+  made.sample.turns = {question(asked, true), reply(answer)};
+}
+
+void go_on(TaskSample& made, const std::string& asked, const std::string& answer) {
+  made.sample.turns.push_back(question(asked, false));
+  made.sample.turns.push_back(reply(answer));
+}
+
 TaskSample dialogue(const SceneRules& rules, Key key, std::int64_t index) {
   Random random(key.fold("dialogue"));
   switch (random.below(3)) {
@@ -195,12 +196,13 @@ TaskSample page_of_words(const SceneRules& rules, Key key, std::int64_t index) {
   if (random.below(2) == 0) {
     const std::size_t line = random.below(words.size());
     made.sample.kind = "line";
-    begin(made, "what is written in line " + std::to_string(line + 1) + "?", words[line].text);
+    begin_dialogue(made, "what is written in line " + std::to_string(line + 1) + "?",
+                   words[line].text);
   } else {
     std::string all;
     for (const Word& one : words) all += (all.empty() ? "" : " ") + one.text;
     made.sample.kind = "page";
-    begin(made, "what is written on the page?", all);
+    begin_dialogue(made, "what is written on the page?", all);
   }
   made.sample.answers = {{made.sample.answer, 1, -1}};
   return made;

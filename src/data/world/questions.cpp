@@ -1,8 +1,10 @@
 // VQA on the world. The answer is drawn before the scene that has it, see tasks.h.
 #include <algorithm>
+#include <set>
 
 #include "tandem/base/error.h"
 #include "tandem/data/world/caption.h"
+#include "tandem/data/world/task_reading.h"
 #include "task_parts.h"
 #include "words.h"
 
@@ -119,6 +121,38 @@ Asked ask_closed(const SceneRules& rules, Random& random) {
   }
 }
 
+// A question of ask_closed's kinds about a scene that is there; it may have no answer, as when it
+// asks for the one ring of two.
+std::string ask_of(const SceneRules& rules, const Scene& scene, Random& random) {
+  const Object& object = scene.objects[random.below(scene.objects.size())];
+  const bool other = random.below(2) == 0, by_place = random.below(2) == 0;
+  Claim pair;
+  pair.shape = object.look.shape;
+  pair.colour = object.look.colour;
+  const Claim shape = with_shape(object.look.shape), colour = with_colour(object.look.colour);
+  const std::string at = "the object " + at_the(object.place);
+  switch (random.below(5)) {
+    case 0:
+      if (by_place) return "is there " + with_a(other ? named_pair(rules, random) : pair) + "?";
+      return "is the " + noun(shape) + " " +
+             (other ? word(kSizeWords, draw_below(random, kSizes))
+                    : word(kTextureWords, draw_below(random, kTextures))) +
+             "?";
+    case 1:
+      return "what color is " + (by_place ? at : "the " + noun(shape)) + "?";
+    case 2:
+      return "what shape is " + (by_place ? at : "the " + noun(colour)) + "?";
+    case 3:
+      if (other) return "how many " + plural(by_place ? shape : colour) + " are there?";
+      return "how many " +
+             plural(by_place ? with_shape(draw_below(random, kShapes))
+                             : with_colour(draw_below(random, kColours))) +
+             " are there?";
+    default:
+      return "where is the " + noun(pair) + "?";
+  }
+}
+
 TaskSample answered(const Asked& asked, Scene scene) {
   TaskSample made;
   made.scenes.push_back(std::move(scene));
@@ -171,6 +205,23 @@ TaskSample closed_question(const SceneRules& rules, Key key, std::int64_t index)
   TANDEM_CHECK(at != all.end(), "[world] an answer that is not in the list: " + asked.answer);
   made.sample.label = at - all.begin();
   made.sample.answers[0].label = made.sample.label;
+  return made;
+}
+
+TaskSample closed_questions(const SceneRules& rules, Key key, std::int64_t index) {
+  constexpr std::size_t kMore = 8;
+  constexpr int kDraws = 24;  // two objects alike leave few questions
+  TaskSample made = closed_question(rules, key, index);
+  Random random(key.fold("more questions"));
+  std::set<std::string> asked{made.sample.question};
+  begin_dialogue(made, made.sample.question, made.sample.answer);
+  for (int draw = 0; draw < kDraws && asked.size() <= kMore; ++draw) {
+    const std::string more = ask_of(rules, made.scenes[0], random);
+    const auto answer = answer_question(more, made.scenes[0]);
+    if (answer && asked.insert(more).second) go_on(made, more, *answer);
+  }
+  made.sample.label = -1;
+  made.sample.answers[0].label = -1;
   return made;
 }
 

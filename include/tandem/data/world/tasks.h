@@ -24,7 +24,7 @@ struct TaskSample {
   Sample sample{};              // all but its id and its pictures; see data/sample.h
 };
 
-enum class Task { vqa, nlvr2, ve, grounding, dialogue, preference, ocr, clip };
+enum class Task { vqa, nlvr2, ve, grounding, dialogue, preference, ocr, clip, questions };
 
 struct TaskOptions {
   bool open = false;                   // vqa: answers are free text, not of closed_answers()
@@ -48,6 +48,8 @@ TaskSample task_sample(const SceneRules& rules, Task task, std::int64_t index,
 // dialogue: turns; the first question and its answer are also the sample's own. Kinds:
 // "conversation" (a closed question, then up to three others), "description" (everything is told),
 // "reasoning" (are there more rings than circles? say why. yes, because there are 2 and 1).
+// questions: a dialogue of closed questions about one picture, up to nine. Kind: that of the first
+// one. They are for training: what was said before may tell an answer, so nobody is scored on them.
 // preference: an answer that is right and one that is not, of which the picture alone tells which.
 // Kinds: "answer" (of a closed question), "description" (of two scenes that differ in one thing).
 // ocr: a page of words (Kind::page). Kinds: "page" (all of it), "line".
