@@ -7,6 +7,7 @@
 #include <limits>
 #include <sstream>
 
+#include "tandem/base/files.h"
 #include "tandem/report/progress.h"
 
 using namespace tandem::report;
@@ -20,12 +21,7 @@ std::filesystem::path fresh_file() {
   return path;
 }
 
-std::string text_of(const std::filesystem::path& path) {
-  std::ifstream in(path);
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
+std::string rows_in(const std::filesystem::path& path) { return tandem::read_file(path, 1 << 20); }
 
 }  // namespace
 
@@ -49,7 +45,7 @@ TEST_CASE("a resumed file drops the steps that come again and a line that was cu
   std::ofstream(path, std::ios::app) << R"({"step":4,"st)";
   MetricsFile file(path, 2);
   file.add({3, "a", {{"loss", 30}}});
-  CHECK(text_of(path) ==
+  CHECK(rows_in(path) ==
         "{\"step\":1,\"stage\":\"a\",\"loss\":1}\n{\"step\":2,\"stage\":\"a\",\"loss\":2}\n"
         "{\"step\":3,\"stage\":\"a\",\"loss\":30}\n");
   std::filesystem::remove(path);
