@@ -78,25 +78,28 @@ Tensors traced(const std::function<Tensors()>& f, const Tensors& leaves, const P
   return out;
 }
 
-// Equal to the precision of the type; of half precision nearly all numbers in every bit, as another
-// order of casts changes many of them by one unit.
-void check_near(const at::Tensor& a, const at::Tensor& b) {
+// Equal to the precision of the type. half: something was rounded to half precision on the way;
+// then nearly all numbers agree better than that, as another order of casts changes many of them.
+void check_near(const at::Tensor& a, const at::Tensor& b, bool half) {
   REQUIRE(a.scalar_type() == b.scalar_type());
   REQUIRE(a.sizes() == b.sizes());
   const at::Tensor x = a.to(at::kFloat), y = b.to(at::kFloat);
-  if (a.scalar_type() == at::kFloat) {
+  if (!half) {
     CHECK(at::allclose(x, y, 1e-5, 2e-5));
     return;
   }
   CHECK(at::allclose(x, y, 0.016, 0.03));
-  CHECK(x.ne(y).sum().item<double>() <= 2 + 0.03 * static_cast<double>(x.numel()));
+  const at::Tensor apart = (x - y).abs().gt(y.abs() * 1e-5 + 2e-5);
+  CHECK(apart.sum().item<double>() <= 2 + 0.03 * static_cast<double>(x.numel()));
 }
 
 void check_both(const std::function<Tensors()>& f, const Tensors& leaves, const Place& place) {
   const Tensors twin = traced(f, leaves, nullptr), own = traced(f, leaves, &place);
+  bool half = false;
+  for (const at::Tensor& leaf : leaves) half = half || leaf.scalar_type() != at::kFloat;
   for (std::size_t i = 0; i < twin.size(); ++i) {
     CAPTURE(i);
-    check_near(own[i], twin[i]);
+    check_near(own[i], twin[i], half);
   }
 }
 
@@ -239,12 +242,12 @@ void check_rotary_in_place(const Place& place) {
   CHECK(q_over.const_data_ptr() == q.const_data_ptr());
   CHECK(k_over.const_data_ptr() == k.const_data_ptr());
   CHECK(at::equal(heads(q), turned));
-  check_near(turned, rotate_aten(heads(before), rotary));
+  check_near(turned, rotate_aten(heads(before), rotary), true);
   // One number that stands for several is not written over.
   const at::Tensor one = heads(k).narrow(2, 0, 1).clone();
   const auto [spread, other] = rotate_both(one.expand({2, 1, 5, 16}), heads(q), rotary);
   CHECK(spread.const_data_ptr() != one.const_data_ptr());
-  check_near(spread, rotate_aten(one.expand({2, 1, 5, 16}), rotary));
+  check_near(spread, rotate_aten(one.expand({2, 1, 5, 16}), rotary), true);
   CHECK(other.defined());
 }
 
