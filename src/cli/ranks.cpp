@@ -13,6 +13,7 @@
 #include "tandem/base/log.h"
 #include "tandem/dist/launcher.h"
 #include "tandem/nn/gpu_kernels.h"
+#include "tandem/objectives/gpu_kernels.h"
 
 namespace tandem::cli {
 namespace {
@@ -65,6 +66,7 @@ int work_as_rank(const std::string& device, const std::function<int(const Place&
     const at::Device resolved = resolve_device(device, join.local_rank);
     if (resolved.is_cuda()) {
       nn::use_gpu_kernels();
+      objectives::use_gpu_kernels();
       join.backend = dist::Backend::nccl;
     }
     log_as_rank(join.rank);

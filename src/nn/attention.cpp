@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 
+#include "nn/packed_attention.h"
 #include "tandem/base/error.h"
 
 namespace tandem::nn {
@@ -71,6 +72,7 @@ at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
   const std::int64_t length = mask.ends.back();
   TANDEM_CHECK(q.size(0) == 1 && !bias && q.size(2) == length && k.size(2) == length,
                "[attention] expected samples laid end to end in one row");
+  if (const auto all = attend_packed(q, k, v, mask.ends, mask.causal, dropout)) return *all;
   std::vector<std::int64_t> sizes;
   for (std::size_t i = 1; i < mask.ends.size(); ++i) {
     sizes.push_back(mask.ends[i] - mask.ends[i - 1]);

@@ -3,6 +3,8 @@
 #include <ATen/ops/cumsum.h>
 #include <ATen/ops/embedding.h>
 
+#include <tuple>
+
 #include "tandem/base/error.h"
 #include "tandem/nn/naming.h"
 
@@ -58,17 +60,17 @@ at::Tensor DecoderLayer::attend_to(const at::Tensor& x, const Rotary& rotary, co
     keys = heads_of(k->forward(x), kv_heads);
     values = heads_of(v->forward(x), kv_heads);
   }
-  queries = rotate_queries(queries, rotary);
-  keys = rotate(keys, rotary);
+  std::tie(queries, keys) = rotate_both(queries, keys, rotary);
   if (cache != nullptr) std::tie(keys, values) = cache->append(number, keys, values);
   return out->forward(attend(queries, keys, values, mask));
 }
 
 at::Tensor DecoderLayer::forward(const at::Tensor& x, const Rotary& rotary, const Mask& mask,
                                  KvCache* cache, std::size_t number) const {
-  const at::Tensor y = x + attend_to(input_norm->forward(x), rotary, mask, cache, number);
-  const at::Tensor normed = post_norm->forward(y);
-  return y + down->forward(activation(gate->forward(normed)) * up->forward(normed));
+  const auto [y, normed] =
+      post_norm->forward_sum(x, attend_to(input_norm->forward(x), rotary, mask, cache, number));
+  const at::Tensor raised = up->forward(normed);  // first: dropout of adapters draws in this order
+  return y + down->forward(gated(activation, gate->forward(normed), raised));
 }
 
 Decoder::Decoder(const DecoderShape& s, const DecoderNames& names) : pad_id(s.pad_id) {

@@ -1,15 +1,12 @@
 #include "tandem/nn/gpu_kernels.h"
 
 #include <ATen/ops/empty_like.h>
-#include <c10/core/DeviceGuard.h>
-#include <c10/core/impl/VirtualGuardImpl.h>
-
-#include <string>
 
 #include "nn/cuda/normalize_kernel.h"
-#include "tandem/base/error.h"
+#include "nn/kernels.h"
 #include "tandem/nn/normalize.h"
 #include "tandem/tensor/device.h"
+#include "tandem/tensor/kernel_call.h"
 
 namespace tandem::nn {
 namespace {
@@ -18,8 +15,7 @@ NormalizeFunction* normalize_function = nullptr;
 
 at::Tensor normalize(const at::Tensor& pixels, const PixelStatistics& statistics) {
   const at::Tensor bytes = pixels.contiguous();
-  const c10::DeviceGuard guard(bytes.device());
-  const c10::impl::VirtualGuardImpl backend(bytes.device().type());
+  const KernelCall call(bytes);
   at::Tensor out = at::empty_like(bytes, bytes.options().dtype(at::kFloat));
   NormalizeArguments arguments;
   arguments.pixels = bytes.const_data_ptr<std::uint8_t>();
@@ -30,18 +26,33 @@ at::Tensor normalize(const at::Tensor& pixels, const PixelStatistics& statistics
     arguments.mean[c] = static_cast<float>(statistics.mean[c]);
     arguments.std[c] = static_cast<float>(statistics.std[c]);
   }
-  arguments.stream = backend.getStreamNativeHandle(backend.getStream(bytes.device()));
-  const int status = normalize_function(arguments);
-  TANDEM_CHECK(status == 0, "[normalize_pixels] CUDA error " + std::to_string(status));
+  arguments.stream = call.stream();
+  KernelCall::check(normalize_function(arguments), "normalize_pixels");
   return out;
+}
+
+// The kernel of this name; counts those that are there.
+template <class Function>
+Function* found(const char* name, int& count) {
+  auto* const function = reinterpret_cast<Function*>(cuda_function(name));
+  if (function != nullptr) ++count;
+  return function;
 }
 
 }  // namespace
 
 int use_gpu_kernels() {
-  normalize_function = reinterpret_cast<NormalizeFunction*>(cuda_function("tandem_cuda_normalize"));
+  int count = 0;
+  normalize_function = found<NormalizeFunction>("tandem_cuda_normalize", count);
   set_normalize_kernel(normalize_function == nullptr ? nullptr : normalize);
-  return normalize_function == nullptr ? 0 : 1;
+  Kernels kernels;
+  kernels.rms_norm = found<RmsNormKernel>("tandem_cuda_rms_norm", count);
+  kernels.rms_norm_backward = found<RmsNormBackwardKernel>("tandem_cuda_rms_norm_backward", count);
+  kernels.rotate = found<RotateKernel>("tandem_cuda_rotate", count);
+  kernels.swiglu = found<SwigluKernel>("tandem_cuda_swiglu", count);
+  kernels.swiglu_backward = found<SwigluBackwardKernel>("tandem_cuda_swiglu_backward", count);
+  set_kernels(c10::DeviceType::CUDA, kernels);
+  return count;
 }
 
 }  // namespace tandem::nn

@@ -10,6 +10,8 @@
 
 #include <map>
 
+#include "nn/fused_swiglu.h"
+
 namespace tandem::nn {
 namespace {
 
@@ -55,6 +57,13 @@ Activation activation_of(const std::string& name) {
                                                        {"tanh", tanh}};
   const auto found = table.find(name);
   return found == table.end() ? nullptr : found->second;
+}
+
+at::Tensor gated(Activation activation, const at::Tensor& gate, const at::Tensor& up) {
+  if (activation == silu) {
+    if (const auto fused = fused_swiglu(gate, up)) return *fused;
+  }
+  return activation(gate) * up;
 }
 
 Mlp::Mlp(std::int64_t width, std::int64_t hidden, Activation activation) : activation(activation) {

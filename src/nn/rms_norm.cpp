@@ -10,6 +10,7 @@
 #include <array>
 #include <cmath>
 
+#include "nn/fused_rms_norm.h"
 #include "tandem/nn/linear.h"
 
 namespace tandem::nn {
@@ -145,7 +146,15 @@ RmsNorm::RmsNorm(std::int64_t width, double eps) : eps(eps) {
 }
 
 at::Tensor RmsNorm::forward(const at::Tensor& x) const {
+  if (const auto fused = fused_rms_norm(x, {}, weight, eps)) return fused->out;
   return RmsNormFunction::apply(x, weight, eps);
+}
+
+std::pair<at::Tensor, at::Tensor> RmsNorm::forward_sum(const at::Tensor& x,
+                                                       const at::Tensor& delta) const {
+  if (const auto fused = fused_rms_norm(x, delta, weight, eps)) return {fused->sum, fused->out};
+  const at::Tensor sum = x + delta;
+  return {sum, forward(sum)};
 }
 
 }  // namespace tandem::nn

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "nn/fused_rotary.h"
 #include "tandem/base/error.h"
 
 namespace tandem::nn {
@@ -114,15 +115,25 @@ Rotary make_rotary(const RopeShape& shape, const at::Tensor& positions, std::int
 }
 
 at::Tensor rotate(const at::Tensor& x, const Rotary& rotary) {
+  if (const auto fused = fused_rotate(x, rotary, /*over=*/false)) return *fused;
+  return rotate_aten(x, rotary);
+}
+
+at::Tensor rotate_aten(const at::Tensor& x, const Rotary& rotary) {
   const at::Tensor cos = rotary.cos.to(x.scalar_type()).unsqueeze(1);  // [B, 1, T, d]
   const at::Tensor sin = rotary.sin.to(x.scalar_type()).unsqueeze(1);
   return x * cos + half_turned(x) * sin;
 }
 
-at::Tensor rotate_queries(const at::Tensor& q, const Rotary& rotary) {
-  const at::Tensor turned = rotate(q, rotary);
-  if (!rotary.query_scale.defined()) return turned;
-  return turned * rotary.query_scale.to(q.scalar_type()).unsqueeze(1);
+std::pair<at::Tensor, at::Tensor> rotate_both(const at::Tensor& q, const at::Tensor& k,
+                                              const Rotary& rotary) {
+  const auto turn = [&](const at::Tensor& x) {
+    const auto fused = fused_rotate(x, rotary, /*over=*/true);
+    return fused ? *fused : rotate_aten(x, rotary);
+  };
+  const at::Tensor queries = turn(q), keys = turn(k);
+  if (!rotary.query_scale.defined()) return {queries, keys};
+  return {queries * rotary.query_scale.to(q.scalar_type()).unsqueeze(1), keys};
 }
 
 }  // namespace tandem::nn

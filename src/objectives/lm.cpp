@@ -16,6 +16,7 @@
 #include <cmath>
 #include <utility>
 
+#include "objectives/softmax_loss.h"
 #include "tandem/base/error.h"
 #include "tandem/objectives/token_loss.h"
 #include "tandem/tensor/autocast_off.h"
@@ -69,42 +70,24 @@ Work work_of(const at::Tensor& hidden, const at::Tensor& weight, const at::Tenso
 }
 
 // One piece: -log p of each row and, where asked for, the gradient of each row's loss with respect
-// to its scores, which takes the scores' place. Smoothing as in cross_entropy.
-struct Piece {
-  at::Tensor losses;    // [c], of the labels alone
-  at::Tensor smoothed;  // [c], with smoothing
-  at::Tensor slopes;    // [c, V] in fp32; undefined where not asked for
+// to its scores, times its share, which takes the scores' place. Smoothing as in cross_entropy.
+struct Asked {
+  double smoothing = 0;
+  bool slopes = false;
+  at::Tensor shares{};  // fp32 [n]; undefined: 1
 };
 
-Piece piece_of(const Work& work, std::int64_t first, std::int64_t rows, double smoothing,
-               bool slopes) {
-  at::Tensor scores =
-      at::mm(work.hidden.narrow(0, first, rows), work.weight.t()).to(at::kFloat);  // [c, V]
-  const at::Tensor label = work.labels.narrow(0, first, rows).unsqueeze(1);
-  const at::Tensor most = scores.amax(1, /*keepdim=*/true);
-  scores.sub_(most);
-  const at::Tensor chosen = scores.gather(1, label).squeeze(1);
-  const at::Tensor all = smoothing > 0 ? scores.mean(1) : at::Tensor();
-  scores.exp_();
-  const at::Tensor sum = scores.sum(1, /*keepdim=*/true);
-  const at::Tensor log_sum = sum.log().squeeze(1);
-  Piece piece;
-  piece.losses = log_sum - chosen;
-  piece.smoothed =
-      smoothing > 0 ? piece.losses * (1 - smoothing) + (log_sum - all) * smoothing : piece.losses;
-  at::Tensor counted;
-  if (work.counted.defined()) {
-    counted = work.counted.narrow(0, first, rows);
-    piece.losses = piece.losses * counted;
-    piece.smoothed = piece.smoothed * counted;
-  }
-  if (!slopes) return piece;
-  scores.div_(sum);
-  if (smoothing > 0) scores.sub_(smoothing / static_cast<double>(scores.size(1)));
-  scores.scatter_add_(1, label, at::full(label.sizes(), smoothing - 1, scores.options()));
-  if (counted.defined()) scores.mul_(counted.unsqueeze(1));
-  piece.slopes = scores;
-  return piece;
+SoftmaxLoss piece_of(const Work& work, std::int64_t first, std::int64_t rows, const Asked& asked) {
+  const auto of_piece = [&](const at::Tensor& each) {
+    return each.defined() ? each.narrow(0, first, rows) : each;
+  };
+  SoftmaxLossInput in;
+  in.labels = work.labels.narrow(0, first, rows);
+  in.counted = of_piece(work.counted);
+  in.shares = of_piece(asked.shares);
+  in.smoothing = asked.smoothing;
+  in.slopes = asked.slopes;
+  return softmax_loss(at::mm(work.hidden.narrow(0, first, rows), work.weight.t()), in);
 }
 
 // Gradients that grow piece by piece.
@@ -151,11 +134,12 @@ struct ChunkedLoss : ag::Function<ChunkedLoss> {
     const at::ScalarType type = compute_type(hidden);
     const AutocastOff guard(hidden.device().type());
     const Work work = work_of(hidden, weight, labels, count, type, options);
+    const Asked asked{smoothing, of_hidden || of_weight};
     Gradients gradients(work, of_hidden, of_weight);
     at::Tensor sum = at::zeros({}, hidden.options().dtype(at::kFloat));
     for (std::int64_t first = 0; first < work.size(); first += work.chunk) {
       const std::int64_t rows = std::min(work.chunk, work.size() - first);
-      const Piece piece = piece_of(work, first, rows, smoothing, of_hidden || of_weight);
+      const SoftmaxLoss piece = piece_of(work, first, rows, asked);
       sum.add_(piece.smoothed.sum());
       if (piece.slopes.defined()) gradients.add(work, first, piece.slopes);
     }
@@ -198,7 +182,7 @@ struct TokenLosses : ag::Function<TokenLosses> {
     for (std::int64_t first = 0; first < work.size(); first += work.chunk) {
       const std::int64_t rows = std::min(work.chunk, work.size() - first);
       losses.index_copy_(0, work.rows.narrow(0, first, rows),
-                         piece_of(work, first, rows, 0, false).losses);
+                         piece_of(work, first, rows, {}).losses);
     }
     return losses;
   }
@@ -211,13 +195,12 @@ struct TokenLosses : ag::Function<TokenLosses> {
     const auto type = static_cast<at::ScalarType>(context->saved_data["type"].toInt());
     const AutocastOff guard(saved[0].device().type());
     const Work work = work_of(saved[0], saved[1], saved[2], count, type, options);
-    const at::Tensor shares = grads[0].index_select(0, work.rows);
+    const Asked asked{0, true, grads[0].index_select(0, work.rows)};
     const bool of_hidden = saved[0].requires_grad(), of_weight = saved[1].requires_grad();
     Gradients gradients(work, of_hidden, of_weight);
     for (std::int64_t first = 0; first < work.size(); first += work.chunk) {
       const std::int64_t rows = std::min(work.chunk, work.size() - first);
-      const Piece piece = piece_of(work, first, rows, 0, true);
-      gradients.add(work, first, piece.slopes.mul_(shares.narrow(0, first, rows).unsqueeze(1)));
+      gradients.add(work, first, piece_of(work, first, rows, asked).slopes);
     }
     ag::variable_list result(5);
     if (of_hidden) result[0] = spread(work.rows, gradients.hidden, saved[0]);

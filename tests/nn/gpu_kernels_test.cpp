@@ -1,17 +1,23 @@
 // Our kernels against their twins, and a step in bfloat16, on a GPU.
 #include "tandem/nn/gpu_kernels.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/autocast_mode.h>
 #include <ATen/ops/allclose.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/randint.h>
 #include <ATen/ops/randn.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include <catch2/catch.hpp>
+#include <functional>
 
 #include "nn/cuda/normalize_kernel.h"
+#include "nn/packed_attention.h"
+#include "tandem/nn/attention.h"
 #include "tandem/nn/normalize.h"
 #include "tandem/tensor/device.h"
 
@@ -38,7 +44,7 @@ TEST_CASE("without a GPU's library the twins stay") {
 
 TEST_CASE("the normalising kernel equals its twin for any shape and alignment", "[gpu]") {
   const at::Device gpu = resolve_device("cuda");
-  REQUIRE(use_gpu_kernels() == 1);
+  REQUIRE(use_gpu_kernels() > 0);
   // Planes that packs of 4 fit into and cross; a single pixel; more than one block; none at all.
   for (const auto& shape : std::vector<std::vector<std::int64_t>>{{1, 3, 1, 1},
                                                                   {2, 3, 2, 2},
@@ -83,6 +89,50 @@ TEST_CASE("the normalising kernel rounds to bfloat16 as ATen does", "[gpu]") {
   REQUIRE(kernel(arguments) == 0);  // the default stream, as torch's
   CHECK(
       at::equal(out.cpu(), normalize_pixels_aten(pixels.cpu(), clip_statistics).to(at::kBFloat16)));
+}
+
+TEST_CASE("packed samples see themselves only in the flash kernel", "[gpu]") {
+  const at::Device gpu = resolve_device("cuda");
+  const auto options = at::TensorOptions(at::kBFloat16).device(gpu);
+  const std::vector<std::int64_t> ends{0, 3, 4, 40, 100};
+  // As heads lie: [T, H d] seen as [1, H, T, d].
+  const auto leaf = [&](std::int64_t heads) {
+    return at::randn({1, 100, heads, 64}, options).set_requires_grad(true);
+  };
+  const at::Tensor q = leaf(6), k = leaf(2), v = leaf(2), slope = at::randn({1, 100, 384}, options);
+  const auto traced = [&](const std::function<at::Tensor()>& f) {
+    const at::Tensor out = f();
+    torch::autograd::backward({out}, {slope});
+    std::vector<at::Tensor> all{out.detach(), q.grad(), k.grad(), v.grad()};
+    for (const at::Tensor& x : {q, k, v}) x.mutable_grad() = at::Tensor();
+    return all;
+  };
+  const auto part = [](const at::Tensor& x, std::int64_t from, std::int64_t to) {
+    return x.transpose(1, 2).slice(2, from, to);
+  };
+  for (const bool causal : {true, false}) {
+    const auto packed = traced([&] {
+      const auto all = attend_packed(part(q, 0, 100), part(k, 0, 100), part(v, 0, 100), ends,
+                                     causal, /*dropout=*/0);
+      REQUIRE(all.has_value());
+      return *all;
+    });
+    const auto alone = traced([&] {
+      std::vector<at::Tensor> parts;
+      for (std::size_t i = 1; i < ends.size(); ++i) {
+        Mask mask;
+        mask.causal = causal;
+        parts.push_back(attend(part(q, ends[i - 1], ends[i]), part(k, ends[i - 1], ends[i]),
+                               part(v, ends[i - 1], ends[i]), mask));
+      }
+      return at::cat(parts, 1);
+    });
+    for (std::size_t i = 0; i < packed.size(); ++i) {
+      CAPTURE(causal, i);
+      CHECK(packed[i].sizes() == alone[i].sizes());
+      CHECK((packed[i] - alone[i]).norm().item<double>() < 0.02 * alone[i].norm().item<double>());
+    }
+  }
 }
 
 TEST_CASE("a step in bfloat16 on the GPU agrees with float32", "[gpu]") {

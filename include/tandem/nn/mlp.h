@@ -18,6 +18,9 @@ using Activation = at::Tensor (*)(const at::Tensor&);
 // By transformers' names (gelu, quick_gelu, gelu_new, relu, silu, tanh, ...); nullptr: not known.
 Activation activation_of(const std::string& name);
 
+// activation(gate) up, both of one shape: on a GPU one kernel where the activation is silu.
+at::Tensor gated(Activation activation, const at::Tensor& gate, const at::Tensor& up);
+
 struct Mlp : torch::nn::Module {
   std::shared_ptr<Linear> fc1, fc2;
   Activation activation;

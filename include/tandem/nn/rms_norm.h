@@ -5,6 +5,7 @@
 #include <torch/nn/module.h>
 
 #include <cstdint>
+#include <utility>
 
 namespace tandem::nn {
 
@@ -16,6 +17,8 @@ struct RmsNorm : torch::nn::Module {
   // [..., width] -> the same. Normed in fp32 (fp64 of fp64), cast back, and only then multiplied by
   // the weight.
   at::Tensor forward(const at::Tensor& x) const;
+  // x + delta, and its norm: one kernel on a GPU. delta: of x's shape.
+  std::pair<at::Tensor, at::Tensor> forward_sum(const at::Tensor& x, const at::Tensor& delta) const;
 };
 
 }  // namespace tandem::nn

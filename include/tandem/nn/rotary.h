@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace tandem::nn {
@@ -55,7 +56,11 @@ Rotary rotary_of(const at::Tensor& angles, double attention = 1);
 
 // x [B, H, T, d] -> the same, of x's type.
 at::Tensor rotate(const at::Tensor& x, const Rotary& rotary);
-// The same for queries: `query_scale` too.
-at::Tensor rotate_queries(const at::Tensor& q, const Rotary& rotary);
+// The same with ATen's operations on any device: the twin that the kernel is tested against.
+at::Tensor rotate_aten(const at::Tensor& x, const Rotary& rotary);
+// Queries (`query_scale` too) and keys of the caller's own making, which nobody reads afterwards:
+// on a GPU they are turned in place where no gradient is recorded.
+std::pair<at::Tensor, at::Tensor> rotate_both(const at::Tensor& q, const at::Tensor& k,
+                                              const Rotary& rotary);
 
 }  // namespace tandem::nn

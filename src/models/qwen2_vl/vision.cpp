@@ -46,7 +46,8 @@ Part add_mlp(torch::nn::Module& owner, const VisionConfig& config, Version versi
   const auto up = linear("mlp.up_proj", config.width, config.hidden());
   const auto down = linear("mlp.down_proj", config.hidden(), config.width);
   return [gate, up, down, activation](const at::Tensor& x) {
-    return down->forward(activation(gate->forward(x)) * up->forward(x));
+    const at::Tensor raised = up->forward(x);
+    return down->forward(nn::gated(activation, gate->forward(x), raised));
   };
 }
 
@@ -65,8 +66,8 @@ VisionBlock::VisionBlock(const VisionConfig& config, Version version) : heads(co
 at::Tensor VisionBlock::attend_to(const at::Tensor& x, const nn::Rotary& rotary,
                                   const nn::Mask& mask) const {
   const auto parts = nn::split_heads(qkv->forward(x).unsqueeze(0), 3, heads);  // [1, H, P, d] each
-  const at::Tensor seen =
-      nn::attend(nn::rotate(parts[0], rotary), nn::rotate(parts[1], rotary), parts[2], mask);
+  const auto [queries, keys] = nn::rotate_both(parts[0], parts[1], rotary);
+  const at::Tensor seen = nn::attend(queries, keys, parts[2], mask);
   return proj->forward(seen.squeeze(0));
 }
 
