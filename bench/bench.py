@@ -174,9 +174,7 @@ def blip2_features():
         ratios = {"fresh": [], "there": [], "without": []}
         for turn in range(rounds(5)):
             kept = folder / ("kept%d" % turn)
-            kept.mkdir()
-            option = ("model={vision: {features: {folder: %s, pictures: 64}}, "
-                      "augment: {min_scale: 1, max_scale: 1, min_ratio: 1, max_ratio: 1, flip: 0}}" % kept)
+            option = "cache=%s" % kept
             runs = {"fresh": json_of(ours + [option]), "theirs": json_of(theirs),
                     "there": json_of(ours + [option]), "without": json_of(ours)}
             if turn == 0:

@@ -3,7 +3,8 @@
 //   bench_model train MODEL_DIR BATCHES.safetensors LOSSES WARMUP STEPS [OPTION...]
 //     The trainer's own step (forward_backward, Optimizer::step, after_step), without the loader.
 //     LOSSES: names with commas, weight 1 each. The batches come in turn. Options, in their order:
-//     train=GLOB, freeze=GLOB (what none catches is trained), model=YAML (laid on the settings).
+//     train=GLOB, freeze=GLOB (what none catches is trained), cache=FOLDER (the frozen tower's
+//     rows are kept there, of 64 pictures at most).
 //     Prints the loss of every step, each loss of the first, milliseconds of each step after the
 //     warm-up, the largest resident size.
 //   bench_model generate MODEL_DIR BATCHES.safetensors TOKENS REPEATS
@@ -18,10 +19,10 @@
 #include <cstdlib>
 #include <sstream>
 
-#include "config/reader.h"
 #include "recorded.h"
 #include "tandem/base/error.h"
 #include "tandem/jobs/model_files.h"
+#include "tandem/models/kept_tower.h"
 #include "tandem/tensor/device.h"
 #include "tandem/train/optimizer.h"
 #include "train/step.h"
@@ -58,24 +59,9 @@ std::vector<std::string> split(const std::string& text, char by) {
   return parts;
 }
 
-// Keys of a YAML map laid on a model's settings, read as a run's would be.
-void lay_on(Settings& settings, const std::string& yaml) {
-  config::Problems problems;
-  config::Node node;
-  const auto document = std::make_shared<const config::Document>();
-  if (config::parse(yaml, document, problems, node)) {
-    std::map<std::string, config::Place> origins;
-    config::ReadContext context{problems, origins};
-    config::Reader reader(&node, node.place, "model", "model", context);
-    settings.fields(reader);
-    reader.finish();
-  }
-  problems.raise_if_any();
-}
-
 struct Options {
   config::StageConfig stage;
-  std::string model;
+  std::string cache;
 };
 
 Options read_options(const std::vector<std::string>& given, const std::string& losses) {
@@ -89,15 +75,15 @@ Options read_options(const std::vector<std::string>& given, const std::string& l
   for (const std::string& one : given) {
     const std::size_t at = one.find('=');
     const std::string key = one.substr(0, at), value = one.substr(std::min(at, one.size() - 1) + 1);
-    if (key == "model") {
-      options.model = value;
+    if (key == "cache") {
+      options.cache = value;
     } else if (key == "train" || key == "freeze") {
       config::TrainRule rule;
       rule.match = value;
       rule.freeze = key == "freeze";
       stage.train.push_back(rule);
     } else {
-      throw Error(ErrorKind::config, "[bench] expected train=, freeze= or model=; got " + one);
+      throw Error(ErrorKind::config, "[bench] expected train=, freeze= or cache=; got " + one);
     }
   }
   stage.train.emplace_back();
@@ -107,7 +93,6 @@ Options read_options(const std::vector<std::string>& given, const std::string& l
 void train(const std::string& directory, const std::string& file, const Options& options,
            int warmup, int steps) {
   jobs::ModelFiles files = jobs::read_model(directory);
-  if (!options.model.empty()) lay_on(*files.settings, options.model);
   const auto model = jobs::make_model(files);
   files.weights.clear();
   const std::vector<Batch> batches = bench::recorded_batches(file);
@@ -116,6 +101,11 @@ void train(const std::string& directory, const std::string& file, const Options&
   const auto resolved = train::resolve_rules(stage, parameters);
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     parameters[i].second.set_requires_grad(resolved[i].trained);
+  }
+  auto* const keeper = dynamic_cast<models::KeepsTower*>(model.get());
+  if (keeper != nullptr && !options.cache.empty()) {
+    keeper->keep_tower(std::make_shared<models::KeptTower>(
+        models::KeptSettings{.folder = options.cache, .pictures = 64}, keeper->tower_part()));
   }
   train::Optimizer optimizer(stage.optimizer, resolved, parameters);
   const dist::Mesh mesh;

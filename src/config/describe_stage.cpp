@@ -276,6 +276,40 @@ void describe_itc(FieldVisitor& v, ItcConfig& itc) {
           {.doc = "rows of the similarity matrix held at once; 0: all", .min = 0});
 }
 
+void describe_cache(FieldVisitor& v, CacheConfig& cache) {
+  const bool plain = cache.features && cache.folder.empty() && cache.pictures == 0 &&
+                     cache.type == CacheConfig().type;
+  std::string word = plain ? "features" : "";
+  const std::vector<std::string> names{"keep_features", "feature_cache", "cache_features"};
+  if (v.word("cache", word,
+             {.doc = "a map of how they are kept", .choices = {"features"}, .aliases = names})) {
+    cache.features = word == "features";
+    return;
+  }
+  v.optional_block(
+      "cache", cache.features,
+      {.doc = "what the frozen tower gives of a picture is kept on disk: later epochs, stages and "
+              "runs read it and do not run the tower",
+       .unset = 0,
+       .aliases = names},
+      [&](FieldVisitor& inner) {
+        inner.field("folder", cache.folder,
+                    {.doc = "of the files, one a tower; without it, `features` in the run's folder",
+                     .unset = 0,
+                     .path = true});
+        inner.field("pictures", cache.pictures,
+                    {.doc = "that there is room for; without it, as many as there are "
+                            "samples in the sources of all such stages",
+                     .min = 1,
+                     .max = 1e12,
+                     .unset = 0});
+        inner.field("type", cache.type,
+                    {.doc = "fp32: the same bits as without; bf16: half the room, each number off "
+                            "by at most 2^-8 of itself",
+                     .choices = {"fp32", "bf16"}});
+      });
+}
+
 void describe_start(FieldVisitor& v, StageConfig& stage, const StageSurroundings& around) {
   Rule init = {.doc =
                    "where its weights come from: scratch, an earlier stage's name, RUN@STAGE, a "
@@ -337,6 +371,7 @@ void describe(FieldVisitor& v, StageConfig& stage, const StageSurroundings& arou
           [&](FieldVisitor& inner) { describe_until(inner, stage.until); });
   v.block("itc", {.doc = "the contrastive loss"},
           [&](FieldVisitor& inner) { describe_itc(inner, stage.itc); });
+  describe_cache(v, stage.cache);
   v.optional_block("ema", stage.own_ema, ema_rule(),
                    [&](FieldVisitor& inner) { describe(inner, stage.ema); });
   bool stops = !stage.stop.metric.empty();

@@ -14,8 +14,9 @@ namespace {
 // What changes no number of the run before this point: when it ends, what is measured and kept, and
 // how the work is cut.
 bool may_differ(const std::string& key) {
-  static const std::regex free(R"((name|threads|recompute|(loader|eval|checkpoint|report)(\..*)?)"
-                               R"(|stages\.[^.]*\.((until|stop)(\..*)?|data\.micro_batch)))");
+  static const std::regex free(
+      R"((name|threads|recompute|(loader|eval|checkpoint|report)(\..*)?)"
+      R"(|stages\.[^.]*\.((until|stop)(\..*)?|data\.micro_batch|cache(\.(folder|pictures))?)))");
   return std::regex_match(key, free);
 }
 

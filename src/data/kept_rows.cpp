@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 
 constexpr std::int64_t page = 4096, hash_bytes = 32, entry_bytes = 2 * hash_bytes;
 constexpr std::int64_t longest_key = 64;
-constexpr std::int64_t tries = 64;  // places, one behind the other, that a picture may stand at
+constexpr std::int64_t tries = 1024;  // places, one behind the other, that a picture may stand at
 
 std::int64_t whole_pages(std::int64_t bytes) { return (bytes + page - 1) / page * page; }
 
@@ -114,9 +114,17 @@ KeptRows::KeptRows(fs::path path, const std::string& key, const KeptShape& shape
   if (descriptor_ < 0) bad_features("expected to open the file", path_);
   struct stat status {};
   std::string found(static_cast<std::size_t>(page), '\0');
-  const bool same = ::fstat(descriptor_, &status) == 0 && status.st_size == shape.bytes_of_file() &&
-                    ::pread(descriptor_, found.data(), found.size(), 0) == page && found == header;
-  if (!same) {
+  const bool read = ::fstat(descriptor_, &status) == 0 &&
+                    ::pread(descriptor_, found.data(), found.size(), 0) == page;
+  if (read && found == header && status.st_size != shape.bytes_of_file()) {
+    ::close(descriptor_);
+    throw Error(ErrorKind::data,
+                "[features] expected " + std::to_string(shape.bytes_of_file()) +
+                    " bytes of kept rows; got " + std::to_string(status.st_size) +
+                    ": the file was cut or added to",
+                path_.string(), "remove the file: its rows are computed again");
+  }
+  if (!read || found != header) {
     ::close(descriptor_);
     throw Error(ErrorKind::data, "[features] expected kept rows of this tower; got others",
                 path_.string(), "remove the file");
@@ -160,6 +168,7 @@ at::Tensor KeptRows::get(const std::string& picture) const {
     // Of the copy: another process may be writing here.
     if (entry.substr(hash_bytes) !=
         sum_of(picture, rows.const_data_ptr(), shape_.bytes_of_place())) {
+      ++damaged_;
       return {};
     }
     return rows.to(at::kFloat);

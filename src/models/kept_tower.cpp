@@ -1,51 +1,63 @@
-#include "models/kept_tower.h"
+#include "tandem/models/kept_tower.h"
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <vector>
 
+#include "tandem/base/error.h"
 #include "tandem/base/hash.h"
 #include "tandem/base/log.h"
 
 namespace tandem::models {
+namespace {
 
-// The file's name is a hash of the tower; what it holds is opened once its shape is known.
-void KeptTower::open(const KeptSettings& settings, const NamedTensors& weights,
-                     const at::Tensor& first) {
+std::string key_of(const TowerPart& part, const std::string& made_by) {
   Hash128 hash;
-  for (const auto& [name, tensor] : weights) {
+  for (const std::string& text : {part.settings, made_by}) {
+    hash.add(text.data(), text.size() + 1);  // with its end
+  }
+  for (const auto& [name, tensor] : part.weights) {
     const at::Tensor host = tensor.detach().cpu().contiguous();
     hash.add(name.data(), name.size());
     hash.add(host.const_data_ptr(), static_cast<std::size_t>(host.nbytes()));
   }
-  key_ = hash.hex();
-  const data::KeptShape shape{.places = settings.pictures,
-                              .rows = first.size(1),
-                              .width = first.size(2),
-                              .half = settings.half};
-  const std::filesystem::path file = std::filesystem::path(settings.folder) /
-                                     (key_ + (settings.half ? ".bf16" : ".fp32") + ".rows");
-  log_info("features: " + file.string() + ", " + std::to_string(shape.bytes_of_file() >> 20) +
-           " MiB for " + std::to_string(shape.places) + " pictures");
-  kept_ = std::make_shared<data::KeptRows>(file, key_, shape);
+  return hash.hex();
 }
 
-at::Tensor KeptTower::computed(const at::Tensor& pixels,
-                               const std::function<at::Tensor(const at::Tensor& pixels)>& tower) {
+}  // namespace
+
+data::KeptShape kept_shape(const KeptSettings& settings, const TowerPart& part) {
+  constexpr std::int64_t spare = 16;  // and a quarter of the pictures
+  return {.places = settings.pictures + settings.pictures / 4 + spare,
+          .rows = part.rows,
+          .width = part.width,
+          .half = settings.half};
+}
+
+KeptTower::KeptTower(const KeptSettings& settings, const TowerPart& part) : half_(settings.half) {
+  const std::string key = key_of(part, settings.made_by);
+  const data::KeptShape shape = kept_shape(settings, part);
+  const std::filesystem::path file =
+      std::filesystem::path(settings.folder) /
+      (key + "-" + std::to_string(settings.pictures) + (half_ ? ".bf16" : ".fp32") + ".rows");
+  path_ = file.string();
+  kept_ = std::make_unique<data::KeptRows>(file, key, shape);
+}
+
+at::Tensor KeptTower::computed(const at::Tensor& pixels, const Tower& tower) {
   const at::NoGradGuard no_grad;
   runs_ += pixels.size(0);
   return tower(pixels).detach().to(at::kCPU, at::kFloat);
 }
 
-at::Tensor KeptTower::rows(const at::Tensor& pixels, const KeptSettings& settings,
-                           const std::function<NamedTensors()>& weights,
-                           const std::function<at::Tensor(const at::Tensor& pixels)>& tower) {
+at::Tensor KeptTower::rows(const at::Tensor& pixels, const Tower& tower) {
   const at::Tensor host = pixels.cpu().contiguous();
   const std::int64_t size = host.size(0), bytes = host.nbytes() / std::max<std::int64_t>(size, 1);
-  if (!kept_) open(settings, weights(), computed(pixels.narrow(0, 0, 1), tower));
+  asked_ += size;
   const auto* from = static_cast<const char*>(host.const_data_ptr());
   std::vector<std::string> hashes;
   std::vector<at::Tensor> rows;
@@ -55,20 +67,32 @@ at::Tensor KeptTower::rows(const at::Tensor& pixels, const KeptSettings& setting
     rows.push_back(kept_->get(hashes.back()));
     if (!rows.back().defined()) missing.push_back(i);
   }
+  if (kept_->damaged() > 0 && !damaged_) {
+    damaged_ = true;
+    log_warning("features: rows of " + path_ +
+                " are damaged, or were not written to their end; those are computed again");
+  }
   if (!missing.empty()) {
     const at::Tensor chosen = at::tensor(missing, at::kLong).to(pixels.device());
     const at::Tensor fresh = computed(pixels.index_select(0, chosen), tower);
     for (std::size_t i = 0; i < missing.size(); ++i) {
       const auto place = static_cast<std::size_t>(missing[i]);
       const at::Tensor own = fresh[static_cast<std::int64_t>(i)];
-      rows[place] = settings.half ? own.to(at::kBFloat16).to(at::kFloat) : own;
+      rows[place] = half_ ? own.to(at::kBFloat16).to(at::kFloat) : own;
       if (!kept_->put(hashes[place], own) && !full_) {
         full_ = true;
-        log_warning("features: no room for more pictures; the tower is run for those each time");
+        log_warning("features: no room for more pictures in " + path_ +
+                    "; the tower is run for those each time: raise `cache.pictures`");
       }
     }
   }
   return at::stack(rows).to(pixels.device());
+}
+
+at::Tensor KeepsTower::tower_rows(const at::Tensor& pixels, bool training,
+                                  const KeptTower::Tower& tower) const {
+  const bool keeps = kept_ != nullptr && training && pixels.scalar_type() == at::kByte;
+  return keeps ? kept_->rows(pixels, tower) : tower(pixels);
 }
 
 }  // namespace tandem::models

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "models/limits.h"
+#include "models/tower_text.h"
 #include "tandem/base/log.h"
 #include "tandem/nn/init.h"
 
@@ -12,6 +13,18 @@ namespace {
 using nlohmann::json;
 
 }  // namespace
+
+std::string tower_text(const Tower& t, std::int64_t patch_size,
+                       const vision::ImageSettings& image) {
+  std::string text = "width " + std::to_string(t.width) + " layers " + std::to_string(t.layers) +
+                     " heads " + std::to_string(t.heads) + " mlp " + std::to_string(t.hidden()) +
+                     " " + t.activation + " eps " + std::to_string(t.layer_norm_eps * 1e12) +
+                     " patch " + std::to_string(patch_size);
+  for (const std::vector<double>& numbers : {image.mean, image.std}) {
+    for (const double number : numbers) text += " " + std::to_string(number * 1e9);
+  }
+  return text;
+}
 
 void tower_fields(FieldVisitor& v, Tower& t) {
   tower_fields(v, t,

@@ -7,6 +7,7 @@
 #include "tandem/train/experiment.h"
 #include "tandem/train/measure.h"
 #include "tandem/train/rules.h"
+#include "train/kept_features.h"
 
 namespace tandem::train {
 namespace {
@@ -91,8 +92,14 @@ void check_packing(const config::StageConfig& stage, const models::Processor& pr
 
 void check_training(const config::StageConfig& stage, const models::Model& model, Found& found) {
   try {
-    resolve_rules(stage, model.parameters());
-    adapters_of(stage, models::linear_layers(model));
+    const auto resolved = resolve_rules(stage, model.parameters());
+    std::vector<std::string> adapted;
+    for (const models::Adapter& one : adapters_of(stage, models::linear_layers(model))) {
+      adapted.push_back(one.layer);
+    }
+    const std::string wrong =
+        stage.cache.features ? wrong_cache(model, resolved, adapted) : std::string();
+    if (!wrong.empty()) found.push_back(".cache: " + wrong);
   } catch (const Error& error) {
     found.push_back(".train: " + error.message());
   }

@@ -14,6 +14,7 @@
 #include "tandem/train/schedule.h"
 #include "train/adapters.h"
 #include "train/filling.h"
+#include "train/kept_features.h"
 #include "train/late.h"
 #include "train/records.h"
 #include "train/session.h"
@@ -101,6 +102,7 @@ class StageLoop {
       tell_learned(session, data_);
     }
     tell_stage(session, stage, data_, total_, chance_);
+    kept_ = keep_features(session, stage);
     optimizer_.emplace(stage.optimizer, resolved, parameters);
     if (!session.optimizer_state.empty()) optimizer_->load(session.optimizer_state);
     session.optimizer_state.clear();
@@ -152,6 +154,7 @@ class StageLoop {
     progress_.finish();
     const std::string filling = filling_line(stage_, filled_);
     if (session_.leads() && !filling.empty()) log_info(filling);
+    if (session_.leads() && kept_ != nullptr) log_info(kept_line(*kept_));
     session_.cursor.ends.emplace_back(stage_.name, session_.cursor.step);
     save(session_, *optimizer_);
     return 0;
@@ -357,6 +360,7 @@ class StageLoop {
   report::ChanceWatch watch_;
   CopyLane lane_;
   std::optional<Pending> pending_{};
+  std::shared_ptr<const models::KeptTower> kept_{};  // of a stage with `cache`
   std::optional<Optimizer> optimizer_{};
   std::optional<dist::GradSync> sync_{};
   StepSettings settings_{};

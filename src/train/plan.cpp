@@ -13,6 +13,7 @@
 #include "tandem/train/rules.h"
 #include "tandem/train/run.h"
 #include "tandem/train/schedule.h"
+#include "train/kept_features.h"
 #include "train/memory.h"
 #include "train/step.h"
 
@@ -187,6 +188,7 @@ std::string stage_plan(const PlanInput& input, std::size_t index, int ranks) {
                 : "  source of " + std::to_string(found->second->size()) + " samples\n";
   }
   text += steps_line(stage, data ? &*data : nullptr, batch_line(stage, micro, ranks));
+  text += cache_line(config, stage, *parts.model, input.sources);
   Activations activations{.why = "its samples are not here"};
   if (data) activations = measured(input, index, *data, resolved, micro);
   return text + memory_line(config, stage, resolved, activations);

@@ -113,4 +113,31 @@ stages:
   CHECK_THROWS_WITH(with("", ", samples: 0"), Catch::Contains("job.samples: expected"));
 }
 
+TEST_CASE("a stage keeps features by a word, or by a map that says how", "[config]") {
+  const auto with = [](const std::string& cache) {
+    return load_text(R"(model: {family: two_tower}
+data: {sources: {pairs: {format: drawn, size: 100}}}
+stages: [{name: first, losses: {itc: 1}, until: {steps: 10})" +
+                     cache + "}]\n");
+  };
+  CHECK_FALSE(with("").config.stages[0].cache.features);
+  CHECK(with("").resolved.find("cache") == std::string::npos);  // what it was before there was one
+  const Loaded plain = with(", cache: features");
+  CHECK(plain.config.stages[0].cache.features);
+  CHECK(plain.config.stages[0].cache.type == "fp32");
+  CHECK(plain.resolved.find("cache: features") != std::string::npos);
+  CHECK(load_text(plain.resolved).resolved == plain.resolved);
+  const Loaded full = with(", cache: {folder: /tmp/rows, pictures: 20, type: bf16}");
+  const CacheConfig& cache = full.config.stages[0].cache;
+  CHECK((cache.features && cache.folder == "/tmp/rows" && cache.pictures == 20));
+  CHECK(cache.type == "bf16");
+  CHECK(load_text(full.resolved).resolved == full.resolved);
+  CHECK(load_text(plain.resolved, {"stages.first.cache=null"}).resolved == with("").resolved);
+  CHECK_THROWS_WITH(with(", cache: pixels"), Catch::Contains("cache: expected features"));
+  CHECK_THROWS_WITH(with(", cache: {pictures: 0}"), Catch::Contains("cache.pictures"));
+  // With the same bits a run may go on; bf16 is another run.
+  CHECK(resume_differences(with("").resolved, plain.resolved).empty());
+  CHECK_FALSE(resume_differences(plain.resolved, full.resolved).empty());
+}
+
 }  // namespace tandem::config

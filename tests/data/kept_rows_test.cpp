@@ -81,8 +81,9 @@ TEST_CASE("kept rows: of another tower or shape are refused and left alone") {
   CHECK(test::error_of([&] { KeptRows(folder / "a.rows", "key", other); }).kind() ==
         ErrorKind::data);
   testing::put_file(folder / "cut.rows", before.substr(0, 5000));
-  CHECK(test::error_of([&] { KeptRows(folder / "cut.rows", "key", small); }).kind() ==
-        ErrorKind::data);
+  const Error cut = test::error_of([&] { KeptRows(folder / "cut.rows", "key", small); });
+  CHECK(cut.kind() == ErrorKind::data);
+  CHECK(cut.message().find("got 5000: the file was cut") != std::string::npos);
   CHECK(testing::bytes_of_file(folder / "a.rows") == before);
 }
 
@@ -98,9 +99,12 @@ TEST_CASE("kept rows: a picture whose rows were not written whole is not there")
   }
   testing::put_file(folder / "a.rows", bytes);
   KeptRows kept(folder / "a.rows", "key", small);
+  CHECK(kept.damaged() == 0);
   CHECK_FALSE(kept.get(picture(1)).defined());
+  CHECK(kept.damaged() == 1);
   kept.put(picture(1), rows_of(1));
   CHECK(at::equal(kept.get(picture(1)), rows_of(1)));
+  CHECK(kept.damaged() == 1);
 }
 
 TEST_CASE("kept rows: several processes fill one file") {

@@ -290,8 +290,7 @@ TEST_CASE("BLIP-2: recomputed blocks give the same bits") {
 
 TEST_CASE("BLIP-2: a frozen tower is run once a picture where its rows are kept") {
   const TemporaryDirectory folder;
-  blip2::Config config = tiny();
-  config.vision.features = {.folder = folder.path().string(), .pictures = 20};
+  KeptSettings settings{.folder = folder.path().string(), .pictures = 20, .made_by = "cpu"};
   const Batch batch = make_batch(4);
   const auto losses_of = [&](blip2::Blip2Model& model) {
     std::map<std::string, double> values;
@@ -300,46 +299,73 @@ TEST_CASE("BLIP-2: a frozen tower is run once a picture where its rows are kept"
     }
     return values;
   };
-  const auto made = [&](const blip2::Config& settings) {
-    auto model = std::make_unique<blip2::Blip2Model>(settings, Key(1));
+  const auto made = [&](Key key) {
+    auto model = std::make_unique<blip2::Blip2Model>(tiny(), key);
     disturb(*model);
+    for (const auto& [name, tensor] : model->tower_part().weights) {
+      at::Tensor(tensor).set_requires_grad(false);
+    }
     model->train(true);
     return model;
   };
-  const auto freeze = [](Model& model) {
-    for (const auto& [name, tensor] : model.parameters()) {
-      const bool tower =
-          name.starts_with("vision_model.") && name.find("post_") == std::string::npos;
-      at::Tensor(tensor).set_requires_grad(!tower);
-    }
+  const auto keep = [&](blip2::Blip2Model& model) {
+    auto kept = std::make_shared<KeptTower>(settings, model.tower_part());
+    model.keep_tower(kept);
+    return kept;
   };
-  const auto plain = made(tiny());
+  const auto plain = made(Key(1));
   const auto expected = losses_of(*plain);
-  const auto kept = made(config);
-  CHECK(losses_of(*kept) == expected);
-  CHECK(kept->kept().runs() == 0);  // nothing is kept of a tower that learns
-  freeze(*kept);
-  CHECK(losses_of(*kept) == expected);
-  const std::int64_t runs = kept->kept().runs();
-  CHECK(runs == 5);  // the first picture tells the shape
-  CHECK(losses_of(*kept) == expected);
-  CHECK(kept->kept().runs() == runs);
+  const auto model = made(Key(1));
+  const auto kept = keep(*model);
+  CHECK(losses_of(*model) == expected);
+  CHECK(kept->runs() == 4);
+  CHECK(losses_of(*model) == expected);
+  CHECK(kept->runs() == 4);
+  CHECK(kept->asked() == 8);
+  model->train(false);  // evaluations look at other pictures
+  losses_of(*model);
+  CHECK(kept->asked() == 8);
   // The next run, or the next stage, finds them; another tower has a file of its own.
-  const auto next = made(config);
-  freeze(*next);
+  const auto next = made(Key(1));
+  const auto found = keep(*next);
   CHECK(losses_of(*next) == expected);
-  CHECK(next->kept().runs() == 1);
-  blip2::Blip2Model other(config, Key(2));
-  freeze(other);
-  other.train(true);
-  losses_of(other);
-  CHECK(other.kept().runs() == 5);
-  config.vision.features.half = true;
-  const auto half = made(config);
-  freeze(*half);
+  CHECK(found->runs() == 0);
+  const auto other = made(Key(2));
+  const auto fresh = keep(*other);
+  losses_of(*other);
+  CHECK(fresh->runs() == 4);
+  settings.made_by = "cuda";
+  const auto elsewhere = keep(*next);
+  losses_of(*next);
+  CHECK(elsewhere->runs() == 4);
+  settings.half = true;
+  const auto half = made(Key(1));
+  keep(*half);
   const auto first = losses_of(*half);
   CHECK(losses_of(*half) == first);
   CHECK(first.at("itc") == Approx(expected.at("itc")).epsilon(0.02));
+}
+
+TEST_CASE("BLIP-2: a tower's part says its rows, what they follow from, and what is drawn anew") {
+  blip2::Config config = tiny();
+  const blip2::Blip2Model drawn(config, Key(1));
+  const TowerPart part = drawn.tower_part();
+  CHECK(part.rows == 1 + config.vision.shape().grid() * config.vision.shape().grid());
+  CHECK(part.width == config.vision.width);
+  for (const auto& [name, tensor] : part.weights) {
+    CHECK(name.starts_with("vision_model."));
+    CHECK(name.find("post_layernorm") == std::string::npos);
+  }
+  CHECK_FALSE(part.drawn_anew.empty());
+  config.views = 3;
+  CHECK(blip2::Blip2Model(config, Key(1)).tower_part().drawn_anew.empty());
+  CHECK(blip2::Blip2Model(config, Key(1)).tower_part().views == 3);
+  config.views = 0;
+  config.augment = {.min_scale = 1, .max_scale = 1, .min_ratio = 1, .max_ratio = 1};
+  const blip2::Blip2Model fixed(config, Key(1));
+  CHECK(fixed.tower_part().drawn_anew.empty());
+  config.vision.layer_norm_eps *= 2;
+  CHECK(blip2::Blip2Model(config, Key(1)).tower_part().settings != fixed.tower_part().settings);
 }
 
 TEST_CASE("BLIP-2: negatives are drawn by the key and are never of the same picture") {
@@ -375,66 +401,36 @@ TEST_CASE("BLIP-2: the second stage takes the first one's weights") {
   }
 }
 
+TEST_CASE("BLIP-2: a CLIP tower's positions are resized with corners on corners, EVA's are not") {
+  for (const bool clip : {true, false}) {
+    blip2::Config config = tiny();
+    config.vision.clip = clip;
+    const blip2::Blip2Model small(config, Key(1));
+    const std::string name = "vision_model.embeddings.position_embedding";
+    std::map<std::string, at::Tensor> weights;
+    for (const auto& [own, tensor] : small.parameters()) weights[own] = tensor.detach();
+    const std::int64_t from = config.vision.shape().grid();
+    config.vision.image_size += 3 * config.vision.patch_size;
+    const std::int64_t to = config.vision.shape().grid();
+    const at::Tensor before = weights.at(name).slice(1, 1).view({from, from, -1});
+    const at::Tensor after =
+        blip2::import_weights(weights, config).at(name).slice(1, 1).view({to, to, -1});
+    for (const std::int64_t row : {0, 1}) {
+      for (const std::int64_t column : {0, 1}) {
+        const at::Tensor corner = after[row * (to - 1)][column * (to - 1)];
+        const at::Tensor expected = before[row * (from - 1)][column * (from - 1)];
+        CHECK(at::allclose(corner, expected, 0, 1e-6) == clip);
+      }
+    }
+  }
+}
+
 TEST_CASE("BLIP-2: config.json goes both ways") {
   for (const char* name : {"blip2_opt", "blip2_opt_behind", "blip2_t5", "blip2_t5_plain",
                            "blip2_model", "blip2_match", "blip2_qformer", "blip2_qformer_clip"}) {
     const auto settings = blip2::from_config_json(bytes_of_file(fixture(name) / "config.json"));
     const std::string once = blip2::to_config_json(*settings);
     CHECK(blip2::to_config_json(*blip2::from_config_json(once)) == once);
-  }
-}
-
-TEST_CASE("BLIP-2: greedy and beams write what transformers writes") {
-  struct Way {
-    std::string name;
-    std::int64_t tokens, beams, least;
-    double penalty;
-  };
-  const std::vector<Way> ways{
-      {"greedy", 10, 1, 0, 1}, {"beams", 10, 3, 0, 1}, {"beams_rules", 9, 4, 4, -1}};
-  for (const char* name : {"blip2_opt", "blip2_opt_behind", "blip2_t5", "blip2_t5_plain"}) {
-    auto settings = blip2::from_config_json(bytes_of_file(fixture(name) / "config.json"));
-    const TensorFile file = load_safetensors(fixture(name) / "model.safetensors");
-    blip2::fit_weights(*settings, file.tensors);
-    auto& config = dynamic_cast<blip2::Config&>(*settings);
-    config.language.eos_id = 7;
-    blip2::Blip2Model model(config, Key(0));
-    assign_weights(model, blip2::import_weights(file.tensors, config));
-    model.train(false);
-    const auto recorded = load_safetensors(fixture(name) / "reference.safetensors").tensors;
-    const at::Tensor& ids = recorded.at("input.input_ids");
-    const std::int64_t rows = ids.size(0);
-    const at::Tensor words = ids.ne(config.language.image_id);
-    Batch prompts;
-    prompts.images = Images{recorded.at("input.pixel_values"), {}};
-    const bool t5 = config.language.is_t5();
-    at::Tensor mask = recorded.at("input.attention_mask");
-    if (!t5 && !mask.select(1, mask.size(1) - 1).all().item<bool>()) mask = at::ones_like(mask);
-    prompts.text = Tokens{ids.masked_select(words).view({rows, -1}),
-                          mask.masked_select(words).view({rows, -1}),
-                          {},
-                          {},
-                          {}};
-    for (const Way& way : ways) {
-      CAPTURE(name, way.name);
-      GenerateOptions options;
-      options.max_length = way.tokens;
-      options.min_length = way.least;
-      options.beams = way.beams;
-      options.length_penalty = way.penalty;
-      const auto written = model.abilities().generate(prompts, options);
-      const at::Tensor& theirs = recorded.at("extra.generated." + way.name);
-      REQUIRE(static_cast<std::int64_t>(written.size()) == rows);
-      const std::int64_t first = t5 ? 1 : ids.size(1);
-      for (std::int64_t i = 0; i < rows; ++i) {
-        const at::Tensor row = theirs[i].slice(0, first);
-        const at::Tensor own = at::tensor(written[static_cast<std::size_t>(i)], at::kLong);
-        REQUIRE(own.size(0) <= row.size(0));
-        CHECK(at::equal(own, row.narrow(0, 0, own.size(0))));
-        const at::Tensor rest = row.slice(0, own.size(0));  // beams are filled with the end mark
-        CHECK(rest.eq(0).logical_or(rest.eq(7)).all().item<bool>());
-      }
-    }
   }
 }
 

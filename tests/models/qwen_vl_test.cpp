@@ -336,6 +336,15 @@ TEST_CASE("Qwen-VL: samples of pre-training go on behind their pictures") {
         shown + "<ref>a red circle</ref><box>(500,0),(999,500)</box><|endoftext|>");
   CHECK(words(*own, batch.text->labels) == "<box>(500,0),(999,500)</box><|endoftext|>");
   CHECK(words(*own, processor.prompt(sample, "").text->ids) == shown + "<ref>a red circle</ref>");
+  // A caption whose things have boxes: all boxes of a name stand behind it.
+  sample.boxes = {{10, 0, 20, 5}, {0, 0, 10, 10}, {0, 5, 2, 10}, {1, 1, 2, 2}};
+  sample.box_names = {"circle", "red", "circle", "square"};
+  batch = processor.prepare(sample, Key(1), false);
+  CHECK(words(*own, batch.text->ids) ==
+        shown +
+            "Generate the caption in English with grounding: a <ref>red</ref>"
+            "<box>(0,0),(500,999)</box> <ref>circle</ref><box>(500,0),(999,500)</box>"
+            "<box>(0,500),(100,999)</box><|endoftext|>");
   sample = captioned();
   sample.question = "what is blue";
   sample.answer = "a circle";

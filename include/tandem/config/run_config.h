@@ -93,6 +93,15 @@ struct ItcConfig {
   std::int64_t chunk = 0;        // rows of the similarity matrix held at once; 0: all
 };
 
+// What a frozen tower gives is kept on disk and read again in the epochs, stages and runs that
+// follow (models/kept_tower.h).
+struct CacheConfig {
+  bool features = false;      // false: nothing is kept
+  std::string folder{};       // empty: `features` in the run's folder
+  std::int64_t pictures = 0;  // that there is room for; 0: as many as the sources have samples
+  std::string type = "fp32";  // fp32: equal bits; bf16: half the room, rounded
+};
+
 // What a stage of `kind: job` does (jobs/capfilt.h, jobs/train_codes.h).
 struct JobConfig {
   std::string task{};                 // caption, filter, codes; empty: the stage trains
@@ -127,6 +136,7 @@ struct StageConfig {
   OptimizerConfig optimizer{};
   Until until{};
   ItcConfig itc{};
+  CacheConfig cache{};
   EmaConfig ema{};  // instead of the run's
   bool own_ema = false;
   StopConfig stop{};
@@ -264,9 +274,9 @@ Loaded load_over(const Base& base, const std::filesystem::path& path,
 std::string schema_page(const Tables& tables);
 
 // Differences for which a run must not be resumed, each `dotted.key: old -> new`: all but name,
-// threads, loader, recompute, eval, checkpoint, report, and of a stage until, stop and
-// data.micro_batch. A key that is absent and one that is null are the same.
-// Throws Error(config) for text that is no YAML.
+// threads, loader, recompute, eval, checkpoint, report, and of a stage until, stop,
+// data.micro_batch and, but for its type, cache. A key that is absent and one that is null are the
+// same. Throws Error(config) for text that is no YAML.
 std::vector<std::string> resume_differences(const std::string& old_resolved,
                                             const std::string& new_resolved);
 

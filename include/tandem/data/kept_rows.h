@@ -30,8 +30,8 @@ class KeptRows {
  public:
   // key: a hash of everything but the picture that the rows follow from (the tower's weights), of
   // at most 64 letters. Makes the file where it is not there, with its whole room reserved. Throws
-  // Error(io), also for a full disk; Error(data) for a file of another key or shape, which is left
-  // as it is.
+  // Error(io), also for a full disk; Error(data) for a file of another key or shape, or of another
+  // length than that has, which is left as it is.
   KeptRows(std::filesystem::path path, const std::string& key, const KeptShape& shape);
   ~KeptRows();
   KeptRows(const KeptRows&) = delete;
@@ -43,6 +43,8 @@ class KeptRows {
   bool put(const std::string& picture, const at::Tensor& rows);
 
   const KeptShape& shape() const { return shape_; }
+  // How often `get` met a place whose rows are not those that were written there.
+  std::int64_t damaged() const { return damaged_; }
 
  private:
   std::string entry_of(std::int64_t place) const;  // the picture's hash and the checksum
@@ -52,6 +54,7 @@ class KeptRows {
   KeptShape shape_;
   int descriptor_ = -1;
   const char* map_ = nullptr;
+  mutable std::int64_t damaged_ = 0;
 };
 
 }  // namespace tandem::data

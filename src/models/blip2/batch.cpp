@@ -10,6 +10,7 @@
 
 #include "models/blip2/config.h"
 #include "models/processing.h"
+#include "tandem/base/hash.h"
 #include "tandem/objectives/token_loss.h"
 
 namespace tandem::models::blip2 {
@@ -113,13 +114,26 @@ void add_texts(const Maker& m, const data::Sample& sample, Key key, bool train, 
   batch.answer_weights = at::ones({1}, at::kFloat);
 }
 
+// With Config::views, one of so many keys that follow from the picture alone.
+Key view_key(const Maker& m, const data::Picture& picture, Key key) {
+  if (m.config.views == 0) return key;
+  const std::uint64_t view =
+      Random(key.fold("view")).below(static_cast<std::uint64_t>(m.config.views));
+  const std::vector<std::uint8_t>& bytes =
+      picture.encoded.empty() ? picture.pixels.rgb : picture.encoded;
+  const std::string hash =
+      hash128({reinterpret_cast<const char*>(bytes.data()), bytes.size()}).substr(0, 16);
+  return Key(std::stoull(hash, nullptr, 16)).fold("view").fold(view);
+}
+
 // A text alone teaches the language model by itself.
 Batch prepared(const Maker& m, const data::Sample& sample, Key key, bool train) {
   Batch batch;
   if (!m.config.writes() || !sample.pictures.empty()) {
     expect_picture(sample);
     batch.picture_ids = at::full({1}, sample.picture_id, at::kLong);
-    batch.images = view_of(sample.pictures[0], sample.id, m.image, m.config.augment, key, train);
+    batch.images = view_of(sample.pictures[0], sample.id, m.image, m.config.augment,
+                           view_key(m, sample.pictures[0], key), train);
   }
   add_texts(m, sample, key, train, batch);
   return batch;

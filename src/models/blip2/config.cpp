@@ -48,16 +48,6 @@ void vision_fields(FieldVisitor& v, VisionConfig& c) {
           {.doc = "a folder with the tower's weights (of this family, CLIP or the original)",
            .unset = 0,
            .path = true});
-  v.block(
-      "features", {.doc = "what the frozen tower gives, kept on disk and read again"},
-      [&](FieldVisitor& inner) {
-        inner.field(
-            "folder", c.features.folder,
-            {.doc = "of the files, one a tower; empty: nothing is kept", .unset = 0, .path = true});
-        inner.field("pictures", c.features.pictures,
-                    {.doc = "that a file has room for", .min = 1, .max = 1e12});
-        inner.field("half", c.features.half, {.doc = "in bf16: half the room, rounded"});
-      });
   bert_fields(v, c);
 }
 
@@ -220,15 +210,6 @@ nn::T5Shape LanguageConfig::t5() const {
 
 Problems problems(const Config& c) {
   Problems found;
-  const vision::AugmentSettings& a = c.augment;
-  if (!c.vision.features.folder.empty() &&
-      (a.min_scale != 1 || a.max_scale != 1 || a.min_ratio != 1 || a.max_ratio != 1 ||
-       a.flip != 0 || a.use_rand_augment)) {
-    found.emplace_back(
-        "vision.features",
-        "expected pictures that are the same in every epoch: augment with scales and "
-        "ratios of 1, no flip, no rand_augment");
-  }
   check_heads(found, "vision.heads", c.vision.width, c.vision.heads);
   check_heads(found, "qformer.heads", c.qformer.width, c.qformer.heads);
   if (c.vision.patch_size > 0 && c.vision.image_size < c.vision.patch_size) {
@@ -264,6 +245,12 @@ void Config::fields(FieldVisitor& v) {
   v.block("language", {.doc = "the language model of the second stage"},
           [&](FieldVisitor& inner) { language_fields(inner, language); });
   view_fields(v, image, augment);
+  v.field(
+      "views", views,
+      {.doc = "training shows a picture in one of so many views of `augment`, the same in every "
+              "epoch (what `cache: features` wants); 0: drawn anew each time",
+       .min = 0,
+       .max = 1 << 20});
   for (const auto& [field, text_of] : problems(*this)) v.problem(field, text_of);
 }
 

@@ -9,7 +9,6 @@
 #include <utility>
 #include <vector>
 
-#include "models/kept_tower.h"
 #include "models/settings.h"
 #include "models/tower_config.h"
 #include "tandem/base/fields.h"
@@ -30,7 +29,6 @@ struct VisionConfig : BertTower {
   bool qkv_bias = true;
   bool clip = false;         // CLIP's: a norm in front, patches without bias
   std::string pretrained{};  // a folder with the tower's weights; empty: from nothing
-  KeptSettings features{};   // of the tower where it is frozen, kept on disk
 
   VisionConfig() { layer_norm_eps = 1e-6; }
   nn::VitShape shape() const;
@@ -99,6 +97,8 @@ struct Config final : Settings {
   std::string prompt{};         // before every caption of the second stage, not learned itself
   vision::ImageSettings image;  // its size is vision.image_size
   vision::AugmentSettings augment;
+  // Training shows a picture in one of so many views, drawn once for all; 0: anew each time.
+  std::int64_t views = 0;
 
   Kind the_kind() const;
   bool writes() const;  // has a language model

@@ -1,7 +1,6 @@
 #include "models/blip2/model.h"
 
 #include <ATen/ops/cat.h>
-#include <ATen/ops/full.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/softmax.h>
 
@@ -9,6 +8,7 @@
 
 #include "models/blip2/weights.h"
 #include "models/pass.h"
+#include "models/tower_text.h"
 #include "tandem/base/error.h"
 #include "tandem/nn/decoder.h"
 #include "tandem/nn/init.h"
@@ -108,42 +108,42 @@ Blip2Model::Blip2Model(const Config& config, Key init) : config_(config), kind_(
   read_pretrained(*net_, config);
 }
 
-bool Blip2Model::tower_frozen() const {
-  const auto weights = tower_weights();
-  return std::none_of(weights.begin(), weights.end(),
-                      [](const auto& one) { return one.second.requires_grad(); });
-}
-
-// What its rows before the last norm follow from.
-NamedTensors Blip2Model::tower_weights() const {
-  NamedTensors weights;
+TowerPart Blip2Model::tower_part() const {
+  const VisionConfig& c = config_.vision;
+  const vision::AugmentSettings& a = config_.augment;
+  TowerPart part{.rows = 1 + c.shape().grid() * c.shape().grid(), .width = c.width};
   for (const auto& item : net_->vision->named_parameters()) {
-    if (!item.key().starts_with("post_layernorm.")) weights.emplace_back(item.key(), item.value());
+    if (item.key().starts_with("post_layernorm.")) continue;
+    part.weights.emplace_back("vision_model." + item.key(), item.value());
   }
-  return weights;
+  part.settings = tower_text({.width = c.width,
+                              .layers = c.layers,
+                              .heads = c.heads,
+                              .mlp = c.mlp,
+                              .activation = c.activation,
+                              .layer_norm_eps = c.layer_norm_eps},
+                             c.patch_size, config_.image_settings());
+  part.views = std::max<std::int64_t>(config_.views, 1);
+  const bool drawn = a.min_scale != 1 || a.max_scale != 1 || a.min_ratio != 1 || a.max_ratio != 1 ||
+                     a.flip != 0 || a.use_rand_augment;
+  if (drawn && config_.views == 0) {
+    part.drawn_anew =
+        "set model.views, or model.augment with scales and ratios of 1, no flip and no "
+        "rand_augment";
+  }
+  return part;
 }
 
-at::Tensor Blip2Model::tower_rows(const at::Tensor& pixels, const nn::BlockContext& context) const {
-  const auto tower = [&](const at::Tensor& some) {
+at::Tensor Blip2Model::unnormed_rows(const at::Tensor& pixels,
+                                     const nn::BlockContext& context) const {
+  return tower_rows(pixels, net_->is_training(), [&](const at::Tensor& some) {
     return net_->vision->forward_blocks(nn::normalize_pixels(some, statistics_), context);
-  };
-  const bool keep = !config_.vision.features.folder.empty() && net_->is_training() &&
-                    pixels.scalar_type() == at::kByte && tower_frozen();
-  if (!keep) return tower(pixels);
-  const auto weights = [&] {
-    NamedTensors all = tower_weights();
-    for (std::size_t i = 0; i < 3; ++i) {
-      all.emplace_back("mean", at::full({}, statistics_.mean[i], at::kDouble));
-      all.emplace_back("std", at::full({}, statistics_.std[i], at::kDouble));
-    }
-    return all;
-  };
-  return kept_.rows(pixels, config_.vision.features, weights, tower);
+  });
 }
 
 at::Tensor Blip2Model::picture_rows(const at::Tensor& pixels,
                                     const nn::BlockContext& context) const {
-  return net_->vision->norm->forward(tower_rows(pixels, context));
+  return net_->vision->norm->forward(unnormed_rows(pixels, context));
 }
 
 Looked Blip2Model::look(const at::Tensor& rows, const nn::BlockContext& context, bool keep) const {

@@ -12,6 +12,7 @@
 #include "models/blip2/config.h"
 #include "models/blip2/qformer.h"
 #include "tandem/base/random.h"
+#include "tandem/models/kept_tower.h"
 #include "tandem/models/model.h"
 #include "tandem/nn/bert.h"
 #include "tandem/nn/normalize.h"
@@ -60,7 +61,7 @@ void initialize(Blip2& model, const Config& config, Key init);
 // Weights of vision.pretrained and language.pretrained, where the settings name them.
 void read_pretrained(Blip2& model, const Config& config);
 
-class Blip2Model final : public Model {
+class Blip2Model final : public Model, public KeepsTower {
  public:
   Blip2Model(const Config& config, Key init);
 
@@ -76,15 +77,13 @@ class Blip2Model final : public Model {
   Abilities abilities() override;
   std::map<std::string, at::Tensor> reference_outputs(
       const std::map<std::string, at::Tensor>& inputs) override;
-  const KeptTower& kept() const { return kept_; }
+  TowerPart tower_part() const override;  // all in front of the last norm
 
  private:
   using Outputs = std::map<std::string, at::Tensor>;
 
   // --- The parts (model.cpp)
-  bool tower_frozen() const;
-  NamedTensors tower_weights() const;
-  at::Tensor tower_rows(const at::Tensor& pixels, const nn::BlockContext& context) const;
+  at::Tensor unnormed_rows(const at::Tensor& pixels, const nn::BlockContext& context) const;
   at::Tensor picture_rows(const at::Tensor& pixels, const nn::BlockContext& context) const;
   Looked look(const at::Tensor& rows, const nn::BlockContext& context, bool keep = false) const;
   at::Tensor read(const Texts& texts, const nn::BlockContext& context) const;  // [B, T, D]
@@ -133,7 +132,6 @@ class Blip2Model final : public Model {
   Kind kind_;
   nn::PixelStatistics statistics_;
   std::shared_ptr<Blip2> net_;
-  mutable KeptTower kept_;
 };
 
 // ids with `first` in position 0. [B, T] -> [B, T]

@@ -1,6 +1,7 @@
 #include "models/blip2/weights.h"
 
 #include <ATen/ops/cat.h>
+#include <ATen/ops/upsample_bicubic2d.h>
 #include <ATen/ops/zeros_like.h>
 
 #include <cmath>
@@ -202,6 +203,25 @@ void widen_tables(Weights& weights) {
   }
 }
 
+// As the original resizes CLIP's table: bicubic with corners on corners. [1, 1 + g^2, D]
+void resize_aligned(Weights& weights, const std::string& name, std::int64_t side) {
+  const auto found = weights.find(name);
+  if (found == weights.end() || found->second.dim() != 3) return;
+  const at::Tensor table = found->second;
+  const std::int64_t cells = table.size(1) - 1, width = table.size(2);
+  const auto from = static_cast<std::int64_t>(std::llround(std::sqrt(static_cast<double>(cells))));
+  if (cells < 1 || from * from != cells || from == side) return;  // taking the weights says which
+  const at::Tensor grid = table.narrow(1, 1, cells)
+                              .to(at::kFloat)
+                              .view({1, from, from, width})
+                              .permute({0, 3, 1, 2});  // [1, D, g, g]
+  const at::Tensor resized = at::upsample_bicubic2d(grid, {side, side}, /*align_corners=*/true)
+                                 .permute({0, 2, 3, 1})
+                                 .reshape({1, side * side, width})
+                                 .to(table.scalar_type());
+  found->second = at::cat({table.narrow(1, 0, 1), resized}, 1);
+}
+
 void drop_tied(Weights& weights, const Config& c) {
   merge_into(weights, "cls.predictions.decoder.weight", "embeddings.word_embeddings.weight");
   merge_into(weights, "cls.predictions.decoder.bias", "cls.predictions.bias");
@@ -253,8 +273,10 @@ Weights import_weights(Weights weights, const Settings& settings) {
     }
   }
   drop_tied(weights, config);
-  resize_grid(weights, vision_prefix + nn::hugging_face_vit_names().positions,
-              config.vision.shape().grid());
+  const std::string positions = vision_prefix + nn::hugging_face_vit_names().positions;
+  const std::int64_t side = config.vision.shape().grid();
+  if (config.vision.clip) resize_aligned(weights, positions, side);
+  resize_grid(weights, positions, side);
   return weights;
 }
 

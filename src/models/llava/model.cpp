@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "models/pass.h"
+#include "models/tower_text.h"
 #include "tandem/base/error.h"
 #include "tandem/models/generate_steps.h"
 #include "tandem/nn/naming.h"
@@ -75,19 +76,34 @@ LlavaModel::LlavaModel(const Config& config, Key init)
 
 // --- 4.1: H_v = W Z_v, in the words' places ---------------------------------------------------
 
-at::Tensor LlavaModel::picture_rows(const at::Tensor& pixels,
-                                    const std::vector<std::int64_t>& blocks, bool class_token,
-                                    const nn::BlockContext& tower,
-                                    const nn::BlockContext& connector) const {
-  std::vector<at::Tensor> seen = llava_->vision_tower->states(pixels, blocks, tower);
+at::Tensor LlavaModel::seen_rows(const at::Tensor& pixels, const std::vector<std::int64_t>& blocks,
+                                 bool class_token, const nn::BlockContext& context) const {
+  std::vector<at::Tensor> seen = llava_->vision_tower->states(pixels, blocks, context);
   if (!class_token) {
     for (at::Tensor& rows : seen) rows = rows.narrow(1, 1, rows.size(1) - 1);
   }
+  return seen.size() == 1 ? seen[0] : at::cat(seen, -1);
+}
+
+at::Tensor LlavaModel::connected(const at::Tensor& seen, const nn::BlockContext& context) const {
   const auto block = [part = llava_->connector](const std::vector<at::Tensor>& in) {
     return part->forward(in[0]);
   };
-  const at::Tensor joined = seen.size() == 1 ? seen[0] : at::cat(seen, -1);
-  return nn::run_block(*llava_->connector, block, {joined}, connector);
+  return nn::run_block(*llava_->connector, block, {seen}, context);
+}
+
+TowerPart LlavaModel::tower_part() const {
+  const auto seen = static_cast<std::int64_t>(config_.feature_layers.size());
+  TowerPart part{.rows = config_.picture_tokens(), .width = seen * config_.vision.width};
+  for (const auto& item : llava_->vision_tower->named_parameters()) {
+    part.weights.emplace_back("vision_tower.vision_model." + item.key(), item.value());
+  }
+  part.settings = tower_text(config_.vision, config_.vision.patch_size, config_.image_settings());
+  for (const std::int64_t block : config_.blocks()) {
+    part.settings += " block " + std::to_string(block);
+  }
+  if (config_.class_token) part.settings += " class token";
+  return part;
 }
 
 at::Tensor LlavaModel::embed(const nn::Decoder& decoder, const at::Tensor& ids,
@@ -103,12 +119,15 @@ at::Tensor LlavaModel::embed(const nn::Decoder& decoder, const at::Tensor& ids,
 
 at::Tensor LlavaModel::read_pictures(const Batch& batch, const StepContext* context) const {
   if (!batch.images || batch.images->pixels.size(0) == 0) return {};
-  const at::Tensor pixels = nn::normalize_pixels(batch.images->pixels, statistics_);
   const auto own = [&](const char* pass) {
     return context != nullptr ? blocks_of(*context, pass) : nn::BlockContext{};
   };
-  return picture_rows(pixels, config_.blocks(), config_.class_token, own("image"),
-                      own("connector"));
+  const at::Tensor seen =
+      tower_rows(batch.images->pixels, llava_->is_training(), [&](const at::Tensor& some) {
+        return seen_rows(nn::normalize_pixels(some, statistics_), config_.blocks(),
+                         config_.class_token, own("image"));
+      });
+  return connected(seen, own("connector"));
 }
 
 at::Tensor LlavaModel::read(const nn::Decoder& decoder, const Tokens& text,

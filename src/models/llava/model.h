@@ -10,6 +10,7 @@
 
 #include "models/llava/config.h"
 #include "tandem/base/random.h"
+#include "tandem/models/kept_tower.h"
 #include "tandem/models/model.h"
 #include "tandem/nn/decoder.h"
 #include "tandem/nn/normalize.h"
@@ -41,7 +42,7 @@ void initialize(Llava& llava, const Config& config, Key init);
 // Weights of vision.pretrained and language.pretrained, where the settings name them.
 void read_pretrained(Llava& llava, const Config& config);
 
-class LlavaModel final : public Model {
+class LlavaModel final : public Model, public KeepsTower {
  public:
   LlavaModel(const Config& config, Key init);
 
@@ -58,12 +59,15 @@ class LlavaModel final : public Model {
   Abilities abilities() override;
   std::map<std::string, at::Tensor> reference_outputs(
       const std::map<std::string, at::Tensor>& inputs) override;
+  TowerPart tower_part() const override;  // all in front of the connector
 
  private:
-  // normalised [N, 3, H, W] -> [N, P, D]; blocks: after which the tower's rows are seen.
-  at::Tensor picture_rows(const at::Tensor& pixels, const std::vector<std::int64_t>& blocks,
-                          bool class_token, const nn::BlockContext& tower,
-                          const nn::BlockContext& connector) const;
+  // normalised [N, 3, H, W] -> [N, P, C], of several blocks side by side; blocks: after which the
+  // tower's rows are seen.
+  at::Tensor seen_rows(const at::Tensor& pixels, const std::vector<std::int64_t>& blocks,
+                       bool class_token, const nn::BlockContext& context) const;
+  // [N, P, C] -> [N, P, D]
+  at::Tensor connected(const at::Tensor& seen, const nn::BlockContext& context) const;
   // Words, with the pictures' rows in their places. pictures: [N, P, D], or undefined.
   at::Tensor embed(const nn::Decoder& decoder, const at::Tensor& ids,
                    const at::Tensor& pictures) const;

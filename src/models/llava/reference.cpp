@@ -81,7 +81,8 @@ std::map<std::string, at::Tensor> LlavaModel::reference_outputs(
   std::map<std::string, at::Tensor> outputs;
   at::Tensor rows;
   if (pixels.defined()) {
-    rows = picture_rows(pixels, blocks_of_call(inputs, config_), config_.class_token, {}, {});
+    rows =
+        connected(seen_rows(pixels, blocks_of_call(inputs, config_), config_.class_token, {}), {});
     const auto places = (ids == config_.image_id).sum().item<std::int64_t>();
     if (places != rows.size(0) * rows.size(1)) {
       refuse_reference("expected a picture token in input.input_ids for each of the pictures' " +

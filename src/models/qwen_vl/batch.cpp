@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
+#include <utility>
 
 #include "models/dialogue.h"
 #include "models/processing.h"
@@ -42,9 +44,19 @@ Rules rules_of(const Config& config) {
   return rules;
 }
 
-bool is_grounded(const data::Sample& sample) {
+bool has_boxes(const data::Sample& sample) {
   return sample.turns.empty() && sample.question.empty() && !sample.boxes.empty() &&
          !sample.texts.empty() && sample.pictures.size() == 1;
+}
+
+// A phrase and where it is.
+bool is_grounded(const data::Sample& sample) {
+  return has_boxes(sample) && sample.box_names.empty();
+}
+
+// A caption and where the things are that it names.
+bool has_named_boxes(const data::Sample& sample) {
+  return has_boxes(sample) && sample.box_names.size() == sample.boxes.size();
 }
 
 // Width and height of a picture as it is stored, in whose pixels boxes are.
@@ -53,6 +65,28 @@ std::array<double, 2> sides_of(const data::Sample& sample) {
   const vision::Image image =
       picture.encoded.empty() ? picture.pixels : vision::decode(picture.encoded, sample.id);
   return {static_cast<double>(image.width), static_cast<double>(image.height)};
+}
+
+// The caption with each name, where it first stands, as a phrase with all boxes of that name; names
+// that the caption does not hold are left out.
+std::string grounded_caption(const data::Sample& sample, std::string caption) {
+  const auto [width, height] = sides_of(sample);
+  std::map<std::size_t, std::pair<std::size_t, std::string>>
+      marks;  // place -> length, in its stead
+  for (std::size_t i = 0; i < sample.boxes.size(); ++i) {
+    const std::string& name = sample.box_names[i];
+    const std::size_t at = name.empty() ? std::string::npos : caption.find(name);
+    if (at == std::string::npos) continue;
+    auto& [length, words] = marks[at];
+    if (words.empty()) words = text::marked_phrase(name);
+    const data::Box& box = sample.boxes[i];
+    words += text::marked_box({box.x0, box.y0, box.x1, box.y1}, width, height);
+    length = name.size();
+  }
+  for (auto mark = marks.rbegin(); mark != marks.rend(); ++mark) {
+    caption.replace(mark->first, mark->second.first, mark->second.second);
+  }
+  return caption;
 }
 
 std::string boxes_of(const data::Sample& sample) {
@@ -81,6 +115,10 @@ std::vector<text::Turn> pretraining_turns(const data::Sample& sample, Key key, b
   }
   const std::string& words = caption_of(sample, key, train);
   if (sample.pictures.empty()) return {{"user", {}}, reply_of(words)};
+  if (has_named_boxes(sample)) {
+    return {shown_with(sample, "Generate the caption in English with grounding:"),
+            reply_of(" " + grounded_caption(sample, words))};
+  }
   return {shown_with(sample, "Generate the caption in English:"), reply_of(" " + words)};
 }
 

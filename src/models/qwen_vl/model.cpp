@@ -16,6 +16,7 @@
 
 #include "models/language_config.h"
 #include "models/pass.h"
+#include "models/tower_text.h"
 #include "tandem/base/error.h"
 #include "tandem/models/generate_steps.h"
 #include "tandem/objectives/lm.h"
@@ -124,7 +125,29 @@ QwenVlModel::QwenVlModel(const Config& config, Key init) : config_(config) {
 
 at::Tensor QwenVlModel::image_features(const at::Tensor& pixels,
                                        const nn::BlockContext& context) const {
-  return net_->visual->forward(nn::normalize_pixels(pixels, statistics_), context);  // [N, Q, D]
+  const at::Tensor patches =
+      tower_rows(pixels, net_->is_training(), [&](const at::Tensor& some) {  // [N, P, V]
+        return net_->visual->patches(nn::normalize_pixels(some, statistics_), context);
+      });
+  return net_->visual->resampled(patches);  // [N, Q, D]
+}
+
+TowerPart QwenVlModel::tower_part() const {
+  const VisionConfig& c = config_.vision;
+  const std::int64_t side = c.image_size / c.patch_size;
+  TowerPart part{.rows = side * side, .width = c.width};
+  for (const auto& item : net_->visual->named_parameters()) {
+    const std::string& name = item.key();
+    if (name.starts_with("attn_pool.") || name.starts_with("ln_post.") || name == "proj") continue;
+    part.weights.emplace_back("transformer.visual." + name, item.value());
+  }
+  part.settings = tower_text({.width = c.width,
+                              .layers = c.layers,
+                              .heads = c.heads,
+                              .mlp = c.hidden(),
+                              .activation = "gelu"},
+                             c.patch_size, config_.image_settings());
+  return part;
 }
 
 at::Tensor QwenVlModel::embeds(const at::Tensor& ids, const at::Tensor& features) const {

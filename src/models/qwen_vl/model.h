@@ -9,6 +9,7 @@
 #include "models/qwen_vl/config.h"
 #include "models/qwen_vl/vision.h"
 #include "tandem/base/random.h"
+#include "tandem/models/kept_tower.h"
 #include "tandem/models/model.h"
 #include "tandem/nn/decoder.h"
 #include "tandem/nn/normalize.h"
@@ -41,7 +42,7 @@ nn::Mask released_mask(const at::Tensor& mask, std::int64_t tokens);
 // Which tokens are a picture's, the marks not among them: bool [B, T].
 at::Tensor inside_pictures(const at::Tensor& ids, std::int64_t start, std::int64_t end);
 
-class QwenVlModel final : public Model {
+class QwenVlModel final : public Model, public KeepsTower {
  public:
   QwenVlModel(const Config& config, Key init);
 
@@ -60,6 +61,7 @@ class QwenVlModel final : public Model {
   Abilities abilities() override;
   std::map<std::string, at::Tensor> reference_outputs(
       const std::map<std::string, at::Tensor>& inputs) override;
+  TowerPart tower_part() const override;  // all in front of the resampler
 
  private:
   at::Tensor image_features(const at::Tensor& pixels, const nn::BlockContext& context) const;

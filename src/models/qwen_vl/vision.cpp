@@ -114,7 +114,7 @@ VisionTower::VisionTower(const Config& c) {
   proj = register_parameter("proj", nn::make_parameter({c.language.width, c.language.width}));
 }
 
-at::Tensor VisionTower::forward(const at::Tensor& pixels, const nn::BlockContext& context) const {
+at::Tensor VisionTower::patches(const at::Tensor& pixels, const nn::BlockContext& context) const {
   const at::Tensor patches = conv1->forward(pixels);  // [N, P, V]
   at::Tensor x = ln_pre->forward(patches + positions_for(positional_embedding, patches.size(1)));
   for (std::size_t i = 0; i < blocks.size(); ++i) {
@@ -123,7 +123,15 @@ at::Tensor VisionTower::forward(const at::Tensor& pixels, const nn::BlockContext
     };
     x = nn::run_block(*blocks[i], block, {x}, nn::of_block(context, i));
   }
-  return at::matmul(ln_post->forward(attn_pool->forward(x)), proj);
+  return x;
+}
+
+at::Tensor VisionTower::resampled(const at::Tensor& patches) const {
+  return at::matmul(ln_post->forward(attn_pool->forward(patches)), proj);
+}
+
+at::Tensor VisionTower::forward(const at::Tensor& pixels, const nn::BlockContext& context) const {
+  return resampled(patches(pixels, context));
 }
 
 }  // namespace tandem::models::qwen_vl

@@ -46,6 +46,8 @@ struct VisionTower : torch::nn::Module {
   at::Tensor proj;  // [D, D], applied from the right
 
   explicit VisionTower(const Config& config);
+  at::Tensor patches(const at::Tensor& pixels, const nn::BlockContext& context) const;  // [N, P, V]
+  at::Tensor resampled(const at::Tensor& patches) const;  // [N, P, V] -> [N, Q, D]
   at::Tensor forward(const at::Tensor& pixels, const nn::BlockContext& context) const;  // [N, Q, D]
 };
 
