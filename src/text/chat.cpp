@@ -1,6 +1,7 @@
 #include "tandem/text/chat.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "tandem/base/error.h"
@@ -368,6 +369,19 @@ std::vector<std::string> chat_templates() {
   std::vector<std::string> names;
   for (const Style& style : styles()) names.push_back(style.chat.name);
   return names;
+}
+
+std::vector<std::string> chat_phrases() {
+  const std::vector<Turn> turns{{"user", {text_part("?")}}, {"assistant", {text_part("?")}}};
+  ChatOptions options;
+  options.system = "?";
+  std::set<std::string> phrases;
+  for (const Style& style : styles()) {
+    for (const ChatPiece& piece : chat_pieces(style.chat, turns, options, style.chat.name)) {
+      if (piece.kind == PartKind::text && !piece.mark) phrases.insert(piece.text);
+    }
+  }
+  return {phrases.begin(), phrases.end()};
 }
 
 const ChatTemplate& chat_template(std::string_view name) { return style_of(name).chat; }

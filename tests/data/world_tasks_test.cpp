@@ -269,6 +269,17 @@ TEST_CASE("a tokenizer learns from questions and answers too") {
   for (const std::string& text : captions_of(*source, 400)) said.insert(text);
   CHECK(said.contains("yes"));
   CHECK(said.contains("what color is the ring?"));
+  CHECK_FALSE(said.contains("USER: "));
+}
+
+TEST_CASE("a tokenizer that learns from dialogues learns what stands around the turns") {
+  const auto source = open_world(settings_of("questions"));
+  std::map<std::string, int> said;
+  for (const std::string& text : captions_of(*source, 20)) ++said[text];
+  for (const char* phrase : {"USER: ", "ASSISTANT:", "user\n", "assistant\n"}) {
+    INFO(phrase);
+    CHECK(said[phrase] == 2);
+  }
 }
 
 }  // namespace world_tasks_test

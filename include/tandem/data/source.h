@@ -49,7 +49,8 @@ std::unique_ptr<Source> open_source(std::string_view format, const Settings& set
 std::vector<std::string> texts_of(const Sample& sample);
 
 // All that at most `samples` samples say (captions, questions, answers), evenly spread over the
-// source; those that cannot be read are left out.
+// source; those that cannot be read are left out. Of dialogues also what chat templates write
+// around the turns (text::chat_phrases), which a vocabulary needs as well.
 std::vector<std::string> captions_of(const Source& source, std::int64_t samples);
 
 }  // namespace tandem::data
