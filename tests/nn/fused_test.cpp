@@ -6,6 +6,7 @@
 #include <ATen/ops/allclose.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/equal.h>
+#include <ATen/ops/linspace.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
@@ -194,7 +195,9 @@ Rotary tables(std::int64_t batch, std::int64_t tokens, std::int64_t width, bool 
     positions = at::stack({positions, positions * 2, positions + 7});
   }
   const Rotary rotary = make_rotary(shape, positions);
-  return {rotary.cos.to(place.device), rotary.sin.to(place.device)};
+  // Nothing in the formula asks that both halves of a head have the same angles.
+  const at::Tensor scale = at::linspace(0.5, 1.5, width);
+  return {(rotary.cos * scale).to(place.device), (rotary.sin * scale).to(place.device)};
 }
 
 void check_rotary(const Place& place) {
