@@ -12,6 +12,7 @@
 #include "tandem/jobs/open_model.h"
 #include "tandem/report/metrics.h"
 #include "tandem/train/measure.h"
+#include "tandem/train/trained_model.h"
 
 namespace tandem::cli {
 namespace {
@@ -34,14 +35,42 @@ fs::path run_of(const fs::path& model) {
 }
 
 // The least that a config has: an evaluation reads nothing of it.
-std::string least(const jobs::OpenModel& model) {
-  return "name: eval\nmodel: {family: " + model.family->name +
+std::string least(const models::Family& family) {
+  return "name: eval\nmodel: {family: " + family.name +
          "}\nstages: [{name: none, losses: {none: 1}, data: {mix: proportional}, until: {steps: "
          "1}}]\n";
 }
 
+config::Base base_of(const fs::path& run) {
+  return {read_file(run / "resolved.yaml", longest_config), (run / "resolved.yaml").string(), run};
+}
+
+// What is measured, and how it reads samples.
+struct Measured {
+  fs::path directory{};  // of its weights
+  const models::Family* family = nullptr;
+  std::unique_ptr<models::Model> model{};
+  models::Processor processor{};
+};
+
+// Of a run whose stage compares its model with a reference: both, as they were trained.
+Measured measured_of(const EvalArguments& arguments) {
+  const fs::path run = run_of(arguments.model);
+  if (!run.empty()) {
+    const fs::path directory = jobs::chosen_directory(arguments.model, arguments.weights);
+    const auto tokenizer = std::make_shared<const text::Tokenizer>(text::load_tokenizer(directory));
+    const config::RunConfig config = config::load_over(base_of(run), {}, {}, tables()).config;
+    auto parts = train::trained_model(config, directory, tokenizer, arguments.weights.average);
+    if (parts) {
+      return {directory, parts->family, std::move(parts->model), std::move(parts->processor)};
+    }
+  }
+  jobs::OpenModel open = jobs::open_model(arguments.model, arguments.weights);
+  return {open.directory, open.family, std::move(open.model), std::move(open.processor)};
+}
+
 // request: the losses of the run's last stage, which the task `loss` measures.
-config::RunConfig config_of(const EvalArguments& arguments, const jobs::OpenModel& model,
+config::RunConfig config_of(const EvalArguments& arguments, const models::Family& family,
                             models::LossRequest& request) {
   std::string file, tasks;
   std::vector<std::string> overrides;
@@ -56,11 +85,8 @@ config::RunConfig config_of(const EvalArguments& arguments, const jobs::OpenMode
   }
   if (!tasks.empty()) overrides.push_back("eval.tasks=[" + tasks + "]");
   const fs::path run = file.empty() ? run_of(arguments.model) : fs::path();
-  config::Base base{least(model), "the least config", fs::current_path()};
-  if (!run.empty()) {
-    base = {read_file(run / "resolved.yaml", longest_config), (run / "resolved.yaml").string(),
-            run};
-  }
+  config::Base base{least(family), "the least config", fs::current_path()};
+  if (!run.empty()) base = base_of(run);
   config::RunConfig config = config::load_over(base, file, overrides, tables()).config;
   if (!run.empty()) request = train::loss_request(config.stages.back());
   config.stages.clear();  // only the sources of the evaluations are opened
@@ -78,9 +104,9 @@ std::int64_t step_of(const fs::path& directory) {
 }
 
 int evaluate(const EvalArguments& arguments, const Place& place) {
-  const jobs::OpenModel model = jobs::open_model(arguments.model, arguments.weights);
+  const Measured model = measured_of(arguments);
   models::LossRequest request;
-  const config::RunConfig config = config_of(arguments, model, request);
+  const config::RunConfig config = config_of(arguments, *model.family, request);
   if (config.threads > 0) at::set_num_threads(static_cast<int>(config.threads));
   model.model->to(place.device);
   const train::SourceMap sources = train::open_sources(config);

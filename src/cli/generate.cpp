@@ -1,5 +1,6 @@
 #include <cstdio>
 #include <iostream>
+#include <nlohmann/json.hpp>
 
 #include "cli/ranks.h"
 #include "cli/verbs.h"
@@ -11,11 +12,11 @@ namespace tandem::cli {
 namespace {
 
 struct GenerateArguments {
-  std::string model{}, prompt{}, device = "auto";
+  std::string model{}, prompt{}, prompts{}, device = "auto";
   jobs::WeightChoice weights{};
   std::vector<std::string> images{};
   double temperature = 0, top_p = 1;
-  std::int64_t top_k = 0, beams = 1, max_tokens = 128;
+  std::int64_t top_k = 0, beams = 1, max_tokens = 128, batch = 8;
   std::uint64_t seed = 0;
 };
 
@@ -30,10 +31,24 @@ jobs::ReplyOptions options_of(const GenerateArguments& a) {
   return jobs::reply_options(a.temperature, a.top_p, a.top_k, a.beams, a.max_tokens, a.seed);
 }
 
+// A line of JSON for each prompt of a list.
+void generate_all(const GenerateArguments& arguments, const jobs::OpenModel& model,
+                  const jobs::ReplyOptions& options, const Place& place) {
+  const std::vector<jobs::AskedFor> asked = jobs::read_prompts(arguments.prompts);
+  for (const auto& ids : jobs::replies(model, asked, arguments.batch, options, place.device)) {
+    const nlohmann::ordered_json row = {{"text", model.processor.decode(ids)}, {"ids", ids}};
+    std::printf("%s\n", row.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+  }
+}
+
 int generate(const GenerateArguments& arguments, const Place& place) {
   const jobs::ReplyOptions options = options_of(arguments);
   const jobs::OpenModel model = jobs::open_model(arguments.model, arguments.weights);
   model.model->to(place.device);
+  if (!arguments.prompts.empty()) {
+    generate_all(arguments, model, options, place);
+    return 0;
+  }
   data::Sample sample;
   sample.id = arguments.images.empty() ? "the prompt" : arguments.images[0];
   for (const std::string& path : arguments.images) {
@@ -94,6 +109,13 @@ void add_generate(CLI::App& app, const Choose& choose) {
   const auto arguments = std::make_shared<GenerateArguments>();
   add_options(*verb, *arguments);
   verb->add_option("--prompt", arguments->prompt, "what is asked (default: the family's own)");
+  verb->add_option("--prompts", arguments->prompts,
+                   "a file of lines {\"prompt\": ..., \"images\": [FILE, ...]}; each is answered "
+                   "by a line {\"text\": ..., \"ids\": [...]}")
+      ->excludes("--prompt")
+      ->excludes("--image");
+  verb->add_option("--batch", arguments->batch, "prompts of --prompts at once")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 16));
   verb->callback([=] {
     choose([=] {
       return work_as_rank(arguments->device,

@@ -1,8 +1,13 @@
 #include "tandem/jobs/reply.h"
 
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <sstream>
 #include <utility>
 
 #include "tandem/base/error.h"
+#include "tandem/base/files.h"
+#include "tandem/base/json.h"
 
 namespace tandem::jobs {
 
@@ -27,23 +32,95 @@ ReplyOptions reply_options(double temperature, double top_p, std::int64_t top_k,
   return options;
 }
 
-std::string reply(const OpenModel& model, const data::Sample& sample, const std::string& words,
-                  const ReplyOptions& options, const at::Device& device) {
+namespace {
+
+constexpr std::int64_t longest_list = std::int64_t{1} << 28, largest_picture = longest_list;
+
+AskedFor prompt_in(const std::string& line, const std::string& where,
+                   const std::filesystem::path& folder) {
+  const nlohmann::json row = parse_json(line, where);
+  const auto wrong = [&](const std::string& what) {
+    throw Error(ErrorKind::data, "[generate] expected " + what, where);
+  };
+  if (!row.is_object()) wrong("a map with prompt and images");
+  AskedFor asked;
+  asked.sample.id = where;
+  for (const auto& [key, value] : row.items()) {
+    if (key == "prompt" && value.is_string()) {
+      asked.words = value.get<std::string>();
+    } else if (key == "images" && value.is_array()) {
+      for (const auto& file : value) {
+        if (!file.is_string()) wrong("names of files in images");
+        const std::string bytes = read_file(folder / file.get<std::string>(), largest_picture);
+        asked.sample.pictures.push_back({{bytes.begin(), bytes.end()}, {}});
+      }
+    } else {
+      wrong("prompt (a text) and images (a list); got '" + key + "'");
+    }
+  }
+  return asked;
+}
+
+Batch prompt_of(const OpenModel& model, const AskedFor& asked, bool captions_only,
+                std::int64_t position) {
+  const bool says = !asked.words.empty() || !asked.sample.turns.empty() || captions_only;
+  Batch prompt = model.processor.prompt(asked.sample, says ? asked.words : "Describe the picture.");
+  prompt.positions = {position};
+  return prompt;
+}
+
+}  // namespace
+
+std::vector<AskedFor> read_prompts(const std::filesystem::path& list) {
+  std::istringstream lines(read_file(list, longest_list));
+  std::vector<AskedFor> all;
+  std::int64_t number = 0;
+  for (std::string line; std::getline(lines, line);) {
+    const std::string where = list.string() + ":" + std::to_string(++number);
+    if (!line.empty()) all.push_back(prompt_in(line, where, list.parent_path()));
+  }
+  return all;
+}
+
+std::vector<std::vector<std::int64_t>> replies(const OpenModel& model,
+                                               const std::vector<AskedFor>& asked,
+                                               std::int64_t batch, const ReplyOptions& options,
+                                               const at::Device& device) {
   const models::Abilities can = model.model->abilities();
-  if (!can.generate || !model.processor.prompt || !model.processor.decode) {
+  const models::Processor& processor = model.processor;
+  if (!can.generate || !processor.prompt || !processor.decode) {
     throw Error(ErrorKind::config,
                 "[generate] expected a model that writes texts; got one of the family " +
                     model.family->name + " that does not",
                 model.directory.string());
   }
-  const bool says = !words.empty() || !sample.turns.empty() || can.captions_only;
-  Batch prompt = model.processor.prompt(sample, says ? words : "Describe the picture.");
-  prompt.positions = {0};
-  models::GenerateOptions generate = options.generate;
-  // A captioner's prompt is the beginning of its text, and counts.
-  const bool begins = can.captions_only && prompt.text.has_value();
-  generate.max_length = options.max_tokens + (begins ? prompt.text->ids.size(1) : 0);
-  return model.processor.decode(can.generate(to(prompt, device), generate).at(0));
+  std::vector<std::vector<std::int64_t>> all;
+  while (all.size() < asked.size()) {
+    std::vector<Batch> prompts;
+    const std::size_t end = std::min(asked.size(), all.size() + static_cast<std::size_t>(batch));
+    for (std::size_t i = all.size(); i < end; ++i) {
+      prompts.push_back(
+          prompt_of(model, asked[i], can.captions_only, static_cast<std::int64_t>(i)));
+    }
+    const Batch whole = prompts.size() == 1
+                            ? prompts[0]
+                            : collate(prompts, processor.pad_id, processor.prompt_padding);
+    models::GenerateOptions generate = options.generate;
+    for (std::size_t i = all.size(); i < end; ++i) {  // of a draw, whatever stands beside it
+      generate.keys.push_back(generate.key.fold(static_cast<std::uint64_t>(i)));
+    }
+    // A captioner's prompt is the beginning of its text, and counts.
+    const bool begins = can.captions_only && whole.text.has_value();
+    generate.max_length = options.max_tokens + (begins ? whole.text->ids.size(1) : 0);
+    for (auto& ids : can.generate(to(whole, device), generate)) all.push_back(std::move(ids));
+  }
+  return all;
+}
+
+std::string reply(const OpenModel& model, const data::Sample& sample, const std::string& words,
+                  const ReplyOptions& options, const at::Device& device) {
+  const auto ids = replies(model, {{sample, words}}, 1, options, device);
+  return model.processor.decode(ids.at(0));
 }
 
 Chat::Chat(const OpenModel& model, ReplyOptions options, at::Device device)

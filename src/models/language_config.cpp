@@ -112,6 +112,49 @@ json id_json(std::int64_t id) { return id < 0 ? json() : json(id); }
 
 }  // namespace
 
+void sliding_fields(FieldVisitor& v, SlidingWindow& c) {
+  v.field("window", c.window,
+          {.doc = "tokens that a token sees, itself included; 0: all before it",
+           .min = 0,
+           .max = 100'000'000});
+  v.field("first_window", c.first,
+          {.doc = "the first block with such a window", .min = 0, .max = deepest});
+}
+
+SlidingWindow read_sliding(const ConfigNode& node, std::int64_t layers, std::int64_t first) {
+  SlidingWindow read;
+  if (!node.flag("use_sliding_window", false)) return read;
+  // Absent and null differ: null is no window.
+  const bool null =
+      node.find("sliding_window") == nullptr && node.value->contains("sliding_window");
+  if (null) return read;
+  read.window = node.whole("sliding_window", 4096, 1, 100'000'000);
+  read.first = node.whole("max_window_layers", first, 0, 100'000'000);
+  if (const json* types = node.find("layer_types")) {
+    if (!types->is_array() || static_cast<std::int64_t>(types->size()) != layers) {
+      wrong_config(node.path + "layer_types", "a kind for each layer", *types);
+    }
+    read.first = 0;
+    bool slides = false;
+    for (const json& type : *types) {
+      const bool own = type == "sliding_attention";
+      if ((!own && type != "full_attention") || (slides && !own)) {
+        wrong_config(node.path + "layer_types", "full_attention, then sliding_attention", *types);
+      }
+      slides = own;
+      if (!own) ++read.first;
+    }
+  }
+  return read.first < layers ? read : SlidingWindow{};
+}
+
+void write_sliding(nlohmann::json& text, const SlidingWindow& sliding, std::int64_t layers) {
+  text["use_sliding_window"] = sliding.window > 0 && sliding.first < layers;
+  if (!text["use_sliding_window"]) return;
+  text["sliding_window"] = sliding.window;
+  text["max_window_layers"] = sliding.first;
+}
+
 void language_fields(FieldVisitor& v, LanguageConfig& c) {
   v.field("kind", c.kind,
           {.doc = "llama (Vicuna too), or qwen2: biases of queries, keys and values",
@@ -138,6 +181,7 @@ void language_fields(FieldVisitor& v, LanguageConfig& c) {
   v.field("tied", c.tied, {.doc = "the head is the table of words"});
   v.field("init", c.init, {.doc = "spread of the initial weights", .min = 0, .max = 10});
   v.field("rope_theta", c.rope_theta, {.doc = "base of the rotary positions", .min = 1e-9});
+  sliding_fields(v, c.sliding);
   v.optional_block("rope_scaling", c.scaled, {.doc = "rotary positions for longer texts"},
                    [&](FieldVisitor& inner) { scaling_fields(inner, c.scaling); });
   v.field("vocab_size", c.vocab_size,
@@ -155,6 +199,9 @@ void check_language(Problems& found, const std::string& block, const LanguageCon
   }
   if (c.heads > 0 && c.width_of_head() % 2 != 0) {
     found.emplace_back(block + ".head_dim", "expected an even number, for rotary positions");
+  }
+  if (c.sliding.window > 0 && c.kind != "qwen2") {
+    found.emplace_back(block + ".window", "expected 0: only Qwen2 has sliding windows");
   }
   if (c.vocab_size > 0 && c.pad_id >= c.vocab_size) {
     found.emplace_back(block + ".pad_id", "expected an id below vocab_size");
@@ -193,9 +240,7 @@ void read_language(const ConfigNode& node, LanguageConfig& c) {
   c.pad_id = node.whole("pad_token_id", -1, -1, 10'000'000);
   c.bos_id = node.whole("bos_token_id", qwen ? -1 : 1, -1, 10'000'000);
   read_eos(node, c, qwen ? -1 : 2);
-  if (node.flag("use_sliding_window", false)) {
-    wrong_config(node.path + "use_sliding_window", "false", true);
-  }
+  if (qwen) c.sliding = read_sliding(node, c.layers, 28);
   if (node.number("attention_dropout", 0) != 0) {
     log_warning("config.json: " + node.path + "attention_dropout is not supported and taken as 0");
   }
@@ -237,7 +282,7 @@ nlohmann::json language_json(const LanguageConfig& c) {
                          : c.eos_ids.empty()   ? json()
                                                : json(c.eos_ids);
   if (qwen) {
-    text["use_sliding_window"] = false;
+    write_sliding(text, c.sliding, c.layers);
   } else {
     text["attention_bias"] = c.attention_bias;
     text["mlp_bias"] = c.mlp_bias;
@@ -260,6 +305,8 @@ nn::DecoderShape shape_of(const LanguageConfig& c) {
   s.mlp_bias = c.mlp_bias;
   s.activation = nn::activation_of(c.activation);
   s.pad_id = c.pad_id;
+  s.window = c.sliding.window;
+  s.first_window = c.sliding.first;
   return s;
 }
 

@@ -16,6 +16,17 @@
 
 namespace tandem::models {
 
+// Blocks from `first` on see `window` tokens, the token itself included; 0: all see all.
+struct SlidingWindow {
+  std::int64_t window = 0, first = 0;
+};
+void sliding_fields(FieldVisitor& visitor, SlidingWindow& sliding);
+// Of a Qwen2's config.json: `layer_types`, else the blocks from max_window_layers on
+// (transformers:configuration_qwen2.py). Throws Error(config) for windows that stand below blocks
+// without.
+SlidingWindow read_sliding(const ConfigNode& node, std::int64_t layers, std::int64_t first);
+void write_sliding(nlohmann::json& text, const SlidingWindow& sliding, std::int64_t layers);
+
 // What the vocabulary says is open (0, -1) until a tokenizer or a config.json fills it in.
 struct LanguageConfig {
   std::string kind = "llama";  // llama, qwen2: with biases of q, k and v
@@ -31,6 +42,7 @@ struct LanguageConfig {
   double init = 0.02;                             // spread of the initial weights
   std::int64_t vocab_size = 0, bos_id = -1, pad_id = -1;
   std::vector<std::int64_t> eos_ids{};
+  SlidingWindow sliding{};  // qwen2
   double rope_theta = 10000;
   bool scaled = false;  // `scaling` counts
   nn::RopeScaling scaling{.type = "linear"};
@@ -43,8 +55,7 @@ void language_fields(FieldVisitor& visitor, LanguageConfig& config);
 // block: "language".
 void check_language(Problems& found, const std::string& block, const LanguageConfig& config);
 
-// The object `text_config`, or a whole flat file. Throws Error(config) for another kind of model
-// and for sliding windows.
+// The object `text_config`, or a whole flat file. Throws Error(config) for another kind of model.
 void read_language(const ConfigNode& node, LanguageConfig& config);
 nlohmann::json language_json(const LanguageConfig& config);
 

@@ -1,6 +1,8 @@
 #include "models/preference.h"
 
+#include <ATen/autocast_mode.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/cat.h>
 
 #include <algorithm>
 #include <optional>
@@ -28,6 +30,12 @@ void fields(FieldVisitor& v, PreferenceConfig& c) {
       {.doc = "how closely the reference is followed", .min = 0, .max = 100, .above_min = true});
   v.field("smoothing", c.smoothing,
           {.doc = "share of pairs taken to be labelled the wrong way round", .min = 0, .max = 0.5});
+  v.field("keep", c.keep,
+          {.doc = "how many pairs there is room for to keep what the reference says of each, which "
+                  "is then computed once, a sample at a time (about 150 bytes a pair, in the run's "
+                  "folder `kept`); 0: it is computed each time",
+           .min = 0,
+           .max = 1e9});
 }
 
 objectives::DpoOptions options_of(const PreferenceConfig& c) {
@@ -125,6 +133,14 @@ ReadAnswers read_answers(const AnswerReader& reader, const nn::Decoder& decoder,
           reader.read(decoder, batch.rejected.value(), looks, {}), head_matrix(head, decoder)};
 }
 
+void expect_frozen_looks(const at::Tensor& looks) {
+  if (!looks.defined() || !looks.requires_grad()) return;
+  throw Error(ErrorKind::config,
+              "[dpo] expected that nothing before the language model learns: the reference is "
+              "a copy of the language model alone",
+              "", "train the language model only, or model.preference.reference: adapters");
+}
+
 // Nothing where there is no reference. Adapters may stand before the language model, too: then the
 // pictures are looked at again without them.
 std::optional<ReadAnswers> of_reference(const AnswerReader& reader, const Batch& batch,
@@ -133,26 +149,73 @@ std::optional<ReadAnswers> of_reference(const AnswerReader& reader, const Batch&
   const bool known = looks.defined() && at::GradMode::is_enabled();  // whether it is learned
   const at::NoGradGuard no_grad;
   if (reader.copy != nullptr) {
-    if (learned) {
-      throw Error(ErrorKind::config,
-                  "[dpo] expected that nothing before the language model learns: the reference is "
-                  "a copy of the language model alone",
-                  "", "train the language model only, or model.preference.reference: adapters");
-    }
     return read_answers(reader, *reader.copy->decoder, reader.copy->head.get(), batch, looks);
   }
   const WithoutAdapters off(reader.module);
   if (!off.is_reference()) return std::nullopt;
   return read_answers(reader, reader.decoder, reader.head, batch,
-                      known && !learned ? looks : reader.look());
+                      known && !learned ? looks : reader.look(batch));
+}
+
+// log p of each answer [B]: of a row, or of the samples of a pack.
+at::Tensor answer_sums(const at::Tensor& hidden, const at::Tensor& head, const Tokens& text) {
+  const at::Tensor shifted = objectives::shifted_labels(text.labels);
+  const double count = objectives::host_count(shifted);
+  if (!text.segments.defined()) {
+    return objectives::answer_log_probs(hidden, head, text.labels, count);
+  }
+  const at::Tensor each = objectives::token_losses(hidden, head, shifted, count);  // [1, T]
+  const std::vector<std::int64_t> ends = ends_of_pack(text);
+  std::vector<at::Tensor> sums;
+  for (std::size_t i = 1; i < ends.size(); ++i) {
+    sums.push_back(each.narrow(1, ends[i - 1], ends[i] - ends[i - 1]).sum(1));
+  }
+  return at::cat(sums).neg();
 }
 
 std::pair<at::Tensor, at::Tensor> log_probs(const ReadAnswers& read, const Batch& batch) {
-  const auto sums = [&](const at::Tensor& hidden, const at::Tensor& labels) {
-    const double count = objectives::host_count(objectives::shifted_labels(labels));
-    return objectives::answer_log_probs(hidden, read.head, labels, count);
-  };
-  return {sums(read.chosen, batch.text->labels), sums(read.rejected, batch.rejected->labels)};
+  return {answer_sums(read.chosen, read.head, batch.text.value()),
+          answer_sums(read.rejected, read.head, batch.rejected.value())};
+}
+
+[[noreturn]] void refuse_without_reference() {
+  throw Error(ErrorKind::config, "[dpo] expected adapters, and nothing trained beside them", "",
+              "train with lora, or set model.preference.reference: copy");
+}
+
+// --- Kept values -------------------------------------------------------------------------------
+
+// What the reference is made of: what is not trained, and the copy.
+ReferenceFacts facts_of(const AnswerReader& reader, const at::Device& device) {
+  ReferenceFacts facts;
+  for (const auto& [name, tensor] : parameters_of(reader.module)) {
+    if (!tensor.requires_grad()) facts.weights.emplace_back(name, tensor);
+  }
+  for (const auto& buffer : buffers_of(reader.copy)) facts.weights.push_back(buffer);
+  facts.config = reader.config();
+  const bool mixed = at::autocast::is_autocast_enabled(device.type());
+  facts.config += mixed ? "\nautocast" : "";
+  return facts;
+}
+
+std::pair<at::Tensor, at::Tensor> kept_log_probs(const AnswerReader& reader, const Batch& batch) {
+  const at::NoGradGuard no_grad;
+  const auto pairs = static_cast<std::int64_t>(count_preferences(batch));
+  const std::vector<std::int64_t> ends =
+      batch.patches ? reader.picture_ends(batch) : std::vector<std::int64_t>();
+  std::vector<Batch> samples;
+  for (std::int64_t i = 0; i < pairs; ++i) samples.push_back(sample_of(batch, i, ends));
+  const at::Device device = batch.text->ids.device();
+  const at::Tensor values = reader.kept->values(
+      samples, [&] { return facts_of(reader, device); },
+      [&](const Batch& one) {
+        const at::Tensor looks = reader.copy != nullptr ? reader.look(one) : at::Tensor();
+        const std::optional<ReadAnswers> read = of_reference(reader, one, looks);
+        if (!read) refuse_without_reference();
+        const auto [chosen, rejected] = log_probs(*read, one);
+        return at::cat({chosen, rejected});
+      });
+  return {values.select(1, 0).to(device), values.select(1, 1).to(device)};
 }
 
 }  // namespace
@@ -166,12 +229,14 @@ LossTerm preference_loss(const AnswerReader& reader, const PreferenceConfig& con
                         head_matrix(reader.head, reader.decoder)};
   std::pair<at::Tensor, at::Tensor> reference;
   if (!options.reference_free) {
-    const std::optional<ReadAnswers> read = of_reference(reader, batch, looks);
-    if (!read) {
-      throw Error(ErrorKind::config, "[dpo] expected adapters, and nothing trained beside them", "",
-                  "train with lora, or set model.preference.reference: copy");
+    if (reader.copy != nullptr) expect_frozen_looks(looks);
+    if (reader.kept != nullptr && reader.kept->on()) {
+      reference = kept_log_probs(reader, batch);
+    } else {
+      const std::optional<ReadAnswers> read = of_reference(reader, batch, looks);
+      if (!read) refuse_without_reference();
+      reference = log_probs(*read, batch);
     }
-    reference = log_probs(*read, batch);
   }
   const auto [chosen, other] = log_probs(own, batch);
   return objectives::dpo_loss(chosen, other, reference.first, reference.second, options).loss;
@@ -180,7 +245,7 @@ LossTerm preference_loss(const AnswerReader& reader, const PreferenceConfig& con
 Preferred preferred(const AnswerReader& reader, const PreferenceConfig& config,
                     const Batch& batch) {
   const at::NoGradGuard no_grad;
-  const at::Tensor looks = reader.look();
+  const at::Tensor looks = reader.look(batch);
   const ReadAnswers own = read_answers(reader, reader.decoder, reader.head, batch, looks);
   Preferred made;
   std::tie(made.chosen, made.rejected) = log_probs(own, batch);
@@ -199,7 +264,9 @@ double count_preferences(const Batch& batch) {
   if (!batch.rejected) {
     throw Error(ErrorKind::data, "[dpo] expected samples with a rejected answer");
   }
-  return static_cast<double>(batch.rejected->ids.size(0));
+  const Tokens& rejected = *batch.rejected;
+  return static_cast<double>(rejected.segments.defined() ? ends_of_pack(rejected).size() - 1
+                                                         : rejected.ids.size(0));
 }
 
 }  // namespace tandem::models

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "models/kept_reference.h"
 #include "models/weight_names.h"
 #include "tandem/base/fields.h"
 #include "tandem/models/model.h"
@@ -25,6 +26,7 @@ struct PreferenceConfig {
   std::string reference = "adapters";
   std::string kind = "sigmoid";
   double beta = 0.1, smoothing = 0;
+  std::int64_t keep = 0;  // pairs whose reference values are kept on disk (kept_reference.h)
 };
 void fields(FieldVisitor& visitor, PreferenceConfig& config);
 
@@ -69,13 +71,17 @@ struct AnswerReader {
   const torch::nn::Module& module;  // of all parameters
   const nn::Decoder& decoder;       // the language model
   const nn::Linear* head;           // null: tied
-  const LanguageCopy* copy;         // null: none is kept
+  const LanguageCopy* copy;         // null: there is none
   // Looks at the pictures: what stands in their places; undefined without pictures.
-  std::function<at::Tensor()> look;
+  std::function<at::Tensor(const Batch&)> look;
   // -> hidden states [B, T, D]
   std::function<at::Tensor(const nn::Decoder&, const Tokens&, const at::Tensor& looks,
                            const nn::BlockContext&)>
       read;
+  KeptReference* kept = nullptr;          // null: nothing is kept
+  std::function<std::string()> config{};  // what else its values follow from: config.json
+  // Of Batch::patches, where each sample's pictures begin, and the end; empty: there are none.
+  std::function<std::vector<std::int64_t>(const Batch&)> picture_ends{};
 };
 
 // The loss of a batch with `rejected`. hidden: of the chosen answers; looks: what they were read

@@ -1,7 +1,13 @@
 #include "tandem/nn/decoder.h"
 
+#include <ATen/ops/arange.h>
 #include <ATen/ops/cumsum.h>
 #include <ATen/ops/embedding.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/where.h>
+#include <ATen/ops/zeros.h>
+
+#include <limits>
 
 #include <tuple>
 
@@ -73,7 +79,8 @@ at::Tensor DecoderLayer::forward(const at::Tensor& x, const Rotary& rotary, cons
   return y + down->forward(gated(activation, gate->forward(normed), raised));
 }
 
-Decoder::Decoder(const DecoderShape& s, const DecoderNames& names) : pad_id(s.pad_id) {
+Decoder::Decoder(const DecoderShape& s, const DecoderNames& names)
+    : pad_id(s.pad_id), window(s.window), first_window(s.first_window) {
   embed_tokens =
       register_module_at(*this, names.embed, std::make_shared<Embedding>(s.vocab_size, s.width));
   for (std::int64_t i = 0; i < s.layers; ++i) {
@@ -92,8 +99,11 @@ at::Tensor Decoder::forward(const at::Tensor& embeds, const Rotary& rotary, cons
   TANDEM_CHECK(cache == nullptr || !at::GradMode::is_enabled(),
                "[decoder] a cache is for passes without gradient");
   at::Tensor x = embeds;
+  const std::int64_t tokens = x.size(1), length = tokens + (cache != nullptr ? cache->length() : 0);
+  const Mask near = window > 0 ? sliding_mask(mask, window, tokens, length, x.device()) : mask;
   for (std::size_t i = 0; i < layers.size(); ++i) {
-    const auto block = [layer = layers[i], rotary, mask, cache,
+    const bool slides = window > 0 && static_cast<std::int64_t>(i) >= first_window;
+    const auto block = [layer = layers[i], rotary, mask = slides ? near : mask, cache,
                         i](const std::vector<at::Tensor>& in) {
       return layer->forward(in[0], rotary, mask, cache, i);
     };
@@ -111,6 +121,38 @@ Mask decoder_mask(const at::Tensor& mask, std::int64_t tokens, bool every_token)
   Mask whole = causal_padding_mask(mask);
   if (tokens < length) whole.bias = whole.bias.narrow(2, length - tokens, tokens);
   return whole;
+}
+
+namespace {
+
+// The number of each token's sample, int64 [T].
+at::Tensor samples_of(const std::vector<std::int64_t>& ends) {
+  std::vector<std::int64_t> numbers;
+  for (std::size_t i = 1; i < ends.size(); ++i) {
+    numbers.insert(numbers.end(), static_cast<std::size_t>(ends[i] - ends[i - 1]),
+                   static_cast<std::int64_t>(i));
+  }
+  return at::tensor(numbers, at::kLong);
+}
+
+}  // namespace
+
+Mask sliding_mask(const Mask& mask, std::int64_t window, std::int64_t tokens, std::int64_t length,
+                  const at::Device& device) {
+  if (length <= window) return mask;
+  const auto places = at::TensorOptions().dtype(at::kLong).device(device);
+  const at::Tensor query = at::arange(length - tokens, length, places).unsqueeze(1);  // [T, 1]
+  const at::Tensor key = at::arange(length, places).unsqueeze(0);                     // [1, S]
+  at::Tensor visible = key > query - window;
+  if (mask.causal) visible = visible.logical_and(key <= query);
+  if (!mask.ends.empty()) {
+    const at::Tensor sample = samples_of(mask.ends).to(device);
+    visible = visible.logical_and(sample.unsqueeze(1).eq(sample.unsqueeze(0)));
+  }
+  const auto numbers = places.dtype(at::kFloat);
+  const at::Tensor bias = mask.bias.defined() ? mask.bias : at::zeros({1, 1, 1, 1}, numbers);
+  const at::Tensor lowest = at::zeros({}, numbers).add(std::numeric_limits<float>::lowest());
+  return {at::where(visible, bias, lowest)};  // [1 or B, 1, T, S]
 }
 
 at::Tensor positions_of(const at::Tensor& mask) {

@@ -4,8 +4,10 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/full.h>
 
+#include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "tandem/base/error.h"
 #include "tandem/tensor/shape.h"
@@ -25,13 +27,12 @@ at::Tensor end_to_end(const std::vector<at::Tensor>& parts, std::size_t samples,
                       const std::string& name) {
   if (parts.empty()) return {};
   if (parts.size() != samples) {
-    cannot_pack("text." + name + " in all examples or in none",
+    cannot_pack(name + " in all examples or in none",
                 std::to_string(parts.size()) + " of " + std::to_string(samples));
   }
   for (const at::Tensor& part : parts) {
     if (part.dim() != parts[0].dim()) {
-      cannot_pack("text." + name + " of one kind",
-                  shape_text(parts[0]) + " and " + shape_text(part));
+      cannot_pack(name + " of one kind", shape_text(parts[0]) + " and " + shape_text(part));
     }
   }
   return at::cat(parts, -1);
@@ -52,36 +53,57 @@ void add_text(PackedParts& parts, const Tokens& text, std::int64_t segment) {
   parts.segments.push_back(at::full({1, length}, segment, text.ids.options()));
 }
 
+std::int64_t row_length(const std::optional<Tokens>& text) {
+  if (!text || text->ids.dim() != 2 || text->ids.size(0) != 1 || text->ids.size(1) < 1) {
+    cannot_pack("a row of text", text ? shape_text(text->ids) : "none");
+  }
+  return text->ids.size(1);
+}
+
+// One text of every example as one row; they are taken out of the examples. Nothing where none has
+// it.
+std::optional<Tokens> row_of(std::vector<Batch>& examples, std::optional<Tokens> Batch::*which,
+                             const std::string& name) {
+  PackedParts parts;
+  Tokens row;
+  std::size_t found = 0;
+  for (std::size_t i = 0; i < examples.size(); ++i) {
+    std::optional<Tokens>& text = examples[i].*which;
+    if (!text) continue;
+    ++found;
+    row.lengths.push_back(row_length(text));
+    add_text(parts, *text, static_cast<std::int64_t>(i));
+    text.reset();
+  }
+  if (found == 0) return {};
+  const auto joined = [&](const std::vector<at::Tensor>& own, const char* member) {
+    return end_to_end(own, examples.size(), name + "." + member);
+  };
+  row.ids = joined(parts.ids, "ids");
+  row.mask = joined(parts.mask, "mask");
+  row.labels = joined(parts.labels, "labels");
+  row.positions = joined(parts.positions, "positions");
+  row.segments = joined(parts.segments, "segments");
+  return row;
+}
+
 }  // namespace
 
 std::int64_t packed_length(const Batch& example) {
-  if (!example.text || example.text->ids.dim() != 2 || example.text->ids.size(0) != 1 ||
-      example.text->ids.size(1) < 1) {
-    cannot_pack("a row of text", example.text ? shape_text(example.text->ids) : "none");
-  }
-  if (example.rejected) cannot_pack("one text a sample", "a preferred answer and a rejected one");
   if (example.masked || example.answers || example.second) {
-    cannot_pack("one text a sample with its pictures", "other parts");
+    cannot_pack("one text a sample, or two answers, with its pictures", "other parts");
   }
-  return example.text->ids.size(1);
+  return row_length(example.text) + (example.rejected ? row_length(example.rejected) : 0);
 }
 
 Batch pack(std::vector<Batch> examples) {
-  PackedParts parts;
-  Tokens row;
-  for (std::size_t i = 0; i < examples.size(); ++i) {
-    row.lengths.push_back(packed_length(examples[i]));
-    add_text(parts, *examples[i].text, static_cast<std::int64_t>(i));
-    examples[i].text.reset();
-  }
+  for (const Batch& example : examples) packed_length(example);
   if (examples.empty()) return {};
-  row.ids = end_to_end(parts.ids, examples.size(), "ids");
-  row.mask = end_to_end(parts.mask, examples.size(), "mask");
-  row.labels = end_to_end(parts.labels, examples.size(), "labels");
-  row.positions = end_to_end(parts.positions, examples.size(), "positions");
-  row.segments = end_to_end(parts.segments, examples.size(), "segments");
+  std::optional<Tokens> text = row_of(examples, &Batch::text, "text");
+  std::optional<Tokens> rejected = row_of(examples, &Batch::rejected, "rejected");
   Batch batch = collate(examples, /*pad_id=*/0);  // no text is left to pad
-  batch.text = std::move(row);
+  batch.text = std::move(text);
+  batch.rejected = std::move(rejected);
   return batch;
 }
 

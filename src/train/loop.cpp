@@ -10,6 +10,7 @@
 #include "tandem/base/error.h"
 #include "tandem/base/log.h"
 #include "tandem/data/loader.h"
+#include "tandem/models/keeps_files.h"
 #include "tandem/train/rules.h"
 #include "tandem/train/schedule.h"
 #include "train/adapters.h"
@@ -124,6 +125,7 @@ class StageLoop {
     data::Loader loader(data_.sources, data_.order, session_.parts.processor.prepare,
                         loader_options(session_, stage_, total_));
     session_.parts.model->train(true);
+    models::keep_in(*session_.parts.model, session_.options.directory / "kept");
     started_ = Clock::now();
     first_step_ = session_.cursor.stage_step;
     const std::int64_t limit = session_.options.stop_after;

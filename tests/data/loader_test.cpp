@@ -445,7 +445,7 @@ TEST_CASE("a sample above the budget is bad, and so is one that cannot stand in 
       example.text->ids = at::zeros({1, 7}, at::kLong);
       example.text->mask = example.text->labels = example.text->ids;
     }
-    if (sample.label % 7 == 0) example.rejected = example.text;
+    if (sample.label % 7 == 0) example.masked = example.text;
     return example;
   };
   Loader loader(one(30), order_of(30), strange, packed_options(30, 6));
@@ -457,7 +457,7 @@ TEST_CASE("a sample above the budget is bad, and so is one that cannot stand in 
   }
   CHECK(reasons.contains("[loader] expected a sample of at most 6 tokens; got 7"));
   CHECK(reasons.contains(
-      "[pack] expected one text a sample; got a preferred answer and a rejected one"));
+      "[pack] expected one text a sample, or two answers, with its pictures; got other parts"));
   for (const Batch& pack : step.micro_batches) CHECK(pack.text->ids.size(1) <= 6);
 }
 

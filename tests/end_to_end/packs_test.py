@@ -81,6 +81,17 @@ class Packs(common.RunTest):
             self.assertEqual(int(told.group(1)), sum(row["tokens"] for row in rows))
             self.assertGreater(int(told.group(2)), 16 * ranks)  # some ranks had several
 
+    def test_qwen_vl_reads_packs_too(self):
+        config = common.HERE.parent.parent / "configs/qwen_vl/tiny.yaml"
+        short = ["eval.tasks=[]", "--stop-after", 14]
+        budget = ["stages.%s.data.max_tokens=320" % stage
+                  for stage in ("pretrain", "multitask", "instruct")]
+        self.train("padded", *short, config=config, code=75)
+        self.train("packed", *short, *budget, config=config, code=75)
+        self.assert_close(self.losses("packed"), self.losses("padded"), 1e-4, "packed")
+        self.assertEqual({row["padding"] for row in metrics(self.folder / "packed")}, {0})
+        self.assertLess(0, min(row["padding"] for row in metrics(self.folder / "padded")[8:]))
+
     def test_a_packed_run_resumes_to_the_same_bytes(self):
         for ranks in (1, 2):
             whole, stopped = "whole %d" % ranks, "stopped %d" % ranks

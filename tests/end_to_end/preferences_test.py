@@ -2,6 +2,7 @@
 measured."""
 
 import math
+import shutil
 
 import common
 from common import main, metrics, newest, tandem, tensors
@@ -47,11 +48,52 @@ class Preferences(common.RunTest):
                                           "eval.batch=%d" % batch)
                 self.assertEqual(code, 0, error[-3000:])
                 found = {key: float(value) for key, value in map(str.split, out.splitlines())}
-                # A file of weights names no reference.
-                self.assertEqual(set(found), {key for key in trained if "reward" not in key
-                                              and not key.endswith(".kl")})
+                self.assertEqual(set(found), set(trained))  # the copy is in the checkpoint
                 for key, value in found.items():
                     self.assertLess(abs(trained[key] - value), 1e-4 * max(1, abs(value)), key)
+            code, _, error = tandem("export", self.folder / name, self.folder / (name + "_out"))
+            self.assertEqual(code, 0, error)
+            code, out, error = tandem(
+                "eval", self.folder / (name + "_out"), CONFIGS / family / "dpo_tiny.yaml")
+            self.assertEqual(code, 0, error[-3000:])
+            self.assertIn("preference.accuracy", out)
+            self.assertNotIn("reward", out)  # a file of weights names no reference
+
+    def test_adapters_are_what_a_run_is_compared_without(self):
+        self.train("run", "stages.dpo.model.preference.reference=adapters",
+                   "stages.dpo.train=[{match: \"model.layers.*_proj\", lora: {rank: 4}}]",
+                   "stages.dpo.optimizer.lr=1e-2", config=CONFIG)
+        trained = {key: value for key, value in metrics(self.folder / "run")[-1].items()
+                   if key.startswith("eval.")}
+        code, out, error = tandem("eval", self.folder / "run")
+        self.assertEqual(code, 0, error[-3000:])
+        found = {key: float(value) for key, value in map(str.split, out.splitlines())}
+        self.assertEqual(set(found), set(trained))
+        self.assertGreater(found["eval.preferences_test.preference.kl"], 0)
+        for key, value in found.items():
+            self.assertLess(abs(trained[key] - value), 1e-4 * max(1, abs(value)), key)
+
+    def test_kept_values_change_no_bit(self):
+        # Sixteen pairs, four steps of eight: two epochs.
+        short = ["data.sources.preferences.size=16", "stages.dpo.until.steps=4", "eval.tasks=[]"]
+        keep = [*short, "stages.dpo.model.preference.keep=100"]
+        alone = "stages.dpo.data.micro_batch=1"  # in batches the reference has rounded otherwise
+        self.train("plain", *short, alone, config=CONFIG)
+        self.train("kept", *keep, alone, config=CONFIG)
+        self.assert_same_end("kept", "plain")
+        self.assertEqual(len(list((self.folder / "kept" / "kept").glob("*.reference"))), 1)
+        self.train("batches", *short, config=CONFIG)
+        for name, more in (("kept_batches", []), ("packs", ["stages.dpo.data.max_tokens=400"])):
+            self.train(name, *keep, *more, config=CONFIG)
+            self.assert_close(self.losses(name), self.losses("batches"), 1e-4, name)
+            steps = len(metrics(self.folder / name))
+            for lost in (False, True):
+                stopped = "%s_%d" % (name, lost)
+                self.train(stopped, *keep, *more, "--stop-after", steps - 1, config=CONFIG, code=75)
+                if lost:
+                    shutil.rmtree(self.folder / stopped / "kept")
+                self.train(stopped, *keep, *more, config=CONFIG)
+                self.assert_same_end(stopped, name)
 
 
 def has_preference(row):

@@ -99,7 +99,7 @@ double learn(Model& model, const Batch& batch) {
 }
 
 void expect_packs_like_padded(Model& model, const Processor& processor) {
-  CHECK(processor.packed_losses == std::vector<std::string>{"lm"});
+  CHECK(processor.packed_losses == std::vector<std::string>{"lm", "dpo"});
   testing::add_noise(model);
   std::vector<Batch> examples;
   for (const data::Sample& sample : samples()) {

@@ -102,6 +102,10 @@ CASES = {
                      dict(rows=((2, 1, 6), (4, 1, 3))), dict(linear=True)),
     "llava_original": (dict(vision=vision(layers=2), text=text(layers=1)),
                        dict(rows=((2, 1, 6), (4, 1, 3))), dict(original=True)),
+    "llava_qwen2_sliding": (
+        dict(vision=vision(layers=2), text=text(layers=3, model_type="qwen2", use_sliding_window=True,
+                                                sliding_window=3, max_window_layers=1)),
+        dict(rows=SOME, left=True), {}),
 }
 
 

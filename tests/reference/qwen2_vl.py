@@ -112,6 +112,14 @@ CASES = {
                           text=dict(num_attention_heads=4, num_key_value_heads=4, rms_norm_eps=1e-3,
                                     rope_parameters=dict(rope_type="default", rope_theta=100.0,
                                                          mrope_section=[1, 1, 0]))),
+    # Windows of four tokens in all layers but the first, and in all of them.
+    "qwen2_vl_sliding": dict(two=True, hub=True, plans=[[3, "i", 2, "i", 4], [5], ["i", 6]],
+                             left=True, images=[(1, 4, 6), (1, 2, 8), (1, 6, 4)],
+                             text=dict(num_hidden_layers=3, use_sliding_window=True,
+                                       sliding_window=4, max_window_layers=1)),
+    "qwen25_vl_sliding": dict(two=False, plans=[[3, "i", 2], [9]], images=[(1, 4, 6)],
+                              text=dict(use_sliding_window=True, sliding_window=3,
+                                        max_window_layers=0)),
     # A tower of other sizes: cells of 3 x 3 patches, three frames a patch.
     "qwen2_vl_cells": dict(two=True, modules=True, plans=[[1, "i", 2], ["i", 1]], images=[(1, 3, 6), (1, 6, 3)],
                            vision=dict(spatial_merge_size=3, temporal_patch_size=3, embed_dim=8,

@@ -81,8 +81,8 @@ TEST_CASE("what cannot stand in a pack is refused") {
   CHECK(pack({}).size() == 0);
   Batch two_answers = example(1, 2, 0);
   two_answers.rejected = two_answers.text;
-  CHECK(refusal({two_answers}) ==
-        "[pack] expected one text a sample; got a preferred answer and a rejected one");
+  CHECK(refusal({two_answers, example(2, 2, 0)}) ==
+        "[pack] expected rejected.ids in all examples or in none; got 1 of 2");
   Batch no_text = example(1, 2, 1);
   no_text.text.reset();
   CHECK(refusal({no_text}) == "[pack] expected a row of text; got none");

@@ -29,6 +29,22 @@ ReplyOptions reply_options(double temperature, double top_p, std::int64_t top_k,
 std::string reply(const OpenModel& model, const data::Sample& sample, const std::string& words,
                   const ReplyOptions& options, const at::Device& device);
 
+// A prompt among many.
+struct AskedFor {
+  data::Sample sample{};  // with its pictures
+  std::string words{};    // as of reply()
+};
+// A line each, {"prompt": "...", "images": ["FILE", ...]}, either of which may be left out; files
+// stand relative to the list. Throws Error(data) naming the line.
+std::vector<AskedFor> read_prompts(const std::filesystem::path& list);
+
+// The ids that are written to each, the end mark included where one came; `batch` prompts at once,
+// padded on the side that the model wants. Greedy texts and beams are those of each prompt alone.
+std::vector<std::vector<std::int64_t>> replies(const OpenModel& model,
+                                               const std::vector<AskedFor>& asked,
+                                               std::int64_t batch, const ReplyOptions& options,
+                                               const at::Device& device);
+
 // A dialogue that grows. Pictures stand before the words that come next.
 class Chat {
  public:

@@ -25,6 +25,8 @@ struct DecoderShape {
   bool qkv_bias = false, out_bias = false, mlp_bias = false;
   Activation activation = nullptr;  // of the gate; nullptr: silu
   std::int64_t pad_id = -1;  // the word whose row learns nothing from being looked up; -1: none
+  // Tokens that a token sees, itself included, from the layer `first_window` on; 0: all before it.
+  std::int64_t window = 0, first_window = 0;
 };
 
 // Where its parts stand in a file, as dotted paths below the decoder or below a layer.
@@ -60,6 +62,7 @@ struct Decoder : torch::nn::Module {
   std::vector<std::shared_ptr<DecoderLayer>> layers;
   std::shared_ptr<RmsNorm> norm;
   std::int64_t pad_id;
+  std::int64_t window, first_window;
 
   explicit Decoder(const DecoderShape& shape, const DecoderNames& names = {});
 
@@ -75,6 +78,12 @@ struct Decoder : torch::nn::Module {
 // The mask of T tokens that stand at the end of what `mask` [B, S] (1 = a token) shows: causal,
 // padding hidden. every_token: the caller knows that there is no padding (nothing is added then).
 Mask decoder_mask(const at::Tensor& mask, std::int64_t tokens, bool every_token = false);
+
+// What `mask` shows the last `tokens` of `length` tokens, and of that the nearest `window` alone,
+// the token itself included: `mask` itself where all are near, else a square of numbers on
+// `device`. Source: transformers:masking_utils.py, sliding_window_overlay.
+Mask sliding_mask(const Mask& mask, std::int64_t window, std::int64_t tokens, std::int64_t length,
+                  const at::Device& device);
 
 // Positions from a mask: its running count minus 1, padding at 0. int64 [B, S].
 at::Tensor positions_of(const at::Tensor& mask);

@@ -90,7 +90,7 @@ Processor make_processor(const Settings& settings,
                         prompt_tokens(turns, rules->dialogue, *tokenizer, rules->place, sample.id),
                         rules->view);
   };
-  processor.packed_losses = {"lm"};
+  processor.packed_losses = {"lm", "dpo"};
   processor.length = [rules, tokenizer](const data::Sample& sample) {
     return dialogue_length(sample, turns_of(sample, Key(0), /*train=*/false), rules->dialogue,
                            *tokenizer, rules->place);

@@ -159,21 +159,23 @@ LossTerms LlavaModel::losses(const Batch& batch, const LossRequest& request,
         objectives::lm_loss(hidden, llava_->head_weight(), labels, objectives::host_count(labels));
   }
   if (asks(request, "dpo")) {
-    terms["dpo"] = preference_loss(reader_of(batch), config_.preference, batch, pictures, hidden,
+    terms["dpo"] = preference_loss(reader_of(), config_.preference, batch, pictures, hidden,
                                    blocks_of(context, "rejected"));
   }
   return terms;
 }
 
-AnswerReader LlavaModel::reader_of(const Batch& batch) const {
+AnswerReader LlavaModel::reader_of() {
   return {
       *llava_,
       *llava_->decoder,
       llava_->head.get(),
       reference_.get(),
-      [this, &batch] { return read_pictures(batch, nullptr); },
+      [this](const Batch& batch) { return read_pictures(batch, nullptr); },
       [this](const nn::Decoder& decoder, const Tokens& text, const at::Tensor& pictures,
-             const nn::BlockContext& context) { return read(decoder, text, pictures, context); }};
+             const nn::BlockContext& context) { return read(decoder, text, pictures, context); },
+      &kept_,
+      [this] { return to_config_json(config_); }};
 }
 
 // --- Replies ----------------------------------------------------------------------------------
@@ -248,7 +250,7 @@ Abilities LlavaModel::abilities() {
     return write(prompts, options);
   };
   can.prefer = [this](const Batch& batch) {
-    return preferred(reader_of(batch), config_.preference, batch);
+    return preferred(reader_of(), config_.preference, batch);
   };
   return can;
 }

@@ -10,6 +10,7 @@
 
 #include "models/llava/config.h"
 #include "tandem/base/random.h"
+#include "tandem/models/keeps_files.h"
 #include "tandem/models/kept_tower.h"
 #include "tandem/models/model.h"
 #include "tandem/nn/decoder.h"
@@ -42,7 +43,7 @@ void initialize(Llava& llava, const Config& config, Key init);
 // Weights of vision.pretrained and language.pretrained, where the settings name them.
 void read_pretrained(Llava& llava, const Config& config);
 
-class LlavaModel final : public Model, public KeepsTower {
+class LlavaModel final : public Model, public KeepsTower, public KeepsFiles {
  public:
   LlavaModel(const Config& config, Key init);
 
@@ -50,6 +51,7 @@ class LlavaModel final : public Model, public KeepsTower {
   NamedTensors buffers() const override { return buffers_of(reference_.get()); }
   torch::nn::Module* module() const override { return llava_.get(); }
   void to(const at::Device& device) override;
+  void keep_in(const std::filesystem::path& folder) override { kept_.keep_in(folder); }
   void train(bool on) override;
   std::vector<std::string> losses_known() const override { return {"lm", "dpo"}; }
   std::map<std::string, ChanceLevel> chance_levels(std::int64_t batch) const override;
@@ -78,14 +80,14 @@ class LlavaModel final : public Model, public KeepsTower {
   std::vector<std::vector<std::int64_t>> write(const Batch& prompts,
                                                const GenerateOptions& options) const;
 
-  // Preferences; holds `batch`.
-  AnswerReader reader_of(const Batch& batch) const;
+  AnswerReader reader_of();  // of preferences
 
   Config config_;
   nn::PixelStatistics statistics_;
   nn::RopeShape rope_;
   std::shared_ptr<Llava> llava_;
   std::shared_ptr<LanguageCopy> reference_;  // null unless preferences want a copy
+  KeptReference kept_{config_.preference.keep};
 };
 
 }  // namespace tandem::models::llava

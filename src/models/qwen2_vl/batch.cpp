@@ -266,7 +266,7 @@ Processor make_processor(const Settings& settings,
     return dialogue_batch(asks, turns, *config, *tokenizer, /*open=*/true);
   };
   processor.prompt_padding = Padding::left;
-  processor.packed_losses = {"lm"};
+  processor.packed_losses = {"lm", "dpo"};
   processor.length = [config, tokenizer](const data::Sample& sample) {
     return length_of(sample, *config, *tokenizer);
   };

@@ -55,6 +55,7 @@ void text_fields(FieldVisitor& v, TextConfig& c) {
           {.doc = "base of the rotary positions", .min = 0, .max = 1e12, .above_min = true});
   v.field("sections", c.sections,
           {.doc = "frequencies that turn with time, height and width: half a head together"});
+  sliding_fields(v, c.sliding);
   v.field("tied", c.tied, {.doc = "the output matrix is the table of words"});
 }
 
@@ -164,9 +165,23 @@ Problems problems(const Config& c) {
 
 void Config::fields(FieldVisitor& v) {
   v.block("vision", {.doc = "the encoder of pictures and videos (a vision transformer)"},
-          [&](FieldVisitor& inner) { vision_fields(inner, vision, version); });
-  v.block("text", {.doc = "the language model (Qwen2)"},
-          [&](FieldVisitor& inner) { text_fields(inner, text); });
+          [&](FieldVisitor& inner) {
+            vision_fields(inner, vision, version);
+            inner.field(
+                "pretrained", vision_pretrained,
+                {.doc = "a folder with the weights of such a tower, or of a whole model; its "
+                        "merger is taken where it fits the language model",
+                 .unset = 0,
+                 .path = true});
+          });
+  v.block("text", {.doc = "the language model (Qwen2)"}, [&](FieldVisitor& inner) {
+    text_fields(inner, text);
+    inner.field("pretrained", language_pretrained,
+                {.doc = "a Hugging Face directory of Qwen2, whose sizes and weights are "
+                        "taken; name its tokenizer as `model.tokenizer`",
+                 .unset = 0,
+                 .path = true});
+  });
   v.block("marks", {.doc = "ids of marks"},
           [&](FieldVisitor& inner) { mark_fields(inner, marks); });
   if (version == Version::two_five) {
@@ -199,6 +214,8 @@ nn::DecoderShape Config::decoder_shape() const {
   shape.qkv_bias = true;
   shape.activation = nn::activation_of(text.activation);
   shape.pad_id = marks.pad < text.vocab_size ? marks.pad : -1;
+  shape.window = text.sliding.window;
+  shape.first_window = text.sliding.first;
   return shape;
 }
 
@@ -221,6 +238,9 @@ const Config& config_of(const Settings& settings) { return settings_as<Config>(s
 
 void fit_vocabulary(Settings& settings, const text::Tokenizer& tokenizer) {
   auto& config = dynamic_cast<Config&>(settings);
+  read_text_sizes(config, config.language_pretrained);
+  const std::int64_t theirs = config.language_pretrained.empty() ? 0 : config.text.vocab_size;
+  if (theirs > 0) config.text.vocab_size = 0;  // the marks may need more
   MarkRows rows(tokenizer);
   Marks& marks = config.marks;
   rows.take(marks.image, {"<|image_pad|>"});
@@ -230,6 +250,7 @@ void fit_vocabulary(Settings& settings, const text::Tokenizer& tokenizer) {
   rows.take(marks.end, {"<|im_end|>"});
   rows.take(marks.pad, {"<|endoftext|>", "[PAD]"});
   fit_rows(config.text.vocab_size, rows.count(), "model.text.vocab_size");
+  config.text.vocab_size = std::max(config.text.vocab_size, theirs);
 }
 
 }  // namespace tandem::models::qwen2_vl

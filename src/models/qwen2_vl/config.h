@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "models/language_config.h"
 #include "models/preference.h"
 #include "models/qwen2_vl/layout.h"
 #include "models/settings.h"
@@ -51,6 +52,7 @@ struct TextConfig {
   double theta = 1e6;
   std::vector<std::int64_t> sections{16, 24, 24};  // frequencies of time, height and width
   nn::RopeScaling scaling{};
+  SlidingWindow sliding{};
   bool tied = true;  // the output matrix is the table of words
 
   std::int64_t head_dim() const { return width / heads; }
@@ -79,6 +81,7 @@ struct Config final : Settings {
   Version version;
   VisionConfig vision;
   TextConfig text;
+  std::string vision_pretrained{}, language_pretrained{};  // folders of the parts' weights
   Marks marks;
   std::int64_t tokens_per_second = 2;  // Qwen2.5-VL: positions in time
   std::string rope_after_video = "qwen";
@@ -101,6 +104,10 @@ std::string to_config_json(const Settings& settings);
 // preprocessor_config.json, both ways.
 std::vector<std::pair<std::string, std::string>> processor_files(const Settings& settings);
 void read_processor_file(Settings& settings, const std::string& json);
+
+// Sizes of the language model from the config.json of a Qwen2 in `folder`, where there is one; what
+// that does not have (sections, context_length) stays.
+void read_text_sizes(Config& config, const std::string& folder);
 
 void fit_vocabulary(Settings& settings, const text::Tokenizer& tokenizer);
 

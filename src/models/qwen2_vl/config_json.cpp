@@ -3,12 +3,14 @@
 // Absent keys have the defaults of transformers 5.17. Ours: rope_after_video.
 
 #include <algorithm>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "models/config_node.h"
 #include "models/processor_file.h"
 #include "models/qwen2_vl/config.h"
 #include "tandem/base/error.h"
+#include "tandem/base/files.h"
 #include "tandem/nn/mlp.h"
 
 namespace tandem::models::qwen2_vl {
@@ -78,10 +80,7 @@ void read_text(const ConfigNode& node, TextConfig& text) {
   text.activation = activation_in(node, "silu");
   text.rms_norm_eps = node.number("rms_norm_eps", 1e-5, 0, 1);
   text.context_length = node.whole("max_position_embeddings", 32768, 1, 1 << 24);
-  if (node.flag("use_sliding_window", false) && node.find("sliding_window") != nullptr &&
-      node.whole("max_window_layers", 80, 0, 1 << 20) < text.layers) {
-    wrong_config(node.path + "use_sliding_window", "false, as released", json(true));
-  }
+  text.sliding = read_sliding(node, text.layers, 80);
   read_rope(node, text);
 }
 
@@ -161,6 +160,27 @@ std::unique_ptr<Settings> from_config_json(Version version, const std::string& t
   return config;
 }
 
+void read_text_sizes(Config& config, const std::string& folder) {
+  const std::filesystem::path file = std::filesystem::path(folder) / "config.json";
+  std::error_code error;
+  if (folder.empty() || !std::filesystem::is_regular_file(file, error)) return;
+  const json root = parse_config(read_file(file, std::int64_t{1} << 24), file.string());
+  const ConfigNode node{&root, ""};
+  if (const std::string kind = node.text("model_type", "qwen2"); kind != "qwen2") {
+    wrong_config("model_type", "qwen2", json(kind));
+  }
+  const TextConfig before = config.text;
+  config.text = {};
+  read_text(node, config.text);
+  config.text.theta = node.part("rope_parameters")
+                          .number("rope_theta", node.number("rope_theta", 10000), 1e-6, 1e12);
+  config.text.rms_norm_eps = node.number("rms_norm_eps", 1e-6, 0, 1);
+  config.text.sliding = read_sliding(node, config.text.layers, 28);
+  config.text.sections = before.sections;
+  config.text.context_length = before.context_length;
+  config.text.tied = node.flag("tie_word_embeddings", false);
+}
+
 namespace {
 
 json rope_json(const TextConfig& t) {
@@ -232,12 +252,12 @@ std::string to_config_json(const Settings& settings) {
                {"max_position_embeddings", t.context_length},
                {"rope_theta", t.theta},
                {"rope_scaling", rope_json(t)},
-               {"use_sliding_window", false},
                {"attention_dropout", 0.0},
                {"initializer_range", 0.02},
                {"tie_word_embeddings", t.tied},
                {"torch_dtype", "float32"},
                {"vision_config", vision_json(c)}};
+  write_sliding(root, t.sliding, t.layers);
   for (const auto& [name, id] : {std::pair{"image_token_id", c.marks.image},
                                  {"video_token_id", c.marks.video},
                                  {"vision_start_token_id", c.marks.vision_start},

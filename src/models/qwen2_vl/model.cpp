@@ -41,6 +41,7 @@ Qwen2VlModel::Qwen2VlModel(const Config& config, Key init)
   }
   model_ = std::make_shared<Qwen2Vl>(config);
   initialize(*model_, init);
+  read_pretrained(*model_, config);
   if (config.preference.reference != "copy") return;
   reference_ = std::make_shared<LanguageCopy>(config.decoder_shape(), config.text.tied, "");
   reference_->copy_from(*model_);
@@ -142,22 +143,50 @@ LossTerms Qwen2VlModel::losses(const Batch& batch, const LossRequest& request,
         objectives::lm_loss(hidden, model_->head(), labels, objectives::host_count(labels));
   }
   if (asks(request, "dpo")) {
-    terms["dpo"] = preference_loss(reader_of(batch), config_.preference, batch, looks, hidden,
+    terms["dpo"] = preference_loss(reader_of(), config_.preference, batch, looks, hidden,
                                    blocks_of(context, "rejected"));
   }
   return terms;
 }
 
+// A sample has the pictures whose tokens fill its places.
+std::vector<std::int64_t> Qwen2VlModel::picture_ends(const Batch& batch) const {
+  const std::vector<Grid> grids = grids_of(batch.patches->grid_thw);
+  std::vector<std::int64_t> ends{0};
+  for (std::int64_t i = 0; i < static_cast<std::int64_t>(count_preferences(batch)); ++i) {
+    const Tokens& text = *batch.text;
+    const bool packed = text.segments.defined();
+    const std::vector<std::int64_t> rows =
+        packed ? ends_of_pack(text) : std::vector<std::int64_t>();
+    const auto at = static_cast<std::size_t>(i);
+    const at::Tensor own =
+        packed ? text.ids.narrow(1, rows[at], rows[at + 1] - rows[at]) : text.ids[i];
+    auto left = own.eq(config_.marks.image)
+                    .logical_or(own.eq(config_.marks.video))
+                    .sum()
+                    .item<std::int64_t>();
+    std::int64_t next = ends.back();
+    while (left > 0) {
+      left -=
+          vision::tokens_of(grids.at(static_cast<std::size_t>(next++)), config_.vision.patch.merge);
+    }
+    ends.push_back(next);
+  }
+  return ends;
+}
+
 // Chosen and rejected answers stand behind the same pictures, which are looked at once.
-AnswerReader Qwen2VlModel::reader_of(const Batch& batch) const {
-  return {
-      *model_,
-      *model_->model,
-      model_->lm_head.get(),
-      reference_.get(),
-      [this, &batch] { return look(batch.patches, {}); },
-      [this](const nn::Decoder& decoder, const Tokens& tokens, const at::Tensor& looks,
-             const nn::BlockContext& context) { return read(decoder, tokens, looks, context); }};
+AnswerReader Qwen2VlModel::reader_of() {
+  return {*model_,
+          *model_->model,
+          model_->lm_head.get(),
+          reference_.get(),
+          [this](const Batch& batch) { return look(batch.patches, {}); },
+          [this](const nn::Decoder& decoder, const Tokens& tokens, const at::Tensor& looks,
+                 const nn::BlockContext& context) { return read(decoder, tokens, looks, context); },
+          &kept_,
+          [this] { return to_config_json(config_); },
+          [this](const Batch& batch) { return picture_ends(batch); }};
 }
 
 // --- Replies -----------------------------------------------------------------------------------
@@ -202,7 +231,7 @@ Abilities Qwen2VlModel::abilities() {
     return write(prompts, options);
   };
   can.prefer = [this](const Batch& batch) {
-    return preferred(reader_of(batch), config_.preference, batch);
+    return preferred(reader_of(), config_.preference, batch);
   };
   return can;
 }

@@ -13,6 +13,7 @@
 #include "models/qwen2_vl/config.h"
 #include "models/qwen2_vl/vision.h"
 #include "tandem/base/random.h"
+#include "tandem/models/keeps_files.h"
 #include "tandem/models/model.h"
 #include "tandem/nn/decoder.h"
 #include "tandem/nn/normalize.h"
@@ -31,11 +32,14 @@ struct Qwen2Vl : torch::nn::Module {
 
 // As the original initialises it; every tensor from the key and its own name.
 void initialize(Qwen2Vl& model, Key init);
+// Weights of vision.pretrained and text.pretrained, where the settings name them. The tower's
+// merger is taken where it ends in the language model's width. Throws Error(config).
+void read_pretrained(Qwen2Vl& model, const Config& config);
 
 std::vector<Grid> grids_of(const at::Tensor& grid_thw);  // int64 [N, 3] on the host
 at::Tensor tensor_of(const Positions& positions);        // int64 [3, 1, T]
 
-class Qwen2VlModel final : public Model {
+class Qwen2VlModel final : public Model, public KeepsFiles {
  public:
   Qwen2VlModel(const Config& config, Key init);
 
@@ -43,6 +47,7 @@ class Qwen2VlModel final : public Model {
   NamedTensors buffers() const override;
   torch::nn::Module* module() const override { return model_.get(); }
   void to(const at::Device& device) override;
+  void keep_in(const std::filesystem::path& folder) override { kept_.keep_in(folder); }
   void train(bool on) override { model_->train(on); }
   std::vector<std::string> losses_known() const override { return {"lm", "dpo"}; }
   std::map<std::string, ChanceLevel> chance_levels(std::int64_t batch) const override;
@@ -65,13 +70,15 @@ class Qwen2VlModel final : public Model {
                   const nn::BlockContext& context) const;
   std::vector<std::vector<std::int64_t>> write(const Batch& prompts,
                                                const GenerateOptions& options) const;
-  // Preferences; holds `batch`.
-  AnswerReader reader_of(const Batch& batch) const;
+  // Of each sample, the first of its pictures among the batch's, and the end.
+  std::vector<std::int64_t> picture_ends(const Batch& batch) const;
+  AnswerReader reader_of();  // of preferences
 
   Config config_;
   nn::PixelStatistics statistics_;
   std::shared_ptr<Qwen2Vl> model_;
   std::shared_ptr<LanguageCopy> reference_;  // null unless preferences want a copy
+  KeptReference kept_{config_.preference.keep};
 };
 
 }  // namespace tandem::models::qwen2_vl

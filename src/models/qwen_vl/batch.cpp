@@ -150,6 +150,11 @@ Processor make_processor(const Settings& settings,
                         prompt_tokens(turns, rules->dialogue, *tokenizer, rules->place, sample.id),
                         rules->view);
   };
+  processor.packed_losses = {"lm"};
+  processor.length = [rules, tokenizer](const data::Sample& sample) {
+    return dialogue_length(sample, rules->turns(sample, Key(0), /*train=*/false), rules->dialogue,
+                           *tokenizer, rules->place);
+  };
   processor.image = [rules](const data::Picture& picture) { return rules->view(picture, ""); };
   processor.decode = words_of(tokenizer);
   return processor;

@@ -11,6 +11,7 @@
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -162,6 +163,18 @@ at::Tensor QwenVlModel::embeds(const at::Tensor& ids, const at::Tensor& features
   return at::where(inside.unsqueeze(-1), placed, words);
 }
 
+namespace {
+
+// Of a pack: each sample's tokens turn as in a row of their own.
+nn::Rotary at_positions(const nn::Rotary& rows, const at::Tensor& positions) {
+  const auto at = [&](const at::Tensor& table) {
+    return table.defined() ? table.index_select(1, positions.flatten()) : table;
+  };
+  return {at(rows.cos), at(rows.sin), at(rows.query_scale)};
+}
+
+}  // namespace
+
 nn::Rotary QwenVlModel::rotary(std::int64_t length, const at::Device& device) const {
   const LanguageConfig& c = config_.language;
   const bool evaluates = !net_->is_training();
@@ -174,10 +187,21 @@ LossTerms QwenVlModel::losses(const Batch& batch, const LossRequest&, const Step
   at::Tensor features;
   if (batch.images && batch.images->pixels.size(0) > 0)
     features = image_features(batch.images->pixels, blocks_of(context, "image"));
-  // Padding stands behind the text, where the causal mask hides it.
-  const at::Tensor hidden = net_->transformer->forward(
-      embeds(text.ids, features), rotary(text.ids.size(1), text.ids.device()), nn::causal_mask(),
-      blocks_of(context, "text"));
+  nn::Mask mask = nn::causal_mask();  // hides padding, which stands behind the text
+  nn::Rotary turned;
+  if (text.segments.defined()) {
+    const std::vector<std::int64_t> ends = ends_of_pack(text);
+    std::int64_t longest = 0;
+    for (std::size_t i = 1; i < ends.size(); ++i) {
+      longest = std::max(longest, ends[i] - ends[i - 1]);
+    }
+    mask = nn::packed_mask(ends, true);
+    turned = at_positions(rotary(longest, text.ids.device()), text.positions);
+  } else {
+    turned = rotary(text.ids.size(1), text.ids.device());
+  }
+  const at::Tensor hidden = net_->transformer->forward(embeds(text.ids, features), turned, mask,
+                                                       blocks_of(context, "text"));
   const at::Tensor labels = objectives::shifted_labels(text.labels);
   return {
       {"lm", objectives::lm_loss(hidden, net_->head(), labels, objectives::host_count(labels))}};
