@@ -35,7 +35,7 @@ struct CapfiltJob {
   std::vector<CapfiltInput> inputs{};
   std::filesystem::path folder{};
   std::int64_t batch = 64, part = 1024;  // samples; part: rounded up to whole batches
-  bool shards = false;  // NNNNNN.tar, too
+  bool shards = false;                   // NNNNNN.tar, too
   int threads = 2;
   const dist::Mesh* mesh = nullptr;
   at::Device device{at::kCPU};
