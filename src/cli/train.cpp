@@ -58,6 +58,7 @@ void do_captions(const train::StageJob& from) {
   fill(job, from);
   for (const auto& [name, source] : from.inputs) job.inputs.push_back({name, source});
   job.threshold = asked.threshold;
+  job.shards = asked.shards;
   job.prompt = asked.prompt;
   job.generate.max_length = asked.max_length;
   job.generate.min_length = asked.min_length;

@@ -64,6 +64,11 @@ void describe_job(FieldVisitor& v, JobConfig& job, const StageSurroundings& arou
           {.doc = "caption: words that each begins with; empty: the model's", .unset = 0});
   v.field("threshold", job.threshold,
           {.doc = "filter: kept above this probability of a match", .min = 0, .max = 1});
+  v.field(
+      "shards", job.shards,
+      {.doc = "caption, filter: what is kept also as NNNNNN.tar beside NNNNNN.jsonl, each caption "
+              "with its picture (format: webdataset)",
+       .unset = 0});
   describe_codes(v, job);
 }
 

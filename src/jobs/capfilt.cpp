@@ -14,6 +14,7 @@
 #include "tandem/base/log.h"
 #include "tandem/data/judged.h"
 #include "tandem/data/loader.h"
+#include "tandem/data/written_shard.h"
 
 namespace tandem::jobs {
 namespace {
@@ -43,10 +44,20 @@ std::vector<Part> parts_of(const CapfiltJob& job) {
   return parts;
 }
 
-fs::path path_of(const CapfiltJob& job, const Part& part) {
-  std::string number = std::to_string(part.number);
-  if (number.size() < 6) number.insert(0, 6 - number.size(), '0');
-  return job.folder / (number + ".jsonl");
+std::string digits(std::int64_t number, std::size_t least) {
+  std::string text = std::to_string(number);
+  if (text.size() < least) text.insert(0, least - text.size(), '0');
+  return text;
+}
+
+fs::path path_of(const CapfiltJob& job, const Part& part, const char* ending = ".jsonl") {
+  return job.folder / (digits(part.number, 6) + ending);
+}
+
+bool is_there(const CapfiltJob& job, const Part& part) {
+  std::error_code error;
+  return fs::exists(path_of(job, part), error) &&
+         (!job.shards || fs::exists(path_of(job, part, ".tar"), error));
 }
 
 std::string text_of(const Json& json) {
@@ -71,9 +82,15 @@ Json line_of(const CapfiltJob& job, const CapfiltInput& input, std::int64_t inde
 // Puts what a batch's rows say into their lines, in the order of the rows.
 using Say = std::function<void(const Batch& batch, const std::vector<Json*>& lines)>;
 
+// What is said of a sample of the input.
+struct Line {
+  std::int64_t position = 0;
+  Json json{};
+};
+
 // The lines of a part: of samples that cannot be read or prepared only what is wrong with them.
-std::string made(const CapfiltJob& job, const Part& part, const data::Prepare& prepare,
-                 Padding padding, bool writes, const Say& say) {
+std::vector<Line> made(const CapfiltJob& job, const Part& part, const data::Prepare& prepare,
+                       Padding padding, bool writes, const Say& say) {
   const CapfiltInput& input = job.inputs[part.input];
   data::LoaderOptions options;
   options.global_batch = options.micro_batch = job.batch;
@@ -86,7 +103,7 @@ std::string made(const CapfiltJob& job, const Part& part, const data::Prepare& p
   data::Order order(Key(0), {{.size = input.source->size()}}, data::Order::Mix::weights,
                     /*shuffle=*/false);
   data::Loader loader({input.source}, std::move(order), prepare, options);
-  std::string text;
+  std::vector<Line> all;
   for (std::int64_t at = part.first; at < part.last; at += job.batch) {
     const data::StepBatches step = loader.next();
     const Batch& host = step.micro_batches.at(0);
@@ -115,11 +132,34 @@ std::string made(const CapfiltJob& job, const Part& part, const data::Prepare& p
       good[i] = &lines[i];
     }
     say(to(host, job.device), good);
-    for (const Json& line : lines) {
-      if (!line.is_null()) text += text_of(line) + "\n";
+    for (std::size_t i = 0; i < lines.size(); ++i) {
+      if (!lines[i].is_null()) all.push_back({host.positions[i], std::move(lines[i])});
     }
   }
-  return text;
+  return all;
+}
+
+// What is kept of a part, with its pictures.
+void write_shard(const CapfiltJob& job, const Part& part, const std::vector<Line>& lines) {
+  const data::Source& source = *job.inputs[part.input].source;
+  replace_file(path_of(job, part, ".tar"), 0, [&](FileWriter& file) {
+    data::ShardWriter shard(file);
+    for (std::size_t i = 0; i < lines.size(); ++i) {
+      const Json& json = lines[i].json;
+      if (!json.at("kept").get<bool>()) continue;
+      const data::Sample sample = source.read(lines[i].position);
+      shard.add(digits(part.number, 6) + "_" + digits(static_cast<std::int64_t>(i), 6),
+                sample.pictures.at(0), json.at("text").get<std::string>(), text_of(json));
+    }
+    shard.finish();
+  });
+}
+
+void write_part(const CapfiltJob& job, const Part& part, const std::vector<Line>& lines) {
+  if (job.shards) write_shard(job, part, lines);
+  std::string text;
+  for (const Line& line : lines) text += text_of(line.json) + "\n";
+  replace_file(path_of(job, part), text);
 }
 
 // --- The summary
@@ -212,7 +252,7 @@ void run(const CapfiltJob& job, const data::Prepare& prepare, Padding padding, b
   const std::vector<Part> parts = parts_of(job);
   const auto ranks = static_cast<std::size_t>(job.mesh->size());
   std::size_t there = 0;
-  for (const Part& part : parts) there += fs::exists(path_of(job, part)) ? 1 : 0;
+  for (const Part& part : parts) there += is_there(job, part) ? 1 : 0;
   if (there > 0) {
     log_info("[" + job.name + "] goes on: " + std::to_string(there) + " of " +
              std::to_string(parts.size()) + " parts are there");
@@ -220,8 +260,8 @@ void run(const CapfiltJob& job, const data::Prepare& prepare, Padding padding, b
   for (std::size_t first = 0; first < parts.size(); first += ranks) {
     if (job.between) job.between();
     const std::size_t own = first + static_cast<std::size_t>(job.mesh->rank());
-    if (own >= parts.size() || fs::exists(path_of(job, parts[own]))) continue;
-    replace_file(path_of(job, parts[own]), made(job, parts[own], prepare, padding, writes, say));
+    if (own >= parts.size() || is_there(job, parts[own])) continue;
+    write_part(job, parts[own], made(job, parts[own], prepare, padding, writes, say));
   }
   job.mesh->barrier();  // all parts are there
   if (job.mesh->rank() == 0) summarise(job, parts);

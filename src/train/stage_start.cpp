@@ -9,6 +9,7 @@
 #include "tandem/base/log.h"
 #include "tandem/models/adapters.h"
 #include "tandem/models/weights.h"
+#include "tandem/models/word_rows.h"
 #include "train/session.h"
 
 namespace tandem::train {
@@ -40,16 +41,21 @@ fs::path newest_of(const fs::path& path) {
               path.string());
 }
 
-// Weights of other words are worth little: a row of them is another one here.
-void compare_words(const fs::path& start, const text::Tokenizer& tokenizer) {
-  constexpr const char* name = "tokenizer.json";
+// Whose words the weights in a folder are: empty where no tokenizer stands beside them, or one
+// that cannot be read.
+text::Tokenizer words_beside(const fs::path& start) {
   std::error_code error;
-  if (!fs::is_regular_file(start / name, error)) return;
-  const std::string theirs = read_file(start / name, largest_state);
-  for (const auto& [file, bytes] : tokenizer.files()) {
-    if (file != name || bytes == theirs) continue;
-    log_warning("the weights of " + start.string() +
-                " were made with another tokenizer; set model.tokenizer to theirs");
+  bool any = false;
+  for (const char* name : text::tokenizer_file_names()) {
+    any = any || fs::is_regular_file(start / name, error);
+  }
+  if (!any) return {};
+  try {
+    return text::load_tokenizer(start);
+  } catch (const Error& wrong) {
+    log_warning("the tokenizer of " + start.string() + " cannot be read (" + wrong.message() +
+                "): rows of words are taken in their order");
+    return {};
   }
 }
 
@@ -70,27 +76,43 @@ Weights weights_of(models::Model& model) {
   return weights;
 }
 
-Weights weights_in(const Session& session, const fs::path& start) {
-  compare_words(start, *session.tokenizer);
-  return checkpoint::load_weights(start);
+// What a stage begins with. words: of its tables; empty: the run's own, or not known.
+struct Start {
+  Weights weights{};
+  text::Tokenizer words{};
+};
+
+Start start_in(const fs::path& folder) {
+  return {checkpoint::load_weights(folder), words_beside(folder)};
 }
 
 // before: the model of the stage before; null in the first.
-Weights start_of(const Session& session, models::Model* before) {
+Start start_of(const Session& session, models::Model* before) {
   const auto index = static_cast<std::size_t>(session.cursor.stage);
   const std::string& init = session.config.stages[index].init;
   if (init == "scratch") return {};
   if (init.empty()) {
-    if (before != nullptr) return weights_of(*before);
+    if (before != nullptr) return {weights_of(*before), {}};
     const std::string& pretrained = session.config.model.pretrained;
-    return pretrained.empty() ? Weights() : weights_in(session, newest_of(pretrained));
+    return pretrained.empty() ? Start() : start_in(newest_of(pretrained));
   }
   for (const config::StageConfig& other : session.config.stages) {
     if (other.name == init) {
-      return checkpoint::load_weights(end_of_stage(session.options.directory, init));
+      return {checkpoint::load_weights(end_of_stage(session.options.directory, init)), {}};
     }
   }
-  return weights_in(session, named_by(init));
+  return start_in(named_by(init));
+}
+
+// Tables of other words and of longer texts get the rows of this stage's model.
+void refit(const Session& session, const Start& start, Weights& weights) {
+  const models::RefitRows rows =
+      models::refit_rows(weights, *session.parts.model, models::row_tables(*session.parts.family),
+                         start.words, *session.tokenizer);
+  const auto index = static_cast<std::size_t>(session.cursor.stage);
+  if (const std::string told = rows.text(); !told.empty()) {
+    log_info("stage " + session.config.stages[index].name + ": " + told);
+  }
 }
 
 }  // namespace
@@ -138,12 +160,13 @@ void begin_stage(Session& session) {
   }
   wait_for_saves(session);  // the end of another stage may be what it begins with
   const std::unique_ptr<models::Model> before = std::move(session.parts.model);
-  Weights start = start_of(session, before.get());
+  Start start = start_of(session, before.get());
   make_stage_model(session);
   const config::StageConfig& stage = session.config.stages[index];
-  if (!start.empty()) {
-    const Weights weights =
-        session.parts.family->import_weights(std::move(start), *session.parts.settings);
+  if (!start.weights.empty()) {
+    Weights weights =
+        session.parts.family->import_weights(std::move(start.weights), *session.parts.settings);
+    refit(session, start, weights);
     const models::Taken taken = models::take_weights(*session.parts.model, weights);
     std::vector<std::string> theirs, ours;
     for (const auto& [name, tensor] : weights) theirs.push_back(name);

@@ -5,7 +5,8 @@ import pathlib
 import common
 from common import main, metrics, newest
 
-TINY = pathlib.Path(common.HERE).parent.parent / "configs/albef/tiny.yaml"
+CONFIGS = pathlib.Path(common.HERE).parent.parent / "configs/albef"
+TINY = CONFIGS / "tiny.yaml"
 QUIET = ["eval.every=0", "eval.tasks=[]"]
 
 
@@ -47,6 +48,25 @@ class Albef(common.RunTest):
         self.train("tuned", config=tuned)
         self.assertIn("idx_queue", common.tensors(newest(self.folder / "tuned") /
                                                   "model.safetensors"))
+
+    def test_text_assignment_stands_between_pre_training_and_two_pictures(self):
+        config = CONFIGS / "assignment_tiny.yaml"
+        error = self.train("whole", config=config)
+        self.assertIn("stage assignment begins with new ta_head.*", error)
+        self.assertRegex(error, "stage nlvr2 leaves out .*ta_head")
+        rows = metrics(self.folder / "whole")
+        self.assertEqual([row["stage"] for row in rows], 6 * ["pretrain"] + 6 * ["assignment"] + 6 * ["nlvr2"])
+        self.assertIn("loss.ta", rows[6])
+        for step in (8, 14):
+            self.train("stopped at %d" % step, "--stop-after", step, config=config, code=75)
+            self.train("stopped at %d" % step, config=config)
+            self.assert_same_end("stopped at %d" % step, "whole")
+        only = ["--stage", "assignment", *QUIET]
+        self.train("assigned", *only, config=config)
+        code, _, error = common.tandem("export", self.folder / "assigned", self.folder / "out")
+        self.assertEqual(code, 0, error)
+        self.assertEqual(common.tensors(self.folder / "out" / "model.safetensors"),
+                         common.tensors(newest(self.folder / "assigned") / "model.safetensors"))
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ TEST_CASE("ALBEF: losses, gradients and states equal those that the original rec
   check_recorded(
       {"albef_half", "albef_cold", "albef_hot", "albef_all_fuse", "albef_none_fuses", "albef_steps",
        "albef_retrieval", "albef_retrieval_plain", "albef_entailment", "albef_entailment_plain",
-       "albef_reasoning", "albef_answering", "albef_answering_plain"},
+       "albef_assignment", "albef_reasoning", "albef_answering", "albef_answering_plain"},
       30);
 }
 

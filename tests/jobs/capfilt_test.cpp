@@ -15,6 +15,10 @@
 #include "../support/temporary.h"
 #include "tandem/base/files.h"
 #include "tandem/data/judged.h"
+#include "tandem/data/webdataset.h"
+#include "tandem/data/written_shard.h"
+#include "tandem/vision/decode.h"
+#include "tandem/vision/encode.h"
 
 namespace capfilt_test {
 
@@ -162,6 +166,63 @@ TEST_CASE("a job that was stopped goes on and ends in the same bytes") {
   CHECK(files_of(stopped.folder).size() == 1);
   write_captions(stopped);
   CHECK(files_of(stopped.folder) == files_of(setting.folder("whole")));
+}
+
+TEST_CASE("what is kept stands in tar files, too, as pictures with their captions") {
+  Setting setting;
+  CapfiltJob job = setting.job("whole");
+  job.shards = true;
+  write_captions(job);
+  std::vector<Json> kept;
+  for (const Json& line : lines_of(job.folder)) {
+    if (line.at("kept").get<bool>()) kept.push_back(line);
+  }
+  data::WebdatasetSettings settings;
+  settings.path = (job.folder / "{000000..000001}.tar").string();
+  settings.index = setting.folder("indices").string();
+  const auto shards = data::open_webdataset(settings);
+  REQUIRE(shards->size() == 5);
+  REQUIRE(kept.size() == 5);
+  for (std::int64_t i = 0; i < 5; ++i) {
+    const data::Sample sample = shards->read(i);
+    const Json& line = kept[static_cast<std::size_t>(i)];
+    CHECK(sample.texts == std::vector<std::string>{line.at("text").get<std::string>()});
+    const vision::Image own =
+        setting.web->read(line.at("index").get<std::int64_t>()).pictures.at(0).pixels;
+    CHECK(vision::decode(sample.pictures.at(0).encoded).rgb == own.rgb);
+  }
+  CHECK(shards->read(3).id == "000001.tar/000001_000000");
+
+  // A part whose tar is not there was cut off: it is made again, to the same bytes.
+  const auto whole = files_of(job.folder);
+  CHECK(whole.size() == 5);  // two parts and the summary
+  fs::remove(job.folder / "summary.json");
+  fs::remove(job.folder / "000000.tar");
+  const int calls = setting.model.calls;
+  write_captions(job);
+  CHECK(setting.model.calls == calls + 2);
+  CHECK(files_of(job.folder) == whole);
+}
+
+TEST_CASE("pictures that are encoded already go into a tar as they are") {
+  testing::TemporaryDirectory temporary;
+  data::Picture png, other;
+  const std::string bytes =
+      vision::encode_png(eval::coloured("a", 0, "00ff00", {"b"}, 1).pictures[0].pixels);
+  png.encoded.assign(bytes.begin(), bytes.end());
+  other.encoded = {'G', 'I', 'F'};
+  replace_file(temporary.path() / "a.tar", 0, [&](FileWriter& file) {
+    data::ShardWriter shard(file);
+    shard.add("one", png, "a caption", "{}");
+    CHECK_THROWS_WITH(shard.add("two", other, "", ""), Catch::Contains("a JPEG, a PNG or a WebP"));
+    shard.finish();
+  });
+  data::WebdatasetSettings settings;
+  settings.path = (temporary.path() / "a.tar").string();
+  const auto shard = data::open_webdataset(settings);
+  REQUIRE(shard->size() == 1);
+  CHECK(shard->read(0).pictures.at(0).encoded == png.encoded);
+  CHECK(read_file(temporary.path() / "a.tar", 1 << 20).size() % 512 == 0);
 }
 
 TEST_CASE("a filter keeps what matches, and its summary knows the kinds of wrong captions") {

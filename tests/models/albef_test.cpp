@@ -21,6 +21,7 @@
 #include <string>
 #include <vector>
 
+#include "models/albef/assignment.h"
 #include "models/albef/batch.h"
 #include "models/albef/model.h"
 #include "models/albef/tasks.h"
@@ -384,6 +385,70 @@ TEST_CASE("ALBEF: two pictures are read through the same keys and values") {
   CHECK(logits(a, b).sizes() == at::IntArrayRef({2, 2}));
   CHECK_FALSE(at::allclose(logits(a, b), logits(a, a), 1e-7, 1e-9));
   CHECK_FALSE(at::allclose(logits(a, b), logits(b, b), 1e-7, 1e-9));
+}
+
+TEST_CASE("ALBEF: a text is shown on either side or not at all, never with one picture twice") {
+  const std::int64_t size = 6;
+  at::Tensor alike = at::ones({size, size});
+  alike.fill_diagonal_(0);
+  alike.select(1, 5).fill_(0);  // the last picture is like none
+  std::map<std::int64_t, int> seen;
+  for (std::uint64_t seed = 0; seed < 200; ++seed) {
+    const albef::Assigned shown = albef::draw_assigned(alike, Key(seed));
+    CHECK(at::equal(shown.first, albef::draw_assigned(alike, Key(seed)).first));
+    for (std::int64_t i = 0; i < size; ++i) {
+      const auto label = shown.labels[i].item<std::int64_t>();
+      const auto first = shown.first[i].item<std::int64_t>();
+      const auto second = shown.second[i].item<std::int64_t>();
+      REQUIRE(first != second);
+      REQUIRE((first == i) == (label == 0));
+      REQUIRE((second == i) == (label == 1));
+      REQUIRE((first == i || first != 5));
+      REQUIRE((second == i || second != 5));
+      ++seen[label];
+    }
+  }
+  for (const std::int64_t label : {0, 1, 2}) CHECK(std::abs(seen[label] / 1200.0 - 1 / 3.0) < 0.05);
+}
+
+TEST_CASE(
+    "ALBEF: text assignment trains what it has, from a pre-trained model, and leads to NLVR2") {
+  albef::Config before = tiny(), config = tiny(), after = tiny();
+  config.kind = "assignment";
+  after.kind = "reasoning";
+  albef::AlbefModel pretrained(before, Key(1));
+  std::map<std::string, at::Tensor> weights;
+  for (const auto& [name, value] : pretrained.parameters()) weights[name] = value.detach();
+  for (const auto& [name, value] : pretrained.buffers()) weights[name] = value.detach();
+  albef::AssignmentModel model(config, Key(2));
+  const Taken taken = take_weights(model, albef::import_weights(weights, config));
+  CHECK(taken.fresh == std::vector<std::string>{"ta_head.weight", "ta_head.bias"});
+  std::map<std::string, at::Tensor> held;
+  for (const auto& [name, value] : model.buffers()) held[name] = value.clone();
+  CHECK(at::equal(held.at("vision_proj.weight"), weights.at("vision_proj.weight")));
+
+  model.train(true);
+  Batch batch = make_batch(6);
+  batch.picture_ids = at::arange(6, at::kLong);
+  StepContext context;
+  context.key = Key(3);
+  const LossTerm term = model.losses(batch, {.weights = {{"ta", 1}}}, context).at("ta");
+  CHECK(term.count == 6);
+  term.sum.backward();
+  for (const auto& [name, value] : model.parameters()) {
+    CAPTURE(name);
+    CHECK(value.grad().defined());
+  }
+  for (const auto& [name, value] : model.buffers()) {
+    CHECK(at::equal(value, held.at(name)));
+    CHECK_FALSE(value.requires_grad());
+  }
+  std::map<std::string, at::Tensor> trained;
+  for (const auto& [name, value] : model.parameters()) trained[name] = value.detach();
+  albef::TaskModel reasoning(after, Key(4));
+  const Taken next = take_weights(reasoning, albef::import_weights(trained, after));
+  CHECK(next.left_out == std::vector<std::string>{"ta_head.bias", "ta_head.weight"});
+  for (const std::string& name : next.fresh) CHECK(name.starts_with("cls_head"));
 }
 
 TEST_CASE("ALBEF: a text's words are located on the grid of patches, padding left out") {

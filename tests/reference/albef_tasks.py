@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Makes the fixtures albef_{retrieval,entailment,reasoning,answering}*: the original's fine-tuning models
+"""Makes the fixtures albef_{retrieval,entailment,assignment,reasoning,answering}*: the original's fine-tuning models
 with one training step each, in evaluation mode.
 
 Usage: albef_tasks.py CHECKOUT [OUT], as albef.py. The class of each is called ALBEF there; the files
 name it by its module, model_retrieval.ALBEF and so on. Inputs beside those of albef.py: `idx` (of the
 pictures), `labels` (classes), and for answers `decoder_input_ids`, `decoder_attention_mask`, `k`
-(answers of each question) and `weights`; pictures of a pair stand one batch behind the other.
+(answers of each question) and `weights`; pictures of a pair stand one batch behind the other. Of the
+text assignment: `first` and `second`, the rows of the pictures that each text was shown with.
 """
 import json
 import pathlib
@@ -35,6 +36,9 @@ CASES = {
     "albef_reasoning": dict(module="model_nlvr", vision=(12, 1, 2), text=(8, 12, 2, 12, 6), image=8,
                             patch=4, embed=6, queue=8, pointer=0, temp=0.1, alpha=0.3, momentum=0.5,
                             batch=3, distill=True, classes=2),
+    "albef_assignment": dict(module="model_pretrain_nlvr", vision=(12, 1, 2), text=(8, 12, 2, 12, 6),
+                             image=8, patch=4, embed=6, queue=8, pointer=0, temp=0.1, alpha=0.3,
+                             momentum=0.5, batch=5, distill=True),
     "albef_answering": dict(module="model_vqa", vision=(12, 1, 2), text=(12, 2, 3, 16, 1), image=8,
                             patch=4, embed=6, queue=8, pointer=0, temp=0.1, alpha=0.3, momentum=0.5,
                             batch=3, distill=True),
@@ -83,6 +87,39 @@ def classify(model, case, image, text, generator):
             {"logits": logits, "loss": loss})
 
 
+def assign(model, case, image, text, _):
+    """What each text was shown with, put together from the draws in their order."""
+    cross_entropy, multinomial = torch.nn.functional.cross_entropy, torch.multinomial
+    draws, weights, seen = [], [], {}
+
+    def drawn(row, count):
+        weights.append(row)
+        draws.append(multinomial(row, count))
+        return draws[-1]
+
+    def compared(logits, labels):
+        seen.update(logits=logits, labels=labels)
+        return cross_entropy(logits, labels)
+
+    torch.multinomial, torch.nn.functional.cross_entropy = drawn, compared
+    seed = 0
+    try:
+        while set(seen.get("labels", torch.zeros(0)).tolist()) != {0, 1, 2}:  # each of the three
+            del draws[:], weights[:]
+            torch.manual_seed(seed)
+            seed += 1
+            loss = model(image, text)
+    finally:
+        torch.multinomial, torch.nn.functional.cross_entropy = multinomial, cross_entropy
+    first, second = [], []
+    for row, (label, draw) in enumerate(zip(seen["labels"].tolist(), draws)):
+        assert draw.numel() == (2 if label == 2 else 1)
+        first.append(row if label == 0 else draw[0].item())
+        second.append(row if label == 1 else draw[-1].item())
+    return ({"first": torch.tensor(first), "second": torch.tensor(second), "labels": seen["labels"]},
+            {"logits": seen["logits"], "loss": loss, "likeness": torch.stack(weights)})
+
+
 def answer(model, case, image, text, generator):
     counts = [2, 1, 3]
     ids = torch.randint(4, albef.VOCABULARY, (sum(counts), 6), generator=generator)
@@ -100,7 +137,7 @@ def answer(model, case, image, text, generator):
 
 
 STEPS = {"model_retrieval": retrieve, "model_ve": classify, "model_nlvr": classify,
-         "model_vqa": answer}
+         "model_vqa": answer, "model_pretrain_nlvr": assign}
 
 
 def make(modules, name, case, out):
@@ -139,9 +176,9 @@ def make(modules, name, case, out):
 if __name__ == "__main__":
     torch.set_num_threads(1)
     albef.load_original(pathlib.Path(sys.argv[1]))
-    from models import model_nlvr, model_retrieval, model_ve, model_vqa
+    from models import model_nlvr, model_pretrain_nlvr, model_retrieval, model_ve, model_vqa
     modules = dict(model_nlvr=model_nlvr, model_retrieval=model_retrieval, model_ve=model_ve,
-                   model_vqa=model_vqa)
+                   model_vqa=model_vqa, model_pretrain_nlvr=model_pretrain_nlvr)
     out = common.out_folder(2)
     for name, case in CASES.items():
         make(modules, name, case, out)

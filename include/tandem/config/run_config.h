@@ -113,6 +113,7 @@ struct JobConfig {
   std::int64_t max_length = 30, min_length = 10;
   std::string prompt{};
   double threshold = 0.5;  // filter
+  bool shards = false;     // caption, filter: what is kept as tar files, too
   // codes: pictures that are looked at, patches of each (at most; 0: all), rounds of k-means.
   std::int64_t samples = 8192, patches = 16, rounds = 30;
 };

@@ -6,6 +6,8 @@
 // file of JSON Lines (data/judged.h), NNNNNN.jsonl, written at once; parts that are there are not
 // made again, so a job that was killed goes on where it stood and ends in the same bytes, whatever
 // the number of ranks. All ranks see the same folder. The last thing written is summary.json.
+// With `shards`, NNNNNN.tar holds what is kept of the part, each caption with its picture
+// (data/written_shard.h; its .json is the line), and is a part of what has to be there.
 
 #include <c10/core/Device.h>
 
@@ -33,6 +35,7 @@ struct CapfiltJob {
   std::vector<CapfiltInput> inputs{};
   std::filesystem::path folder{};
   std::int64_t batch = 64, part = 1024;  // samples; part: rounded up to whole batches
+  bool shards = false;                   // NNNNNN.tar, too
   int threads = 2;
   const dist::Mesh* mesh = nullptr;
   at::Device device{at::kCPU};

@@ -9,11 +9,12 @@ namespace tandem::models::albef {
 namespace {
 
 // (name in YAML, class in files), in the order of Kind.
-const std::array<std::pair<std::string, std::string>, 5>& kinds() {
-  static const std::array<std::pair<std::string, std::string>, 5> table{
+const std::array<std::pair<std::string, std::string>, 6>& kinds() {
+  static const std::array<std::pair<std::string, std::string>, 6> table{
       {{"pretrain", "ALBEF"},
        {"retrieval", "model_retrieval.ALBEF"},
        {"entailment", "model_ve.ALBEF"},
+       {"assignment", "model_pretrain_nlvr.ALBEF"},
        {"reasoning", "model_nlvr.ALBEF"},
        {"answering", "model_vqa.ALBEF"}}};
   return table;
@@ -101,11 +102,14 @@ Kind Config::the_kind() const {
               "model.kind");
 }
 
-bool Config::copies() const { return distill || kind == "pretrain" || kind == "retrieval"; }
+bool Config::copies() const {
+  if (kind == "assignment") return false;
+  return distill || kind == "pretrain" || kind == "retrieval";
+}
 
 nn::BertShape Config::text_shape() const {
   nn::BertShape s = text.shape(vision.width);
-  if (the_kind() == Kind::reasoning) s.layers += s.layers - text.fusion_layer;
+  if (sees_two()) s.layers += s.layers - text.fusion_layer;
   return s;
 }
 
@@ -169,10 +173,12 @@ Problems problems(const Config& c) {
 }
 
 void Config::fields(FieldVisitor& v) {
-  v.field("kind", kind,
-          {.doc = "which of the original's models is trained: entailment is of a picture and a "
-                  "sentence (VE), reasoning of two pictures (NLVR2), answering of a question (VQA)",
-           .choices = {"pretrain", "retrieval", "entailment", "reasoning", "answering"}});
+  v.field(
+      "kind", kind,
+      {.doc = "which of the original's models is trained: entailment is of a picture and a "
+              "sentence (VE), assignment of a text to one of two pictures (before NLVR2), "
+              "reasoning of two pictures (NLVR2), answering of a question (VQA)",
+       .choices = {"pretrain", "retrieval", "entailment", "assignment", "reasoning", "answering"}});
   v.field("distill", distill,
           {.doc = "fine-tuning: targets are partly the momentum copies' answers"});
   v.field("decoder_layers", decoder_layers,

@@ -55,6 +55,7 @@ enum class Kind {
   pretrain,    // model_pretrain: class ALBEF
   retrieval,   // model_retrieval.ALBEF: contrast and matching, positives by the picture's number
   entailment,  // model_ve.ALBEF: three classes of a pair
+  assignment,  // model_pretrain_nlvr.ALBEF: to which of two pictures a text belongs
   reasoning,   // model_nlvr.ALBEF: two classes of a text with two pictures
   answering,   // model_vqa.ALBEF: a decoder that reads the fused question
 };
@@ -79,7 +80,10 @@ struct Config final : Settings {
   bool copies() const;  // are there momentum copies?
   // Of the head of entailment (contradiction, neutral, entailment) and of reasoning (false, true).
   std::int64_t classes() const { return the_kind() == Kind::reasoning ? 2 : 3; }
-  // The text's shape in this kind: reasoning has its fusion layers twice, one for each picture.
+  // Each text is fused with two pictures.
+  bool sees_two() const { return kind == "assignment" || kind == "reasoning"; }
+  // The text's shape in this kind: one that sees two has its fusion layers twice, one for each
+  // picture.
   nn::BertShape text_shape() const;
   nn::BertShape decoder_shape() const;
   void fields(FieldVisitor& visitor) override;

@@ -82,7 +82,7 @@ std::unique_ptr<Settings> from_config_json(const std::string& text) {
   auto config = std::make_unique<Config>();
   const ConfigNode top{&root, ""};
   const std::string made_by = architecture_of(root);
-  for (const char* kind : {"retrieval", "entailment", "reasoning", "answering"}) {
+  for (const char* kind : {"retrieval", "entailment", "assignment", "reasoning", "answering"}) {
     Config named;
     named.kind = kind;
     if (class_of(named.the_kind()) == made_by) config->kind = kind;

@@ -1,4 +1,5 @@
 #include "models/albef/answering.h"
+#include "models/albef/assignment.h"
 #include "models/albef/batch.h"
 #include "models/albef/config.h"
 #include "models/albef/model.h"
@@ -13,7 +14,7 @@ Family albef_family() {
   family.name = "albef";
   for (const albef::Kind kind :
        {albef::Kind::pretrain, albef::Kind::retrieval, albef::Kind::entailment,
-        albef::Kind::reasoning, albef::Kind::answering}) {
+        albef::Kind::assignment, albef::Kind::reasoning, albef::Kind::answering}) {
     family.architectures.push_back(albef::class_of(kind));
   }
   family.vocabulary = "wordpiece";
@@ -27,6 +28,9 @@ Family albef_family() {
     const albef::Kind kind = config.the_kind();
     if (kind == albef::Kind::pretrain || kind == albef::Kind::retrieval) {
       return std::make_unique<albef::AlbefModel>(config, init);
+    }
+    if (kind == albef::Kind::assignment) {
+      return std::make_unique<albef::AssignmentModel>(config, init);
     }
     if (kind == albef::Kind::answering) return std::make_unique<albef::AnswerModel>(config, init);
     return std::make_unique<albef::TaskModel>(config, init);

@@ -10,7 +10,6 @@
 #include "tandem/nn/naming.h"
 
 namespace tandem::models::albef {
-namespace {}  // namespace
 
 Texts::Texts(at::Tensor ids, const at::Tensor& given, bool causal) : ids(std::move(ids)) {
   if (!given.defined() && !causal) return;
@@ -78,6 +77,18 @@ at::Tensor Encoders::image_feature(const at::Tensor& rows) const {
 
 at::Tensor Encoders::text_feature(const at::Tensor& rows) const {
   return unit_rows(text_proj->forward(rows.select(1, 0)), 1e-12);
+}
+
+void share_pictures(const nn::BertEncoder& encoder, std::int64_t first) {
+  for (auto i = static_cast<std::size_t>(first); i + 1 < encoder.layers.size(); i += 2) {
+    nn::BertAttention& one = *encoder.layers[i]->crossattention;
+    const nn::BertAttention& other = *encoder.layers[i + 1]->crossattention;
+    one.key = other.key;
+    one.value = other.value;
+    torch::nn::Module& self = nn::module_at(one, "self");
+    self.replace_module("key", one.key);
+    self.replace_module("value", one.value);
+  }
 }
 
 Albef::Albef(const Config& c) : Encoders(c, "") {

@@ -63,6 +63,10 @@ struct Encoders : torch::nn::Module {
   void make_head(const std::string& text, const nn::BertShape& shape);
 };
 
+// Of two layers behind each other, from `first` on, the one sees one picture and the other the
+// other, with the same keys and values.
+void share_pictures(const nn::BertEncoder& encoder, std::int64_t first);
+
 struct Albef : Encoders {
   at::Tensor temperature;  // similarities are divided by it
   std::shared_ptr<nn::Linear> itm_head;

@@ -22,20 +22,6 @@ namespace {
 
 constexpr double momentum = 0.995;  // fixed in the original's fine-tuning
 
-// Of two layers behind each other the first sees one picture and the second the other, with the
-// same keys and values.
-void share_pictures(const nn::BertEncoder& encoder, std::int64_t first) {
-  for (auto i = static_cast<std::size_t>(first); i + 1 < encoder.layers.size(); i += 2) {
-    nn::BertAttention& one = *encoder.layers[i]->crossattention;
-    const nn::BertAttention& other = *encoder.layers[i + 1]->crossattention;
-    one.key = other.key;
-    one.value = other.value;
-    torch::nn::Module& self = nn::module_at(one, "self");
-    self.replace_module("key", one.key);
-    self.replace_module("value", one.value);
-  }
-}
-
 // (1 - alpha) of the hard targets' and alpha of the copies' cross entropy.
 at::Tensor mixed(const at::Tensor& hard, const at::Tensor& soft, double alpha) {
   return soft.defined() ? hard * (1 - alpha) + soft * alpha : hard;

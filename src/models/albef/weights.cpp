@@ -145,7 +145,7 @@ Weights import_weights(Weights weights, const Settings& settings) {
   if (kind == Kind::answering) weights = with_decoder(std::move(weights), config);
   if (kind != Kind::pretrain) weights = without_pretraining(weights);
   drop_tied(weights);
-  if (kind == Kind::reasoning) {
+  if (config.sees_two()) {
     double_fusion(weights, config);
     drop_shared_pictures(weights, config);
   }
