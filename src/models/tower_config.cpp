@@ -21,7 +21,7 @@ std::string tower_text(const Tower& t, std::int64_t patch_size,
                      " " + t.activation + " eps " + std::to_string(t.layer_norm_eps * 1e12) +
                      " patch " + std::to_string(patch_size);
   for (const std::vector<double>& numbers : {image.mean, image.std}) {
-    for (const double number : numbers) text += " " + std::to_string(number * 1e9);
+    for (const double number : numbers) text.append(" ").append(std::to_string(number * 1e9));
   }
   return text;
 }
