@@ -1,8 +1,10 @@
 """CapFilt on configs/blip/capfilt_tiny.yaml: all its stages, killed and resumed, on two ranks."""
 
+import io
 import json
 import os
 import signal
+import tarfile
 
 import common
 from common import HERE, main, newest
@@ -18,6 +20,25 @@ class Capfilt(common.RunTest):
         """file name -> bytes of what a job wrote."""
         folder = self.folder / name / "jobs" / stage
         return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+    def test_what_is_kept_is_also_written_as_tar_files(self):
+        shards = ["stages.own.job.shards=true", "--stage", "own"]
+        self.train("run", *shards)
+        own = self.job("run", "own")
+        kept = [json.loads(line) for name, text in sorted(own.items()) if name.endswith(".jsonl")
+                for line in text.decode().splitlines() if json.loads(line)["kept"]]
+        members = []
+        for name in sorted(own):
+            if name.endswith(".tar"):
+                with tarfile.open(fileobj=io.BytesIO(own[name])) as tar:
+                    members += [(one.name, tar.extractfile(one).read()) for one in tar]
+        self.assertEqual(len(members), 3 * len(kept))
+        for i, line in enumerate(kept):
+            (picture, png), (text, words), (_, said) = members[3 * i:3 * i + 3]
+            self.assertTrue(picture.endswith(".png") and png.startswith(b"\x89PNG"), picture)
+            self.assertEqual(text, picture[:-4] + ".txt")
+            self.assertEqual(words.decode(), line["text"])
+            self.assertEqual(json.loads(said), line)
 
     def test_captions_are_written_judged_and_trained_on(self):
         self.train("run")
