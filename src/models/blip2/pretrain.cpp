@@ -117,7 +117,7 @@ LossTerms Blip2Model::first_stage(const Batch& batch, const LossRequest& request
   const Tokens& tokens = batch.text.value();
   const Texts texts{tokens.ids, tokens.mask};
   Pictures pictures;
-  pictures.tower = tower_rows(batch.images.value().pixels, blocks_of(context, "image"));
+  pictures.tower = unnormed_rows(batch.images.value().pixels, blocks_of(context, "image"));
   pictures.rows = net_->vision->norm->forward(pictures.tower);
   const bool writes = asks(request, "lm");
   pictures.looked = look(pictures.rows, blocks_of(context, "queries"), /*keep=*/writes);
