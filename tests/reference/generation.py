@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Do our exports compute in transformers what they compute here, and do both write the same tokens?
 
-generation.py TANDEM [FAMILY ...]: for LLaVA, Qwen2-VL and Qwen2.5-VL a tiny run is trained for two
-steps and exported; transformers loads the export (no key missing or left over) and its logits are
+generation.py TANDEM [FAMILY ...]: for LLaVA, Qwen2-VL and Qwen2.5-VL a tiny run is trained for nine
+steps (LLaVA's second stage, whose template is v1) and exported; transformers loads the export (no key missing or left over) and its logits are
 compared by `tandem verify`. Then weights that tell words well apart take the place of its own, 50
 prompts with pictures of several sizes are written down, and `tandem generate --prompts` answers them
 in batches of 8, as transformers does: one by one likeliest, and with 4 beams. Any difference fails.
@@ -199,7 +199,7 @@ def theirs(family, model, inputs, beams):
 def try_family(tandem, family, folder):
     """How many texts differ."""
     config = ROOT / "configs" / family.name / "tiny.yaml"
-    run(tandem, "train", config, "--out", folder / "run", "--stop-after", 2, codes=(75,))
+    run(tandem, "train", config, "--out", folder / "run", "--stop-after", 9, codes=(75,))
     exported = folder / "export"
     run(tandem, "export", folder / "run", exported)
     if family.window:
