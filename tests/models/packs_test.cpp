@@ -12,6 +12,8 @@
 #include "models/llava/model.h"
 #include "models/qwen2_vl/batch.h"
 #include "models/qwen2_vl/model.h"
+#include "models/qwen_vl/batch.h"
+#include "models/qwen_vl/model.h"
 #include "support.h"
 #include "tandem/base/error.h"
 #include "tandem/tensor/pack.h"
@@ -26,6 +28,7 @@ using namespace tandem::models;
 namespace {
 
 const LossRequest next_word{.weights = {{"lm", 1}}};
+const LossRequest preferred_answer{.weights = {{"dpo", 1}}};
 
 std::shared_ptr<const text::Tokenizer> words_of_kind(const char* kind) {
   const std::vector<std::string> lines{"where is the red circle", "a blue square on the left",
@@ -88,34 +91,59 @@ qwen2_vl::Config small_qwen(qwen2_vl::Version version, const text::Tokenizer& to
   return config;
 }
 
+// The same prompts with another answer of another length.
+std::vector<data::Sample> pairs() {
+  std::vector<data::Sample> all = samples();
+  const std::vector<std::string> others{"a red square", "left", "on the red left . square", "red"};
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    data::Sample& sample = all[i];
+    text::Turn asks{"user", {}};
+    for (std::size_t p = 0; p < sample.pictures.size(); ++p) {
+      asks.parts.push_back(text::picture_part(static_cast<std::int64_t>(p)));
+    }
+    asks.parts.push_back(text::text_part(sample.question));
+    sample.turns = {asks, {"assistant", {text::text_part(sample.answer)}}};
+    sample.rejected = {{"assistant", {text::text_part(others[i])}}};
+    sample.prompt_turns = 1;
+  }
+  return all;
+}
+
+std::vector<Batch> examples_of(const Processor& processor,
+                               const std::vector<data::Sample>& samples) {
+  std::vector<Batch> examples;
+  for (const data::Sample& sample : samples) {
+    examples.push_back(processor.prepare(sample, Key(0), false));
+    examples.back().positions = {static_cast<std::int64_t>(examples.size())};
+  }
+  return examples;
+}
+
 // The loss of one batch; gradients stay in the parameters.
-double learn(Model& model, const Batch& batch) {
+double learn(Model& model, const Batch& batch, const LossRequest& request) {
   for (auto& [name, parameter] : model.parameters()) {
     if (parameter.grad().defined()) parameter.mutable_grad() = at::Tensor();
   }
-  const at::Tensor sum = model.losses(batch, next_word, {}).at("lm").sum;
+  const at::Tensor sum = model.losses(batch, request, {}).begin()->second.sum;
   torch::autograd::backward({sum}, {});
   return sum.item<double>();
 }
 
-void expect_packs_like_padded(Model& model, const Processor& processor) {
-  CHECK(processor.packed_losses == std::vector<std::string>{"lm", "dpo"});
+void expect_packs_like_padded(Model& model, const Processor& processor,
+                              const std::vector<data::Sample>& given = samples(),
+                              const LossRequest& request = next_word) {
   testing::add_noise(model);
-  std::vector<Batch> examples;
-  for (const data::Sample& sample : samples()) {
-    examples.push_back(processor.prepare(sample, Key(0), false));
-    examples.back().positions = {static_cast<std::int64_t>(examples.size())};
-  }
+  const std::vector<Batch> examples = examples_of(processor, given);
   const Batch padded = collate(examples, processor.pad_id);
-  const double loss = learn(model, padded);
+  const double loss = learn(model, padded, request);
   NamedTensors wanted;
   for (auto& [name, parameter] : model.parameters()) {
     wanted.emplace_back(name, parameter.grad().defined() ? parameter.grad().clone() : at::Tensor());
   }
   const Batch packed = pack(examples);
   CHECK(packed.text->ids.size(1) < padded.text->ids.numel());
-  CHECK(model.counts(packed, next_word) == model.counts(padded, next_word));
-  CHECK(learn(model, packed) == Approx(loss).epsilon(1e-5));
+  CHECK(model.counts(packed, request) == model.counts(padded, request));
+  CHECK(learn(model, packed, request) == Approx(loss).epsilon(1e-5));
   std::size_t i = 0;
   for (auto& [name, parameter] : model.parameters()) {
     INFO(name);
@@ -138,7 +166,7 @@ void expect_lengths(const Processor& processor) {
     all.push_back(stored);
   }
   for (const data::Sample& sample : all) {
-    CHECK(processor.length(sample) == processor.prepare(sample, Key(0), false).text->ids.size(1));
+    CHECK(processor.length(sample) == packed_length(processor.prepare(sample, Key(0), false)));
   }
 }
 
@@ -159,6 +187,54 @@ void expect_inconsistent_is_named(const Processor& processor) {
 }
 
 }  // namespace
+
+TEST_CASE("Qwen-VL: packs give the loss and the gradients of padded samples, lengths are known") {
+  const auto tokenizer = words_of_kind("qwen1");
+  qwen_vl::Config config;
+  testing::set_size(config.vision, 12, 1);
+  config.vision.image_size = 16;
+  config.vision.patch_size = 4;
+  config.vision.mlp_ratio = 2;
+  config.vision.queries = 4;
+  testing::set_size(config.language, 24, 2);
+  config.language.mlp = 20;
+  config.language.seq_length = 400;
+  qwen_vl::fit_vocabulary(config, *tokenizer);
+  qwen_vl::QwenVlModel model(config, Key(1));
+  const Processor processor = qwen_vl::make_processor(config, tokenizer);
+  expect_packs_like_padded(model, processor);
+  expect_lengths(processor);
+  expect_inconsistent_is_named(processor);
+}
+
+TEST_CASE("preferences in packs have the loss and the gradients of padded ones") {
+  // The copy is another model than the policy after the noise, and so the loss is not ln 2.
+  const auto train_language = [](const Model& model) {
+    for (const auto& [name, parameter] : model.parameters()) {
+      const bool language = name.starts_with("language_model.") || name.starts_with("model.") ||
+                            name.starts_with("lm_head.");
+      at::Tensor(parameter).set_requires_grad(language);
+    }
+  };
+  const auto vicuna = words_of_kind("vicuna"), qwen = words_of_kind("qwen");
+  llava::Config llava_config = small_llava(*vicuna);
+  llava_config.preference.reference = "copy";
+  llava::LlavaModel llava_model(llava_config, Key(1));
+  train_language(llava_model);
+  const Processor of_llava = llava::make_processor(llava_config, vicuna);
+  expect_packs_like_padded(llava_model, of_llava, pairs(), preferred_answer);
+  for (const auto version : {qwen2_vl::Version::two, qwen2_vl::Version::two_five}) {
+    qwen2_vl::Config config = small_qwen(version, *qwen);
+    config.preference.reference = "copy";
+    qwen2_vl::Qwen2VlModel model(config, Key(1));
+    train_language(model);
+    const Processor processor = qwen2_vl::make_processor(config, qwen);
+    expect_packs_like_padded(model, processor, pairs(), preferred_answer);
+    for (const data::Sample& sample : pairs()) {
+      CHECK(processor.length(sample) == packed_length(processor.prepare(sample, Key(0), false)));
+    }
+  }
+}
 
 TEST_CASE("LLaVA: packs give the loss and the gradients of padded samples, lengths are known") {
   const auto tokenizer = words_of_kind("vicuna");

@@ -197,4 +197,62 @@ TEST_CASE("RMSNorm equals its formula, forward and backward, in every type") {
   }
 }
 
+namespace {
+
+DecoderShape sliding(std::int64_t window) {
+  DecoderShape shape = small();
+  shape.layers = 3;
+  shape.window = window;
+  shape.first_window = 1;
+  return shape;
+}
+
+}  // namespace
+
+TEST_CASE("a window hides what stands further back, in the layers that have one") {
+  const at::NoGradGuard no_grad;
+  const Mask mask = sliding_mask(causal_mask(), 2, 4, 4, at::kCPU);
+  const at::Tensor seen = mask.bias.view({4, 4}).eq(0).to(at::kLong);
+  CHECK(at::equal(
+      seen, at::tensor({1, 0, 0, 0, 1, 1, 0, 0, 0, 1, 1, 0, 0, 0, 1, 1}, at::kLong).view({4, 4})));
+  CHECK(sliding_mask(causal_mask(), 4, 4, 4, at::kCPU).causal);  // all are near
+  const at::Tensor packed =
+      sliding_mask(packed_mask({0, 1, 4}, true), 2, 4, 4, at::kCPU).bias.view({4, 4}).eq(0);
+  CHECK(at::equal(
+      packed.to(at::kLong),
+      at::tensor({1, 0, 0, 0, 0, 1, 0, 0, 0, 1, 1, 0, 0, 0, 1, 1}, at::kLong).view({4, 4})));
+  // Two layers of windows reach back 2 x 2 tokens, the first layer over all of them.
+  Drawn near_sighted(sliding(3)), far_sighted(sliding(20));
+  const at::Tensor ids = at::randint(0, 30, {1, 9}, at::kLong);
+  const at::Tensor with = near_sighted.at_once(ids), without = far_sighted.at_once(ids);
+  CHECK(near(with.narrow(1, 0, 3), without.narrow(1, 0, 3)));
+  CHECK_FALSE(near(with.narrow(1, 3, 6), without.narrow(1, 3, 6)));
+}
+
+TEST_CASE("windows are the same with a cache, with padding on the left and in a pack") {
+  const at::NoGradGuard no_grad;
+  Drawn decoder(sliding(3));
+  const at::Tensor ids = at::randint(0, 30, {1, 9}, at::kLong);
+  const at::Tensor whole = decoder.at_once(ids);
+  KvCache cache(3);
+  std::vector<at::Tensor> parts;
+  for (const auto& [first, count] : {std::pair{0, 5}, {5, 2}, {7, 1}, {8, 1}}) {
+    const at::Tensor mask = at::ones({1, first + count}, at::kLong);
+    parts.push_back(decoder.forward(decoder.embed(ids.narrow(1, first, count)),
+                                    rotary_at(from_zero(9).narrow(1, first, count)),
+                                    decoder_mask(mask, count, first == 7), {}, &cache));
+  }
+  CHECK(near(at::cat(parts, 1), whole));
+  const at::Tensor padded = at::cat({at::randint(0, 30, {1, 4}, at::kLong), ids}, 1);
+  const at::Tensor mask = at::cat({at::full({1, 4}, 0, at::kLong), at::ones({1, 9}, at::kLong)}, 1);
+  const at::Tensor behind =
+      decoder.forward(decoder.embed(padded), rotary_at(positions_of(mask)), decoder_mask(mask, 13));
+  CHECK(near(behind.narrow(1, 4, 9), whole));
+  const at::Tensor twice = decoder.forward(decoder.embed(at::cat({ids, ids}, 1)),
+                                           rotary_at(at::cat({from_zero(9), from_zero(9)}, 1)),
+                                           packed_mask({0, 9, 18}, true));
+  CHECK(near(twice.narrow(1, 0, 9), whole));
+  CHECK(near(twice.narrow(1, 9, 9), whole));
+}
+
 }  // namespace decoder_test

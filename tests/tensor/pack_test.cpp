@@ -66,6 +66,22 @@ TEST_CASE("a pack is one row without padding, in which every sample begins anew"
   CHECK(batch.images->pixels.size(0) == 3);
 }
 
+TEST_CASE("rejected answers are a second row of a pack") {
+  std::vector<Batch> examples{example(4, 2, 1), example(7, 1, 0)};
+  examples[0].rejected = example(5, 1, 0).text;
+  examples[1].rejected = example(8, 3, 0).text;
+  CHECK(packed_length(examples[0]) == 3);
+  CHECK(packed_length(examples[1]) == 4);
+  const Batch batch = pack(examples);
+  CHECK(same(batch.text->ids, {4, 4, 7}));
+  CHECK(same(batch.rejected->ids, {5, 8, 8, 8}));
+  CHECK(same(batch.rejected->segments, {0, 1, 1, 1}));
+  CHECK(same(batch.rejected->positions, {0, 0, 1, 2}));
+  CHECK(same(batch.rejected->labels, {-100, -100, 8, 8}));
+  CHECK(batch.rejected->lengths == std::vector<std::int64_t>{1, 3});
+  CHECK(batch.images->pixels.size(0) == 1);
+}
+
 TEST_CASE("a pack leaves the examples as they are, and keeps positions of three axes") {
   std::vector<Batch> examples{example(1, 2, 0), example(2, 2, 0)};
   for (Batch& one : examples) {
