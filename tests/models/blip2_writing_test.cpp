@@ -13,7 +13,7 @@
 #include "../support/temporary.h"
 #include "models/blip2/model.h"
 #include "models/blip2/weights.h"
-#include "support.h"
+#include "tandem/models/weights.h"
 #include "tandem/tensor/safetensors.h"
 
 namespace blip2_writing_test {
