@@ -8,7 +8,6 @@
 #include <ATen/ops/zeros.h>
 
 #include <limits>
-
 #include <tuple>
 
 #include "tandem/base/error.h"
