@@ -134,7 +134,7 @@ stages: [{name: first, losses: {itc: 1}, until: {steps: 10})" +
   CHECK(load_text(full.resolved).resolved == full.resolved);
   CHECK(load_text(plain.resolved, {"stages.first.cache=null"}).resolved == with("").resolved);
   CHECK_THROWS_WITH(with(", cache: pixels"), Catch::Contains("cache: expected features"));
-  CHECK_THROWS_WITH(with(", cache: {pictures: 0}"), Catch::Contains("cache.pictures"));
+  CHECK_THROWS_WITH(with(", cache: {pictures: -1}"), Catch::Contains("cache.pictures"));
   // With the same bits a run may go on; bf16 is another run.
   CHECK(resume_differences(with("").resolved, plain.resolved).empty());
   CHECK_FALSE(resume_differences(plain.resolved, full.resolved).empty());
