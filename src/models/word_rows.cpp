@@ -90,36 +90,6 @@ at::Tensor grown(const at::Tensor& begun, const at::Tensor& value) {
 
 }  // namespace
 
-// One line a family.
-const RowTables& row_tables(const Family& family) {
-  static const std::vector<std::string> bert{"embeddings.word_embeddings.weight",
-                                             "cls.predictions.bias"};
-  static const std::vector<std::string> bert_places{"embeddings.position_embeddings.weight"};
-  static const RowTables decoder{{"embed_tokens.weight", "lm_head.weight"}, {}};
-  static const std::map<std::string, RowTables> table{
-      {"albef", {bert, bert_places}},
-      {"blip",
-       {{bert[0], bert[1], "cls.predictions.decoder.weight", "cls.predictions.decoder.bias"},
-        bert_places}},
-      {"blip2",
-       {{bert[0], bert[1], "embed_tokens.weight", "shared.weight", "lm_head.weight"},
-        {bert_places[0], "embed_positions.weight"}}},
-      {"clip", {{"token_embedding.weight"}, {"text_model.embeddings.position_embedding.weight"}}},
-      {"llava", decoder},
-      {"qwen2_vl", decoder},
-      {"qwen25_vl", decoder},
-      {"qwen_vl", {{"transformer.wte.weight", "lm_head.weight"}, {}}},
-      {"vilt",
-       {{"word_embeddings.weight", "mlm_score.decoder.weight", "mlm_score.decoder.bias"},
-        {"text_embeddings.position_embeddings.weight"}}},
-      {"vlmo",
-       {{"word_embeddings.weight", "mlm_score.decoder.weight", "mlm_score.bias"},
-        {"text_embeddings.position_embeddings.weight"}}}};
-  const auto found = table.find(family.name);
-  TANDEM_CHECK(found != table.end(), "[weights] a family without its line of tables");
-  return found->second;
-}
-
 std::string RefitRows::text() const {
   std::string all;
   if (tables > 0) {

@@ -106,9 +106,8 @@ Start start_of(const Session& session, models::Model* before) {
 
 // Tables of other words and of longer texts get the rows of this stage's model.
 void refit(const Session& session, const Start& start, Weights& weights) {
-  const models::RefitRows rows =
-      models::refit_rows(weights, *session.parts.model, models::row_tables(*session.parts.family),
-                         start.words, *session.tokenizer);
+  const models::RefitRows rows = models::refit_rows(
+      weights, *session.parts.model, session.parts.family->rows, start.words, *session.tokenizer);
   const auto index = static_cast<std::size_t>(session.cursor.stage);
   if (const std::string told = rows.text(); !told.empty()) {
     log_info("stage " + session.config.stages[index].name + ": " + told);

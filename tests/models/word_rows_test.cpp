@@ -51,7 +51,7 @@ struct Setting {
   text::Tokenizer ours = words_of({"the blue red boat", "a red boat"});
   vilt::ViltModel before{small(theirs.vocab_size()), Key(1)};
   vilt::ViltModel now{small(ours.vocab_size()), Key(2)};
-  const RowTables& tables = row_tables(family("vilt"));
+  const RowTables& tables = family("vilt").rows;
 };
 
 }  // namespace
@@ -155,7 +155,7 @@ TEST_CASE("every system's tables of words are named") {
     const auto outline = make_outline(family, *settings);
     std::int64_t found = 0;
     for (const auto& [name, value] : outline->parameters()) {
-      for (const std::string& end : row_tables(family).words) {
+      for (const std::string& end : family.rows.words) {
         if (!name.ends_with("." + end) && name != end) continue;
         CAPTURE(name, value.sizes());
         CHECK(value.size(0) >= tokenizer.vocab_size());

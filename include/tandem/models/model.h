@@ -171,6 +171,13 @@ struct Processor {
   std::function<std::string(const std::vector<std::int64_t>&)> decode{};
 };
 
+// Tensors whose rows are things that another stage may have more, fewer or others of, by the ends
+// of their names (word_rows.h).
+struct RowTables {
+  std::vector<std::string> words{};   // a row for each token of the vocabulary
+  std::vector<std::string> places{};  // one for each place in a text
+};
+
 // One of the eleven systems: a record of functions, one line in src/models/families.cpp.
 struct Family {
   std::string name{};
@@ -191,6 +198,7 @@ struct Family {
   std::function<Processor(const Settings&, std::shared_ptr<const text::Tokenizer>)> processor{};
   // Sets what follows from the vocabulary (size, ids of marks) where the config left it open.
   std::function<void(Settings&, const text::Tokenizer&)> fit_vocabulary{};
+  RowTables rows{};  // what follows the vocabulary when a stage begins with other weights
   // Sets how many answers or classes a head tells apart, and their names, from the closed list of
   // the data (data::Source::answers). Empty: no head has answers.
   std::function<void(Settings&, const std::vector<std::string>& answers)> fit_answers{};

@@ -14,14 +14,6 @@
 
 namespace tandem::models {
 
-// Tensors whose rows are things that another stage may have more, fewer or others of, by the ends
-// of their names.
-struct RowTables {
-  std::vector<std::string> words{};   // a row for each token of the vocabulary
-  std::vector<std::string> places{};  // one for each place in a text
-};
-const RowTables& row_tables(const Family& family);
-
 struct RefitRows {
   std::int64_t tables = 0;              // tables of words that were made anew
   std::int64_t matched = 0, fresh = 0;  // rows of a table of words: tokens of both, of ours alone

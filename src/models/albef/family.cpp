@@ -38,6 +38,8 @@ Family albef_family() {
   family.processor = albef::make_processor;
   family.fit_weights = albef::fit_weights;
   family.fit_vocabulary = albef::fit_vocabulary;
+  family.rows.words = {"embeddings.word_embeddings.weight", "cls.predictions.bias"};
+  family.rows.places = {"embeddings.position_embeddings.weight"};
   family.import_weights = albef::import_weights;
   return family;
 }

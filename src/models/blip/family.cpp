@@ -27,6 +27,9 @@ Family blip_family() {
   };
   family.processor = blip::make_processor;
   family.fit_vocabulary = blip::fit_vocabulary;
+  family.rows.words = {"embeddings.word_embeddings.weight", "cls.predictions.bias",
+                       "cls.predictions.decoder.weight", "cls.predictions.decoder.bias"};
+  family.rows.places = {"embeddings.position_embeddings.weight"};
   family.import_weights = blip::import_weights;
   return family;
 }

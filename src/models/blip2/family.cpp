@@ -22,6 +22,9 @@ Family blip2_family() {
   };
   family.processor = blip2::make_processor;
   family.fit_vocabulary = blip2::fit_vocabulary;
+  family.rows.words = {"embeddings.word_embeddings.weight", "cls.predictions.bias",
+                       "embed_tokens.weight", "shared.weight", "lm_head.weight"};
+  family.rows.places = {"embeddings.position_embeddings.weight", "embed_positions.weight"};
   family.fit_weights = blip2::fit_weights;
   family.import_weights = blip2::import_weights;
   return family;

@@ -20,6 +20,8 @@ Family clip_family() {
   };
   family.processor = clip::make_processor;
   family.fit_vocabulary = clip::fit_vocabulary;
+  family.rows.words = {"token_embedding.weight"};
+  family.rows.places = {"text_model.embeddings.position_embedding.weight"};
   family.import_weights = clip::import_weights;
   return family;
 }

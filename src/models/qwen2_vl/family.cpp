@@ -24,6 +24,7 @@ Family record_of(qwen2_vl::Version version) {
   };
   family.processor = qwen2_vl::make_processor;
   family.fit_vocabulary = qwen2_vl::fit_vocabulary;
+  family.rows.words = {"embed_tokens.weight", "lm_head.weight"};
   family.import_weights = qwen2_vl::import_weights;
   return family;
 }

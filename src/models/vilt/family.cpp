@@ -21,6 +21,9 @@ Family vilt_family() {
   };
   family.processor = vilt::make_processor;
   family.fit_vocabulary = vilt::fit_vocabulary;
+  family.rows.words = {"word_embeddings.weight", "mlm_score.decoder.weight",
+                       "mlm_score.decoder.bias"};
+  family.rows.places = {"text_embeddings.position_embeddings.weight"};
   family.fit_answers = vilt::fit_answers;
   family.fit_weights = vilt::fit_weights;
   family.import_weights = vilt::import_weights;

@@ -21,6 +21,8 @@ Family vlmo_family() {
   family.processor = vlmo::make_processor;
   family.vocabulary = "wordpiece";
   family.fit_vocabulary = vlmo::fit_vocabulary;
+  family.rows.words = {"word_embeddings.weight", "mlm_score.decoder.weight", "mlm_score.bias"};
+  family.rows.places = {"text_embeddings.position_embeddings.weight"};
   family.fit_answers = vlmo::fit_answers;
   family.fit_weights = vlmo::fit_weights;
   family.import_weights = vlmo::import_weights;
