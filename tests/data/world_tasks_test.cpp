@@ -1,5 +1,6 @@
 // The world's tasks are a fair measure: who reads the text and sees the scene is always right, who
 // reads the text alone is right by chance, and training shows and names no held-out pair.
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <map>
 #include <set>
@@ -269,16 +270,18 @@ TEST_CASE("a tokenizer learns from questions and answers too") {
   for (const std::string& text : captions_of(*source, 400)) said.insert(text);
   CHECK(said.contains("yes"));
   CHECK(said.contains("what color is the ring?"));
-  CHECK_FALSE(said.contains("USER: "));
+  for (const std::string& text : said) CHECK(text.find("USER:") == std::string::npos);
 }
 
 TEST_CASE("a tokenizer that learns from dialogues learns what stands around the turns") {
   const auto source = open_world(settings_of("questions"));
-  std::map<std::string, int> said;
-  for (const std::string& text : captions_of(*source, 20)) ++said[text];
+  const std::vector<std::string> said = captions_of(*source, 20);
   for (const char* phrase : {"USER: ", "ASSISTANT:", "user\n", "assistant\n"}) {
     INFO(phrase);
-    CHECK(said[phrase] == 2);
+    const auto with = std::count_if(said.begin(), said.end(), [&](const std::string& text) {
+      return text.find(phrase) != std::string::npos;
+    });
+    CHECK(with >= 2);  // once is too seldom for a merge
   }
 }
 

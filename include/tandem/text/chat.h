@@ -66,8 +66,9 @@ const ChatTemplate& chat_template(std::string_view name);
 std::vector<ChatPiece> chat_pieces(const ChatTemplate& chat, std::span<const Turn> turns,
                                    const ChatOptions& options, const std::string& where);
 
-// The words that the templates write around what is said ("USER: ", "assistant\n", ...), each once:
-// for a vocabulary that is trained on dialogues, which without them would spell them out.
+// What the templates write around a question and an answer of "?" ("USER: ? ", "assistant\n?",
+// ...), each once: for a vocabulary that is trained on dialogues, which else would spell these
+// words out.
 std::vector<std::string> chat_phrases();
 
 }  // namespace tandem::text
