@@ -303,10 +303,11 @@ void describe_cache(FieldVisitor& v, CacheConfig& cache) {
                      .min = 1,
                      .max = 1e12,
                      .unset = 0});
-        inner.field("type", cache.type,
-                    {.doc = "fp32: the same bits as without; bf16: half the room, each number off "
-                            "by at most 2^-8 of itself",
-                     .choices = {"fp32", "bf16"}});
+        inner.field(
+            "type", cache.type,
+            {.doc = "fp32: the bits that the tower gave; bf16: half the room, each number off "
+                    "by at most 2^-8 of itself",
+             .choices = {"fp32", "bf16"}});
       });
 }
 
