@@ -34,10 +34,22 @@ Claim claim_at(int place) {
   return claim;
 }
 
+// How the kinds are worded.
+std::string whether_there(const Claim& pair) { return "is there " + with_a(pair) + "?"; }
+std::string is_it_so(const Claim& shape, const std::string& said) {
+  return "is the " + noun(shape) + " " + said + "?";
+}
+std::string what_look(const std::string& kind, const Claim& known) {
+  const std::string place = known.place ? " " + at_the(*known.place) : "";
+  return "what " + kind + " is the " + noun(known) + place + "?";
+}
+std::string how_many(const Claim& counted) { return "how many " + plural(counted) + " are there?"; }
+std::string where_is(const Claim& pair) { return "where is the " + noun(pair) + "?"; }
+
 Asked ask_whether_there(const SceneRules& rules, Random& random) {
   const Claim pair = named_pair(rules, random);
   const bool yes = random.below(2) == 0;
-  Asked asked{"yes/no", "is there " + with_a(pair) + "?", yes ? "yes" : "no", {}};
+  Asked asked{"yes/no", whether_there(pair), yes ? "yes" : "no", {}};
   if (yes) asked.wanted.shown = {pair};
   asked.wanted.absent = {pair};
   if (random.below(2) == 0) asked.wanted.alike = alike_pairs(pair);
@@ -51,10 +63,7 @@ Asked ask_whether_so(const SceneRules&, Random& random) {
   const std::string said = by_size ? word(kSizeWords, value) : word(kTextureWords, value);
   Claim shown = shape;
   (by_size ? shown.size : shown.texture) = yes ? value : 1 - value;
-  return {"yes/no",
-          "is the " + noun(shape) + " " + said + "?",
-          yes ? "yes" : "no",
-          {{shown}, {shape}, {}}};
+  return {"yes/no", is_it_so(shape, said), yes ? "yes" : "no", {{shown}, {shape}, {}}};
 }
 
 // The colour of the one ring, or of the object at the top; the same with shapes.
@@ -77,9 +86,7 @@ Asked ask_look(const SceneRules& rules, Random& random, bool for_colour) {
     asked.wanted.absent = {known};
   }
   asked.wanted.shown = {shown};
-  const std::string place = by_place ? " " + at_the(*known.place) : "";
-  asked.question =
-      "what " + asked.kind + " is the " + (by_place ? "object" : noun(known)) + place + "?";
+  asked.question = what_look(asked.kind, known);
   asked.answer = for_colour ? word(kColourWords, *shown.colour) : word(kShapeWords, *shown.shape);
   return asked;
 }
@@ -88,7 +95,7 @@ Asked ask_count(const SceneRules& rules, Random& random) {
   const Claim counted = random.below(2) == 0 ? with_shape(draw_below(random, kShapes))
                                              : with_colour(draw_below(random, kColours));
   const int count = draw_below(random, most_counted(rules) + 1);
-  Asked asked{"count", "how many " + plural(counted) + " are there?", std::to_string(count), {}};
+  Asked asked{"count", how_many(counted), std::to_string(count), {}};
   asked.wanted.shown.assign(static_cast<std::size_t>(count), counted);
   asked.wanted.absent = {counted};
   return asked;
@@ -98,7 +105,7 @@ Asked ask_place(const SceneRules& rules, Random& random) {
   const Claim pair = named_pair(rules, random);
   Claim shown = pair;
   shown.place = draw_below(random, kPlaces);
-  Asked asked{"place", "where is the " + noun(pair) + "?", word(kPlaceWords, *shown.place), {}};
+  Asked asked{"place", where_is(pair), word(kPlaceWords, *shown.place), {}};
   asked.wanted.shown = {shown};
   asked.wanted.absent = {pair};
   if (random.below(2) == 0) asked.wanted.alike = alike_pairs(pair);
@@ -130,26 +137,22 @@ std::string ask_of(const SceneRules& rules, const Scene& scene, Random& random) 
   pair.shape = object.look.shape;
   pair.colour = object.look.colour;
   const Claim shape = with_shape(object.look.shape), colour = with_colour(object.look.colour);
-  const std::string at = "the object " + at_the(object.place);
+  const Claim place = claim_at(object.place);
   switch (random.below(5)) {
     case 0:
-      if (by_place) return "is there " + with_a(other ? named_pair(rules, random) : pair) + "?";
-      return "is the " + noun(shape) + " " +
-             (other ? word(kSizeWords, draw_below(random, kSizes))
-                    : word(kTextureWords, draw_below(random, kTextures))) +
-             "?";
+      if (by_place) return whether_there(other ? named_pair(rules, random) : pair);
+      return is_it_so(shape, other ? word(kSizeWords, draw_below(random, kSizes))
+                                   : word(kTextureWords, draw_below(random, kTextures)));
     case 1:
-      return "what color is " + (by_place ? at : "the " + noun(shape)) + "?";
+      return what_look("color", by_place ? place : shape);
     case 2:
-      return "what shape is " + (by_place ? at : "the " + noun(colour)) + "?";
+      return what_look("shape", by_place ? place : colour);
     case 3:
-      if (other) return "how many " + plural(by_place ? shape : colour) + " are there?";
-      return "how many " +
-             plural(by_place ? with_shape(draw_below(random, kShapes))
-                             : with_colour(draw_below(random, kColours))) +
-             " are there?";
+      if (other) return how_many(by_place ? shape : colour);
+      return how_many(by_place ? with_shape(draw_below(random, kShapes))
+                               : with_colour(draw_below(random, kColours)));
     default:
-      return "where is the " + noun(pair) + "?";
+      return where_is(pair);
   }
 }
 
