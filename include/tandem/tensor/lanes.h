@@ -69,6 +69,15 @@ constexpr int pack_of() {
   return static_cast<int>(16 / sizeof(T));
 }
 
+// run(T{}) with T the type of these numbers; Bf16 and F16: what the compiler calls them. -1: a type
+// that is not served.
+template <class Bf16, class F16, class Run>
+int by_number(Number type, Run run) {
+  if (type == Number::bf16) return run(Bf16{});
+  if (type == Number::f16) return run(F16{});
+  return type == Number::f32 ? run(float{}) : -1;
+}
+
 // Rows of more numbers than this are left to the twins: places within a row are 32 bits wide.
 inline constexpr std::int64_t widest_row = std::int64_t{1} << 30;
 

@@ -72,18 +72,15 @@ bool rotate_packs(const RotateArguments& a) {
          packed<float, N>(a.cos) && packed<float, N>(a.sin);
 }
 
-// run.template operator()<T, N>(arguments); see rms_norm_rows.h.
+// run.template operator()<T, N>(arguments); see by_number.
 template <class Bf16, class F16, class Run>
 int rotate_by_type(const RotateArguments& a, Run run) {
-  const auto with = [&](auto x) {
+  return by_number<Bf16, F16>(a.type, [&](auto x) {
     using T = decltype(x);
     constexpr int n = pack_of<T>();
     return rotate_packs<T, n>(a) ? run.template operator()<T, n>(a)
                                  : run.template operator()<T, 1>(a);
-  };
-  if (a.type == Number::bf16) return with(Bf16{});
-  if (a.type == Number::f16) return with(F16{});
-  return a.type == Number::f32 ? with(float{}) : -1;
+  });
 }
 
 }  // namespace tandem::nn

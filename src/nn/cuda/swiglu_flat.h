@@ -71,18 +71,15 @@ bool swiglu_packs(const SwigluBackwardArguments& a) {
          packed<T, N>(a.grad_gate) && packed<T, N>(a.grad_up);
 }
 
-// run.template operator()<T, N>(arguments); see rms_norm_rows.h.
+// run.template operator()<T, N>(arguments); see by_number.
 template <class Bf16, class F16, class Arguments, class Run>
 int swiglu_by_type(const Arguments& a, Run run) {
-  const auto with = [&](auto x) {
+  return by_number<Bf16, F16>(a.type, [&](auto x) {
     using T = decltype(x);
     constexpr int n = pack_of<T>();
     return swiglu_packs<T, n>(a) ? run.template operator()<T, n>(a)
                                  : run.template operator()<T, 1>(a);
-  };
-  if (a.type == Number::bf16) return with(Bf16{});
-  if (a.type == Number::f16) return with(F16{});
-  return a.type == Number::f32 ? with(float{}) : -1;
+  });
 }
 
 }  // namespace tandem::nn

@@ -89,19 +89,15 @@ struct SoftmaxLossRow {
   }
 };
 
-// run.template operator()<T, N>(arguments). Bf16 and F16: the compiler's types of these numbers.
-// -1: types that are not served.
+// run.template operator()<T, N>(arguments); see by_number.
 template <class Bf16, class F16, class Run>
 int softmax_loss_by_type(const SoftmaxLossArguments& a, Run run) {
-  const auto with = [&](auto x) {
+  return by_number<Bf16, F16>(a.type, [&](auto x) {
     using T = decltype(x);
     constexpr int n = pack_of<T>();
     return a.words % n == 0 && packed<T, n>(a.scores) ? run.template operator()<T, n>(a)
                                                       : run.template operator()<T, 1>(a);
-  };
-  if (a.type == Number::bf16) return with(Bf16{});
-  if (a.type == Number::f16) return with(F16{});
-  return a.type == Number::f32 ? with(float{}) : -1;
+  });
 }
 
 }  // namespace tandem::objectives
