@@ -5,7 +5,7 @@
 #include <ATen/ops/zeros.h>
 
 #include "models/pass.h"
-#include "tandem/base/hash.h"
+#include "models/tensor_hash.h"
 #include "tandem/base/log.h"
 #include "tandem/models/keeps_files.h"
 
@@ -16,17 +16,6 @@ void keep_in(Model& model, const std::filesystem::path& folder) {
 }
 
 namespace {
-
-void add_tensor(Hash128& hash, const at::Tensor& tensor) {
-  if (!tensor.defined()) {
-    hash.add("-", 1);
-    return;
-  }
-  const at::Tensor host = tensor.detach().cpu().contiguous();
-  const std::string shape = std::string(host.dtype().name()) + " " + std::to_string(host.numel());
-  hash.add(shape.data(), shape.size());
-  hash.add(host.const_data_ptr(), static_cast<std::size_t>(host.nbytes()));
-}
 
 // Of all that a model reads of the sample. Positions follow from the ids where there is one a
 // token.
@@ -112,13 +101,7 @@ void KeptReference::keep_in(const std::filesystem::path& folder) {
 }
 
 void KeptReference::open(const ReferenceFacts& facts) {
-  Hash128 hash;
-  hash.add(facts.config.data(), facts.config.size());
-  for (const auto& [name, tensor] : facts.weights) {
-    hash.add(name.data(), name.size());
-    add_tensor(hash, tensor);
-  }
-  const std::string key = hash.hex();
+  const std::string key = hash_of({facts.config}, facts.weights);
   // Twice the room: a place near the one that a hash names is then always free.
   const data::KeptShape shape{.places = 2 * pairs_, .rows = 1, .width = 2, .half = false};
   const std::filesystem::path file = folder_ / (key + ".reference");

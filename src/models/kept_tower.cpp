@@ -8,28 +8,11 @@
 #include <filesystem>
 #include <vector>
 
-#include "tandem/base/error.h"
+#include "models/tensor_hash.h"
 #include "tandem/base/hash.h"
 #include "tandem/base/log.h"
 
 namespace tandem::models {
-namespace {
-
-std::string key_of(const TowerPart& part, const std::string& made_by) {
-  Hash128 hash;
-  for (const std::string& text : {part.settings, made_by}) {
-    hash.add(text.data(), text.size() + 1);  // with its end
-  }
-  for (const auto& [name, tensor] : part.weights) {
-    const at::Tensor host = tensor.detach().cpu().contiguous();
-    hash.add(name.data(), name.size());
-    hash.add(host.const_data_ptr(), static_cast<std::size_t>(host.nbytes()));
-  }
-  return hash.hex();
-}
-
-}  // namespace
-
 data::KeptShape kept_shape(const KeptSettings& settings, const TowerPart& part) {
   constexpr std::int64_t spare = 16;  // and a quarter of the pictures
   return {.places = settings.pictures + settings.pictures / 4 + spare,
@@ -39,7 +22,7 @@ data::KeptShape kept_shape(const KeptSettings& settings, const TowerPart& part) 
 }
 
 KeptTower::KeptTower(const KeptSettings& settings, const TowerPart& part) : half_(settings.half) {
-  const std::string key = key_of(part, settings.made_by);
+  const std::string key = hash_of({part.settings, settings.made_by}, part.weights);
   const data::KeptShape shape = kept_shape(settings, part);
   const std::filesystem::path file =
       std::filesystem::path(settings.folder) /
