@@ -152,15 +152,14 @@ LossTerms Qwen2VlModel::losses(const Batch& batch, const LossRequest& request,
 // A sample has the pictures whose tokens fill its places.
 std::vector<std::int64_t> Qwen2VlModel::picture_ends(const Batch& batch) const {
   const std::vector<Grid> grids = grids_of(batch.patches->grid_thw);
+  const Tokens& text = *batch.text;
+  const std::vector<std::int64_t> rows =
+      text.segments.defined() ? ends_of_pack(text) : std::vector<std::int64_t>();
   std::vector<std::int64_t> ends{0};
   for (std::int64_t i = 0; i < static_cast<std::int64_t>(count_preferences(batch)); ++i) {
-    const Tokens& text = *batch.text;
-    const bool packed = text.segments.defined();
-    const std::vector<std::int64_t> rows =
-        packed ? ends_of_pack(text) : std::vector<std::int64_t>();
     const auto at = static_cast<std::size_t>(i);
     const at::Tensor own =
-        packed ? text.ids.narrow(1, rows[at], rows[at + 1] - rows[at]) : text.ids[i];
+        rows.empty() ? text.ids[i] : text.ids.narrow(1, rows[at], rows[at + 1] - rows[at]);
     auto left = own.eq(config_.marks.image)
                     .logical_or(own.eq(config_.marks.video))
                     .sum()
