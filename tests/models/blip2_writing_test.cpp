@@ -57,6 +57,15 @@ Batch prompts_of(const at::Tensor& pixels, const at::Tensor& ids, const at::Tens
   return prompts;
 }
 
+GenerateOptions options_of(const Way& way) {
+  GenerateOptions options;
+  options.max_length = way.tokens;
+  options.min_length = way.least;
+  options.beams = way.beams;
+  options.length_penalty = way.penalty;
+  return options;
+}
+
 // theirs: filled with padding or the end mark behind each text.
 bool writes(const std::vector<std::int64_t>& ours, const at::Tensor& theirs) {
   const at::Tensor own = at::tensor(ours, at::kLong);
@@ -82,12 +91,7 @@ TEST_CASE("BLIP-2: greedy and beams write what transformers writes") {
     const Batch prompts = prompts_of(recorded.at("input.pixel_values"), ids, mask, config);
     for (const Way& way : ways) {
       CAPTURE(name, way.name);
-      GenerateOptions options;
-      options.max_length = way.tokens;
-      options.min_length = way.least;
-      options.beams = way.beams;
-      options.length_penalty = way.penalty;
-      const auto written = model->abilities().generate(prompts, options);
+      const auto written = model->abilities().generate(prompts, options_of(way));
       const at::Tensor& theirs = recorded.at("extra.generated." + way.name);
       REQUIRE(static_cast<std::int64_t>(written.size()) == ids.size(0));
       for (std::int64_t i = 0; i < ids.size(0); ++i) {
@@ -112,12 +116,7 @@ TEST_CASE("BLIP-2: behind 50 prompts of several lengths, the tokens of transform
                                      recorded.at("attention_mask"), config);
     for (const Way& way : ways) {
       CAPTURE(name, way.name);
-      GenerateOptions options;
-      options.max_length = way.tokens;
-      options.min_length = way.least;
-      options.beams = way.beams;
-      options.length_penalty = way.penalty;
-      const auto written = model->abilities().generate(prompts, options);
+      const auto written = model->abilities().generate(prompts, options_of(way));
       const at::Tensor& theirs = recorded.at("generated." + way.name);
       REQUIRE(written.size() == 50);
       std::int64_t same = 0;

@@ -14,6 +14,7 @@
 #include "models/llava/model.h"
 #include "models/qwen2_vl/batch.h"
 #include "models/qwen2_vl/model.h"
+#include "small_qwen2_vl.h"
 #include "support.h"
 #include "tandem/models/adapters.h"
 #include "tandem/tensor/pack.h"
@@ -36,22 +37,9 @@ std::shared_ptr<const text::Tokenizer> words() {
 }
 
 qwen2_vl::Config small(const text::Tokenizer& tokenizer, const std::string& reference) {
-  qwen2_vl::Config config(qwen2_vl::Version::two_five);
-  testing::set_size(config.vision, 16, 2);
-  config.vision.mlp = 24;
-  config.vision.patch.patch = 4;
-  config.vision.window = 16;
-  config.vision.full_attention = {1};
-  testing::set_size(config.text, 16, 2);
-  config.text.kv_heads = 1;
-  config.text.mlp = 24;
-  config.text.sections = {1, 1, 2};
-  config.text.context_length = 400;
-  config.dialogue.min_pixels = 64;
-  config.dialogue.max_pixels = 64 * 32;
+  qwen2_vl::Config config = testing::small_qwen2_vl(qwen2_vl::Version::two_five, tokenizer);
   config.preference.reference = reference;
   config.preference.keep = 20;
-  qwen2_vl::fit_vocabulary(config, tokenizer);
   return config;
 }
 

@@ -14,6 +14,7 @@
 #include "models/qwen2_vl/model.h"
 #include "models/qwen_vl/batch.h"
 #include "models/qwen_vl/model.h"
+#include "small_qwen2_vl.h"
 #include "support.h"
 #include "tandem/base/error.h"
 #include "tandem/tensor/pack.h"
@@ -70,24 +71,6 @@ llava::Config small_llava(const text::Tokenizer& tokenizer) {
   config.language.kv_heads = 1;
   config.language.mlp = 20;
   llava::fit_vocabulary(config, tokenizer);
-  return config;
-}
-
-qwen2_vl::Config small_qwen(qwen2_vl::Version version, const text::Tokenizer& tokenizer) {
-  qwen2_vl::Config config(version);
-  testing::set_size(config.vision, 16, 2);
-  config.vision.mlp = 24;
-  config.vision.patch.patch = 4;
-  config.vision.window = 16;
-  config.vision.full_attention = {1};
-  testing::set_size(config.text, 16, 2);
-  config.text.kv_heads = 1;
-  config.text.mlp = 24;
-  config.text.sections = {1, 1, 2};
-  config.text.context_length = 400;
-  config.dialogue.min_pixels = 64;
-  config.dialogue.max_pixels = 64 * 32;
-  qwen2_vl::fit_vocabulary(config, tokenizer);
   return config;
 }
 
@@ -224,7 +207,7 @@ TEST_CASE("preferences in packs have the loss and the gradients of padded ones")
   const Processor of_llava = llava::make_processor(llava_config, vicuna);
   expect_packs_like_padded(llava_model, of_llava, pairs(), preferred_answer);
   for (const auto version : {qwen2_vl::Version::two, qwen2_vl::Version::two_five}) {
-    qwen2_vl::Config config = small_qwen(version, *qwen);
+    qwen2_vl::Config config = testing::small_qwen2_vl(version, *qwen);
     config.preference.reference = "copy";
     qwen2_vl::Qwen2VlModel model(config, Key(1));
     train_language(model);
@@ -249,7 +232,7 @@ TEST_CASE("LLaVA: packs give the loss and the gradients of padded samples, lengt
 TEST_CASE("Qwen2-VL and Qwen2.5-VL: packs give the loss of padded samples, lengths are known") {
   const auto tokenizer = words_of_kind("qwen");
   for (const auto version : {qwen2_vl::Version::two, qwen2_vl::Version::two_five}) {
-    const qwen2_vl::Config config = small_qwen(version, *tokenizer);
+    const qwen2_vl::Config config = testing::small_qwen2_vl(version, *tokenizer);
     qwen2_vl::Qwen2VlModel model(config, Key(1));
     const Processor processor = qwen2_vl::make_processor(config, tokenizer);
     expect_packs_like_padded(model, processor);
@@ -260,7 +243,7 @@ TEST_CASE("Qwen2-VL and Qwen2.5-VL: packs give the loss of padded samples, lengt
 
 TEST_CASE("Qwen2.5-VL: a clip is as long by its headers as by its frames") {
   const auto tokenizer = words_of_kind("qwen");
-  const qwen2_vl::Config config = small_qwen(qwen2_vl::Version::two_five, *tokenizer);
+  const qwen2_vl::Config config = testing::small_qwen2_vl(qwen2_vl::Version::two_five, *tokenizer);
   const Processor processor = qwen2_vl::make_processor(config, tokenizer);
   data::Sample sample = asked({}, "left");
   data::Clip clip;
@@ -272,7 +255,7 @@ TEST_CASE("Qwen2.5-VL: a clip is as long by its headers as by its frames") {
 
 TEST_CASE("Qwen2.5-VL: in a pack of 32,768 tokens every sample has its own positions and loss") {
   const auto tokenizer = words_of_kind("qwen");
-  qwen2_vl::Config config = small_qwen(qwen2_vl::Version::two_five, *tokenizer);
+  qwen2_vl::Config config = testing::small_qwen2_vl(qwen2_vl::Version::two_five, *tokenizer);
   config.text.context_length = 4096;
   qwen2_vl::Qwen2VlModel model(config, Key(1));
   testing::add_noise(model);
