@@ -99,7 +99,7 @@ struct CacheConfig {
   bool features = false;      // false: nothing is kept
   std::string folder{};       // empty: `features` in the run's folder
   std::int64_t pictures = 0;  // that there is room for; 0: as many as the sources have samples
-  std::string type = "fp32";  // fp32: equal bits; bf16: half the room, rounded
+  std::string type = "fp32";  // fp32: as the tower gave them; bf16: half the room, rounded
 };
 
 // What a stage of `kind: job` does (jobs/capfilt.h, jobs/train_codes.h).
