@@ -89,7 +89,13 @@ def summary(folder):
         stage["minutes"] = round(stage["steps"] * statistics.median(times[name]) / 60, 2)
     if not (folder / "results_complete").exists():
         stages.popitem()  # the one in which it was stopped
-    return {"run": folder.name, "stages": stages}
+    return {"run": folder.name, "stages": stages, **parameters_of(folder / "log.txt")}
+
+
+def parameters_of(log):
+    """As the last stage's plan counts them: momentum copies and queues are not parameters."""
+    plans = re.findall(r"in all: (\d+) trained, (\d+) frozen", log.read_text()) if log.exists() else []
+    return {"parameters": sum(map(int, plans[-1]))} if plans else {}
 
 
 class Record:
