@@ -33,6 +33,20 @@ bool describes(const std::string& text, const Scene& scene) {
   return said && said->background && agrees(*said, scene);
 }
 
+// The scene that a complete description tells of.
+Scene scene_of(const Description& description) {
+  Scene scene;
+  scene.background = description.background.value();
+  for (const Claim& claim : description.claims) {
+    Object object;
+    object.look = {claim.shape.value(), claim.colour.value(), claim.size.value(),
+                   claim.texture.value_or(0)};
+    object.place = claim.place.value();
+    scene.objects.push_back(object);
+  }
+  return scene;
+}
+
 // "are there more rings than circles? say why." from what the scene shows.
 std::string reasoned(const std::string& asked, const Scene& scene) {
   std::string are, there, more, first, than, second;
@@ -158,6 +172,26 @@ TEST_CASE("a dialogue of questions asks much of one picture, and what it is told
   for (const char* kind : {"is there", "is the"}) {
     const double yes = told[kind]["yes"], all = yes + told[kind]["no"];
     CHECK(yes / all == Approx(0.5).margin(0.2));
+  }
+}
+
+TEST_CASE("a scene that is told and not shown has the answers to what is asked of it") {
+  for (std::int64_t i = 0; i < 500; ++i) {
+    const TaskSample made = task_sample(rules_of(Split::train, 2), Task::reading, i);
+    REQUIRE(made.scenes.empty());
+    const auto& turns = made.sample.turns;
+    const std::string first = words_of(turns.at(0));
+    const std::size_t end = first.find(". ");
+    INFO(first);
+    REQUIRE(end != std::string::npos);
+    REQUIRE(turns[0].parts.size() == 1);
+    CHECK(first.substr(end + 2) == made.sample.question);
+    const Scene told = scene_of(read_caption(first.substr(0, end)).value());
+    CHECK(seen(made.sample.question, told) == made.sample.answer);
+    for (std::size_t t = 2; t < turns.size(); t += 2) {
+      CHECK(seen(words_of(turns[t]), told) == words_of(turns[t + 1]));
+    }
+    for (const Turn& turn : turns) REQUIRE_FALSE(names_held_out(words_of(turn)));
   }
 }
 

@@ -228,6 +228,14 @@ TaskSample closed_questions(const SceneRules& rules, Key key, std::int64_t index
   return made;
 }
 
+TaskSample read_questions(const SceneRules& rules, Key key, std::int64_t index) {
+  TaskSample made = closed_questions(rules, key, index);
+  const std::string told = full_caption(made.scenes[0], key);
+  made.sample.turns[0].parts = {text::text_part(told + ". " + made.sample.question)};
+  made.scenes.clear();
+  return made;
+}
+
 TaskSample open_question(const SceneRules& rules, Key key, std::int64_t index) {
   Random random(key.fold("question"));
   Asked asked;

@@ -231,8 +231,9 @@ TaskSample expression(const SceneRules& rules, Key key, std::int64_t index, int 
 
 TaskSample task_sample(const SceneRules& rules, Task task, std::int64_t index,
                        const TaskOptions& options) {
-  constexpr std::array<std::string_view, 9> names{
-      "vqa", "nlvr2", "ve", "grounding", "dialogue", "preference", "ocr", "clip", "questions"};
+  constexpr std::array<std::string_view, 10> names{
+      "vqa",        "nlvr2", "ve",   "grounding", "dialogue",
+      "preference", "ocr",   "clip", "questions", "reading"};
   const Key key = Key(rules.seed)
                       .fold("world task")
                       .fold(kVersion)
@@ -255,6 +256,8 @@ TaskSample task_sample(const SceneRules& rules, Task task, std::int64_t index,
       return page_of_words(rules, key, index);
     case Task::questions:
       return closed_questions(rules, key, index);
+    case Task::reading:
+      return read_questions(rules, key, index);
     case Task::clip:
       return moving(rules, key, index, options.rates);
     default:
@@ -266,7 +269,10 @@ double chance_of(const SceneRules& rules, Task task, std::string_view kind) {
   if (task == Task::nlvr2) return 1.0 / 2;
   if (task == Task::ve) return 1.0 / 3;
   if (task == Task::preference) return 1.0 / 2;
-  if (task == Task::dialogue || task == Task::questions || task == Task::ocr) return 0;
+  if (task == Task::dialogue || task == Task::questions || task == Task::reading ||
+      task == Task::ocr) {
+    return 0;
+  }
   if (kind == "start" || kind == "stop") return 1.0 / kClipAnswers;
   if (kind == "way") return 1.0 / static_cast<double>(kWayWords.size());
   if (kind == "speed") return 1.0 / static_cast<double>(kSpeedWords.size());

@@ -26,7 +26,7 @@ struct Problem {
 
 // The tasks that are more than captions.
 std::optional<Task> task_of(const WorldSettings& s) {
-  constexpr std::array<std::pair<std::string_view, Task>, 9> tasks{
+  constexpr std::array<std::pair<std::string_view, Task>, 10> tasks{
       {{"vqa", Task::vqa},
        {"nlvr2", Task::nlvr2},
        {"ve", Task::ve},
@@ -35,7 +35,8 @@ std::optional<Task> task_of(const WorldSettings& s) {
        {"preference", Task::preference},
        {"ocr", Task::ocr},
        {"clip", Task::clip},
-       {"questions", Task::questions}}};
+       {"questions", Task::questions},
+       {"reading", Task::reading}}};
   for (const auto& [name, task] : tasks) {
     if (s.task == name) return task;
   }
@@ -258,9 +259,9 @@ void WorldSettings::fields(FieldVisitor& v) {
           {.doc = "what a sample is: a picture with captions, a question, two pictures and a "
                   "sentence, a hypothesis, an expression with its box, a dialogue, a right and a "
                   "wrong answer, a page of words, a clip with a question, a dialogue of questions "
-                  "of vqa, or captions alone",
+                  "of vqa, the same about a caption without its picture, or captions alone",
            .choices = {"caption", "vqa", "nlvr2", "ve", "grounding", "dialogue", "preference",
-                       "ocr", "clip", "questions", "text"}});
+                       "ocr", "clip", "questions", "reading", "text"}});
   v.field("answers", answers,
           {.doc = "of vqa: closed, one of 29 answers, or open, free text",
            .choices = {"closed", "open"}});

@@ -8,6 +8,7 @@ namespace tandem::data::world {
 
 TaskSample closed_question(const SceneRules& rules, Key key, std::int64_t index);
 TaskSample closed_questions(const SceneRules& rules, Key key, std::int64_t index);
+TaskSample read_questions(const SceneRules& rules, Key key, std::int64_t index);
 TaskSample open_question(const SceneRules& rules, Key key, std::int64_t index);
 TaskSample sentence_of_two(const SceneRules& rules, Key key, std::int64_t index);
 TaskSample hypothesis(const SceneRules& rules, Key key, std::int64_t index);

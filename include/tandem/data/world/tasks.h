@@ -24,7 +24,7 @@ struct TaskSample {
   Sample sample{};              // all but its id and its pictures; see data/sample.h
 };
 
-enum class Task { vqa, nlvr2, ve, grounding, dialogue, preference, ocr, clip, questions };
+enum class Task { vqa, nlvr2, ve, grounding, dialogue, preference, ocr, clip, questions, reading };
 
 struct TaskOptions {
   bool open = false;                   // vqa: answers are free text, not of closed_answers()
@@ -50,6 +50,7 @@ TaskSample task_sample(const SceneRules& rules, Task task, std::int64_t index,
 // "reasoning" (are there more rings than circles? say why. yes, because there are 2 and 1).
 // questions: a dialogue of closed questions about one picture, up to nine. Kind: that of the first
 // one. They are for training: what was said before may tell an answer, so nobody is scored on them.
+// reading: the same about a scene that is told in its caption and not shown, for language models alone.
 // preference: an answer that is right and one that is not, of which the picture alone tells which.
 // Kinds: "answer" (of a closed question), "description" (of two scenes that differ in one thing).
 // ocr: a page of words (Kind::page). Kinds: "page" (all of it), "line".
