@@ -1,11 +1,15 @@
 #include "tandem/jobs/open_model.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <vector>
 
 #include "tandem/base/error.h"
 #include "tandem/base/files.h"
+#include "tandem/base/json.h"
 #include "tandem/jobs/model_files.h"
+#include "tandem/text/chat.h"
+#include "tandem/text/jinja.h"
 
 namespace tandem::jobs {
 namespace {
@@ -30,6 +34,41 @@ std::string hash_of_file(const fs::path& path) {
   return file.hash();
 }
 
+// The template of dialogues that a config.json of ours names; empty: it names none.
+std::string chat_named_in(const std::string& config, const std::string& where) {
+  const nlohmann::json root = parse_json(config, where);
+  if (!root.is_object() || !root.contains("tandem")) return {};
+  const nlohmann::json& own = root["tandem"];
+  const bool says = own.is_object() && own.contains("chat") && own["chat"].is_string();
+  return says ? own["chat"].get<std::string>() : std::string();
+}
+
+// A directory with a template in Jinja that does not write as the settings do is refused, unless
+// its config.json says how dialogues are written. A checkpoint's folder was trained as they say.
+void expect_own_template(const OpenModel& open) {
+  constexpr std::int64_t longest_config = std::int64_t{64} << 20;
+  std::error_code error;
+  if (fs::exists(open.directory / "state.json", error)) return;
+  const std::string ours =
+      chat_named_in(open.family->to_config_json(*open.settings), "config.json");
+  if (ours.empty()) return;  // it has no dialogues
+  const auto found = text::jinja_beside(*open.tokenizer);
+  if (!found) return;
+  const fs::path config = open.directory / "config.json";
+  if (!chat_named_in(read_file(config, longest_config), config.string()).empty()) return;
+  const std::vector<std::string> like = text::templates_like(found->jinja);
+  if (std::find(like.begin(), like.end(), ours) != like.end()) return;
+  std::string known;
+  for (const std::string& name : text::chat_templates())
+    known += (known.empty() ? "" : ", ") + name;
+  throw Error(ErrorKind::config,
+              "[chat] expected a chat template that writes as '" + ours + "' does; got " +
+                  (like.empty() ? "a foreign one" : "one that writes as '" + like[0] + "'"),
+              (open.directory / found->file).string(),
+              "templates in Jinja are not run: say in config.json which of {" + known +
+                  "} is meant, \"tandem\": {\"chat\": NAME}");
+}
+
 }  // namespace
 
 OpenModel open_model(const fs::path& path, const WeightChoice& choice) {
@@ -43,6 +82,7 @@ OpenModel open_model(const fs::path& path, const WeightChoice& choice) {
   open.model->train(false);
   open.processor = files.family->processor(*files.settings, open.tokenizer);
   open.settings = std::move(files.settings);
+  expect_own_template(open);
   return open;
 }
 

@@ -7,6 +7,7 @@
 #include "tandem/base/error.h"
 #include "tandem/base/log.h"
 #include "tandem/models/outline.h"
+#include "tandem/text/jinja.h"
 #include "tandem/text/kinds.h"
 
 namespace tandem::train {
@@ -71,9 +72,26 @@ std::vector<std::string> sources_of(const config::RunConfig& config,
   return names;
 }
 
+namespace {
+
+// Of a file or directory. A template in Jinja beside it is kept and never run: one that writes
+// otherwise than any of ours is told.
+text::Tokenizer tokenizer_at(const std::string& path) {
+  text::Tokenizer tokenizer = text::load_tokenizer(path);
+  const auto found = text::jinja_beside(tokenizer);
+  if (found && text::templates_like(found->jinja).empty()) {
+    log_warning(path + ": " + found->file +
+                " is a foreign chat template, which is not read; dialogues are written as the "
+                "model's `chat` says");
+  }
+  return tokenizer;
+}
+
+}  // namespace
+
 text::Tokenizer make_tokenizer(const config::RunConfig& config, const SourceMap& sources,
                                const std::filesystem::path& kept) {
-  if (!config.model.tokenizer.empty()) return text::load_tokenizer(config.model.tokenizer);
+  if (!config.model.tokenizer.empty()) return tokenizer_at(config.model.tokenizer);
   if (config.model.vocabulary > 0) {
     if (!kept.empty() && std::filesystem::exists(kept / "tokenizer.json")) {
       return text::load_tokenizer(kept);
@@ -95,7 +113,7 @@ text::Tokenizer make_tokenizer(const config::RunConfig& config, const SourceMap&
              std::to_string(captions.size()) + " captions");
     return made;
   }
-  if (!config.model.pretrained.empty()) return text::load_tokenizer(config.model.pretrained);
+  if (!config.model.pretrained.empty()) return tokenizer_at(config.model.pretrained);
   throw Error(ErrorKind::config, "[model] expected a tokenizer; got none", "model.tokenizer",
               "name a tokenizer.json, or set model.vocabulary to train one on the captions");
 }

@@ -91,6 +91,33 @@ class Chat(common.RunTest):
         self.assertEqual(len(lines), 1)
         self.assertIn("no.png", error)
 
+    def test_a_foreign_template_is_refused_by_name(self):
+        self.train("run", config=self.write([said("yes or no?", "yes")] * 8))
+        model = self.folder / "model"
+        code, _, error = tandem("export", self.folder / "run", model)
+        self.assertEqual(code, 0, error)
+
+        def write(code):
+            got, _, error = tandem("generate", model, "--prompt", "yes or no?", "--max-tokens", 2)
+            self.assertEqual(got, code, error)
+            return error
+
+        jinja = model / "chat_template.jinja"
+        jinja.write_text("{% for m in messages %}<|start_header_id|>{{ m['role'] }}<|eot_id|>"
+                         "{% endfor %}{{ 'ASSISTANT:' }}{{ 'USER:' }}")
+        write(0)  # an export of ours says how dialogues are written
+        config = json.loads((model / "config.json").read_text())
+        chat = config["tandem"].pop("chat")
+        self.assertEqual(chat, "v1")
+        (model / "config.json").write_text(json.dumps(config))
+        error = write(64)
+        self.assertIn("chat_template.jinja", error)
+        self.assertIn("expected a chat template that writes as 'v1' does; got a foreign one", error)
+        jinja.write_text("<|im_start|>system\nYou are a helpful assistant.<|im_end|>")
+        self.assertIn("got one that writes as 'chatml'", write(64))
+        jinja.write_text("{{ message['role'].upper() + ': ' }}{{ 'ASSISTANT:' }}")
+        write(0)
+
     def test_what_cannot_be_learned_from_is_named(self):
         good = said("yes or no?", "yes")
         config = self.write([good] * 60 + [said("<image>", "no", image="no.png")])

@@ -21,7 +21,8 @@ struct OpenModel {
 };
 
 // path: a run, a checkpoint or a Hugging Face directory. Throws as model_directory, read_model and
-// load_tokenizer do.
+// load_tokenizer do, and Error(config) naming the file for a chat template in Jinja that does not
+// write as the settings say (text/jinja.h), unless config.json names one (`tandem: {chat: NAME}`).
 OpenModel open_model(const std::filesystem::path& path, const WeightChoice& choice = {});
 
 // XXH3-128 of what the model's numbers depend on: config.json, preprocessor_config.json, the

@@ -1,6 +1,6 @@
 // config.json and preprocessor_config.json as transformers writes and reads them: flat as on the
 // hub (the language model's keys at the root), or with text_config as transformers 5 saves it.
-// Absent keys have the defaults of transformers 5.17. Ours: rope_after_video.
+// Absent keys have the defaults of transformers 5.17. Ours: rope_after_video, tandem.
 
 #include <algorithm>
 #include <filesystem>
@@ -148,6 +148,7 @@ std::unique_ptr<Settings> from_config_json(Version version, const std::string& t
   marks.vision_end = top.whole("vision_end_token_id", 151653, 0, most_ids);
   marks.end = id_of(language, "eos_token_id");
   marks.pad = id_of(language, "pad_token_id");
+  config->dialogue.chat = top.part("tandem").text("chat", config->dialogue.chat);
   config->rope_after_video = top.text("rope_after_video", "qwen");
   if (config->rope_after_video != "qwen" && config->rope_after_video != "transformers5") {
     wrong_config("rope_after_video", "qwen or transformers5", *top.find("rope_after_video"));
@@ -267,6 +268,7 @@ std::string to_config_json(const Settings& settings) {
     if (id >= 0) root[name] = id;
   }
   if (c.rope_after_video != "qwen") root["rope_after_video"] = c.rope_after_video;
+  root["tandem"] = {{"chat", c.dialogue.chat}};
   return root.dump(2) + "\n";
 }
 
