@@ -15,7 +15,8 @@ struct GenerateArguments {
   std::string model{}, prompt{}, prompts{}, device = "auto";
   jobs::WeightChoice weights{};
   std::vector<std::string> images{};
-  double temperature = 0, top_p = 1;
+  std::vector<std::string> stops{};
+  double temperature = 0, top_p = 1, repetition_penalty = 1;
   std::int64_t top_k = 0, beams = 1, max_tokens = 128, batch = 8;
   std::uint64_t seed = 0;
 };
@@ -28,7 +29,11 @@ std::vector<std::uint8_t> picture_of(const std::string& path) {
 }
 
 jobs::ReplyOptions options_of(const GenerateArguments& a) {
-  return jobs::reply_options(a.temperature, a.top_p, a.top_k, a.beams, a.max_tokens, a.seed);
+  jobs::ReplyOptions options =
+      jobs::reply_options(a.temperature, a.top_p, a.top_k, a.beams, a.max_tokens, a.seed);
+  options.generate.repetition_penalty = a.repetition_penalty;
+  options.stops = a.stops;
+  return options;
 }
 
 // A line of JSON for each prompt of a list.
@@ -94,6 +99,13 @@ void add_options(CLI::App& verb, GenerateArguments& a) {
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 30));
   verb.add_option("--beams", a.beams, "texts that are followed at once")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 10));
+  verb.add_option("--repetition-penalty", a.repetition_penalty,
+                  "above 1: tokens that are there already, the prompt's too, become less likely")
+      ->check(CLI::Range(1e-3, 1e3));
+  verb.add_option("--stop", a.stops,
+                  "a token of the vocabulary before which a reply ends, beside the model's own end "
+                  "marks; may stand several times")
+      ->allow_extra_args(false);
   verb.add_option("--max-tokens", a.max_tokens, "of a reply")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 20));
   verb.add_option("--seed", a.seed, "of the draws: the same seed, the same text");

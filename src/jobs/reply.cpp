@@ -69,6 +69,27 @@ Batch prompt_of(const OpenModel& model, const AskedFor& asked, bool captions_onl
   return prompt;
 }
 
+std::vector<std::int64_t> ids_of_stops(const OpenModel& model,
+                                       const std::vector<std::string>& stops) {
+  std::vector<std::int64_t> ids;
+  for (const std::string& token : stops) {
+    const auto id = model.tokenizer->id_of(token);
+    if (!id) {
+      throw Error(ErrorKind::config,
+                  "[generate] expected a token of the vocabulary to stop at; got '" + token + "'",
+                  model.directory.string(), "tokens stand in tokenizer.json");
+    }
+    ids.push_back(*id);
+  }
+  return ids;
+}
+
+void cut_before(std::vector<std::int64_t>& ids, std::int64_t begin,
+                const std::vector<std::int64_t>& stops) {
+  ids.erase(std::find_first_of(ids.begin() + begin, ids.end(), stops.begin(), stops.end()),
+            ids.end());
+}
+
 }  // namespace
 
 std::vector<AskedFor> read_prompts(const std::filesystem::path& list) {
@@ -94,6 +115,7 @@ std::vector<std::vector<std::int64_t>> replies(const OpenModel& model,
                     model.family->name + " that does not",
                 model.directory.string());
   }
+  const std::vector<std::int64_t> stops = ids_of_stops(model, options.stops);
   std::vector<std::vector<std::int64_t>> all;
   while (all.size() < asked.size()) {
     std::vector<Batch> prompts;
@@ -111,8 +133,12 @@ std::vector<std::vector<std::int64_t>> replies(const OpenModel& model,
     }
     // A captioner's prompt is the beginning of its text, and counts.
     const bool begins = can.captions_only && whole.text.has_value();
-    generate.max_length = options.max_tokens + (begins ? whole.text->ids.size(1) : 0);
-    for (auto& ids : can.generate(to(whole, device), generate)) all.push_back(std::move(ids));
+    const std::int64_t before = begins ? whole.text->ids.size(1) : 0;
+    generate.max_length = options.max_tokens + before;
+    for (auto& ids : can.generate(to(whole, device), generate)) {
+      cut_before(ids, std::min(before, static_cast<std::int64_t>(ids.size())), stops);
+      all.push_back(std::move(ids));
+    }
   }
   return all;
 }

@@ -73,6 +73,42 @@ class Chat(common.RunTest):
         self.assertIn("about draws", write("--top-k", 3, code=64))
         self.assertIn("no.png", write("--image", "no.png", code=74))
 
+    def test_replies_stop_at_tokens_and_repeat_less(self):
+        self.train("run", config=self.write([said("yes or no?", "yes")] * 8))
+        prompts = self.folder / "prompts.jsonl"
+        prompts.write_text(json.dumps({"prompt": "yes or no?"}) + "\n")
+
+        def ids(*more, code=0):
+            got, out, error = tandem("generate", self.folder / "run", "--prompts", prompts,
+                                     "--max-tokens", 24, *more)
+            self.assertEqual(got, code, error)
+            return json.loads(out)["ids"] if code == 0 else error
+
+        whole = ids()
+        self.assertGreater(len(whole), 2)
+        vocabulary = json.loads(
+            (common.newest(self.folder / "run") / "tokenizer.json").read_text())["model"]["vocab"]
+        words = {number: token for token, number in vocabulary.items()}
+        last = next(i for i in reversed(range(1, len(whole))) if whole[i] in words)
+        stop = words[whole[last]]
+        self.assertEqual(ids("--stop=" + stop), whole[:whole.index(whole[last])])
+        self.assertIn("expected a token of the vocabulary to stop at",
+                      ids("--stop", "\u2603\u2603", code=64))
+
+        self.assertEqual(ids("--repetition-penalty", 1), whole)
+        apart = ids("--repetition-penalty", 1000)
+        self.assertNotEqual(apart, whole)
+        self.assertGreaterEqual(len(set(apart)) / len(apart), len(set(whole)) / len(whole))
+
+        def say(*more):
+            done = subprocess.run(
+                [common.BINARY, "chat", self.folder / "run", "--max-tokens", "24", *more],
+                input="yes or no?\n", capture_output=True, text=True, timeout=common.LIMIT)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            return done.stdout
+
+        self.assertLess(len(say("--stop=" + stop)), len(say()))
+
     def test_a_chat_goes_on_where_it_was(self):
         self.train("run", config=self.write([said("yes or no?", "yes")] * 8))
 

@@ -16,6 +16,9 @@ struct ReplyOptions {
   // temperature 0: the likeliest token each time, else drawn. max_length is set from max_tokens.
   models::GenerateOptions generate{};
   std::int64_t max_tokens = 128;  // of the reply
+  // Tokens, as the vocabulary writes them, before which a reply ends, beside the family's own end
+  // marks. What the model would write behind them is left out.
+  std::vector<std::string> stops{};
 };
 
 // The settings of a command line as options; temperature 0 does not draw. Throws Error(config):
@@ -40,6 +43,7 @@ std::vector<AskedFor> read_prompts(const std::filesystem::path& list);
 
 // The ids that are written to each, the end mark included where one came; `batch` prompts at once,
 // padded on the side that the model wants. Greedy texts and beams are those of each prompt alone.
+// Throws Error(config) for a stop that is no token.
 std::vector<std::vector<std::int64_t>> replies(const OpenModel& model,
                                                const std::vector<AskedFor>& asked,
                                                std::int64_t batch, const ReplyOptions& options,
