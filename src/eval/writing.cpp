@@ -9,6 +9,7 @@
 #include "eval/labels.h"
 #include "eval/metrics/answers.h"
 #include "eval/metrics/captions.h"
+#include "eval/metrics/replies.h"
 #include "tandem/base/error.h"
 #include "tandem/data/best_answer.h"
 
@@ -124,7 +125,18 @@ double worth(const data::Sample& sample, const std::string& answer) {
   return best;
 }
 
-// Values of each: its worth, and whether it is the best one.
+// The right answers, however many people gave each.
+std::vector<std::string> right_answers(const data::Sample& sample) {
+  std::vector<std::string> right;
+  for (const data::Answer& one : sample.answers) {
+    if (one.score > 0) right.push_back(one.text);
+  }
+  if (right.empty()) right.push_back(sample.answer);
+  return right;
+}
+
+// Values of each: its worth, whether it is the best one, whether a right one as ChartQA counts, and
+// how near the nearest right one as DocVQA does.
 std::vector<Outcome> judged(std::vector<Given> given, const Rows& rows) {
   std::vector<Outcome> outcomes(rows.size());
   for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -138,7 +150,9 @@ std::vector<Outcome> judged(std::vector<Given> given, const Rows& rows) {
       answer.right = normalised_answer(answer.text) == normalised_answer(right);
     }
     const Answer said = one.query.answers.empty() ? Answer{} : one.query.answers.front();
-    one.values = {worth(sample, said.text), said.right ? 1.0 : 0.0};
+    const std::vector<std::string> all = right_answers(sample);
+    one.values = {worth(sample, said.text), said.right ? 1.0 : 0.0,
+                  relaxed_match(said.text, all) ? 1.0 : 0.0, edit_similarity(said.text, all)};
   }
   return outcomes;
 }
@@ -294,6 +308,8 @@ Metrics vqa(const Input& input) {
   Metrics metrics;
   add_means(metrics, "accuracy", outcomes, 0);
   add_means(metrics, "exact", outcomes, 1);
+  add_means(metrics, "relaxed", outcomes, 2);
+  add_means(metrics, "anls", outcomes, 3);
   return metrics;
 }
 

@@ -16,8 +16,9 @@ Metrics caption(const Input& input);
 // Questions about a picture. input.answers: closed (labels.h); generated: what the model writes;
 // ranked: the best of input.candidates by Abilities::rank. accuracy: the official soft one where
 // the source knows how many people gave each answer, else the score of the sample's answer that is
-// the same after normalisation; also of each kind of question, and exact, the share of answers
-// that are the sample's best one.
+// the same after normalisation; also of each kind of question. exact: the share of answers that are
+// the sample's best one. relaxed (ChartQA: numbers within 5 %) and anls (DocVQA: by edits) against
+// all answers with a score above 0 (metrics/replies.h). Closed ones have the accuracy alone.
 Metrics vqa(const Input& input);
 
 // A caption's words as pycocoevalcap's tokenizer leaves them, with single spaces: lower case,

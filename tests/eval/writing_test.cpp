@@ -183,6 +183,37 @@ TEST_CASE("answers that are written are worth what people or the sample's scores
   CHECK(line.at("right").at(0) == false);
 }
 
+TEST_CASE("answers that are written also count by numbers that are near and by edits") {
+  Telling told;
+  const auto ask = [&](const char* said, const char* right) {
+    data::Sample& sample = told.add(said);
+    sample.question = "how much?";
+    sample.answer = right;
+  };
+  ask("12.5", "12");             // near enough; two edits of four letters
+  ask("Blu ring", "blue ring");  // one edit of nine letters
+  ask("11", "12");               // more than 5 % off; one edit of two letters
+  Input input = told.input();
+  const Metrics metrics = vqa(input);
+  CHECK(value_of(metrics, "accuracy") == 0);
+  CHECK(value_of(metrics, "relaxed") == Approx(1 / 3.0));
+  CHECK(value_of(metrics, "anls") == Approx((0.5 + 8 / 9.0 + 0.5) / 3));
+}
+
+TEST_CASE("any answer with a score is a right one to the relaxed match and to the edits") {
+  Telling told;
+  data::Sample& sample = told.add("two rings");
+  sample.question = "what?";
+  sample.answer = "rings";
+  sample.answers = {{"rings", 1, -1}, {"two rings", 0.3, -1}, {"squares", 0, -1}};
+  const Metrics metrics = vqa(told.input());
+  CHECK(value_of(metrics, "relaxed") == 1);
+  CHECK(value_of(metrics, "anls") == 1);
+  CHECK(value_of(metrics, "exact") == 0);
+  told.said[0] = "squares";
+  CHECK(value_of(vqa(told.input()), "relaxed") == 0);
+}
+
 TEST_CASE("answers that are ranked come from the source's list or the task's") {
   Telling told;
   for (const char* answer : {"yes", "no"}) {
