@@ -231,9 +231,9 @@ TaskSample expression(const SceneRules& rules, Key key, std::int64_t index, int 
 
 TaskSample task_sample(const SceneRules& rules, Task task, std::int64_t index,
                        const TaskOptions& options) {
-  constexpr std::array<std::string_view, 10> names{
-      "vqa",        "nlvr2", "ve",   "grounding", "dialogue",
-      "preference", "ocr",   "clip", "questions", "reading"};
+  constexpr std::array<std::string_view, 13> names{
+      "vqa",  "nlvr2",     "ve",      "grounding", "dialogue", "preference", "ocr",
+      "clip", "questions", "reading", "screen",    "target",   "several"};
   const Key key = Key(rules.seed)
                       .fold("world task")
                       .fold(kVersion)
@@ -258,6 +258,12 @@ TaskSample task_sample(const SceneRules& rules, Task task, std::int64_t index,
       return closed_questions(rules, key, index);
     case Task::reading:
       return read_questions(rules, key, index);
+    case Task::screen:
+      return screen_dialogue(rules, key, index);
+    case Task::target:
+      return screen_target(rules, key, index, options.side);
+    case Task::several:
+      return several_pictures(rules, key, index);
     case Task::clip:
       return moving(rules, key, index, options.rates);
     default:
@@ -270,9 +276,10 @@ double chance_of(const SceneRules& rules, Task task, std::string_view kind) {
   if (task == Task::ve) return 1.0 / 3;
   if (task == Task::preference) return 1.0 / 2;
   if (task == Task::dialogue || task == Task::questions || task == Task::reading ||
-      task == Task::ocr) {
+      task == Task::ocr || task == Task::target) {
     return 0;
   }
+  if (task == Task::several) return kind == "two" ? 1.0 / 2 : 1.0 / 3;
   if (kind == "start" || kind == "stop") return 1.0 / kClipAnswers;
   if (kind == "way") return 1.0 / static_cast<double>(kWayWords.size());
   if (kind == "speed") return 1.0 / static_cast<double>(kSpeedWords.size());

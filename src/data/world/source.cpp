@@ -26,7 +26,7 @@ struct Problem {
 
 // The tasks that are more than captions.
 std::optional<Task> task_of(const WorldSettings& s) {
-  constexpr std::array<std::pair<std::string_view, Task>, 10> tasks{
+  constexpr std::array<std::pair<std::string_view, Task>, 13> tasks{
       {{"vqa", Task::vqa},
        {"nlvr2", Task::nlvr2},
        {"ve", Task::ve},
@@ -36,7 +36,10 @@ std::optional<Task> task_of(const WorldSettings& s) {
        {"ocr", Task::ocr},
        {"clip", Task::clip},
        {"questions", Task::questions},
-       {"reading", Task::reading}}};
+       {"reading", Task::reading},
+       {"screen", Task::screen},
+       {"target", Task::target},
+       {"several", Task::several}}};
   for (const auto& [name, task] : tasks) {
     if (s.task == name) return task;
   }
@@ -255,13 +258,16 @@ class World final : public Source {
 }  // namespace
 
 void WorldSettings::fields(FieldVisitor& v) {
-  v.field("task", task,
-          {.doc = "what a sample is: a picture with captions, a question, two pictures and a "
-                  "sentence, a hypothesis, an expression with its box, a dialogue, a right and a "
-                  "wrong answer, a page of words, a clip with a question, a dialogue of questions "
-                  "of vqa, the same about a caption without its picture, or captions alone",
-           .choices = {"caption", "vqa", "nlvr2", "ve", "grounding", "dialogue", "preference",
-                       "ocr", "clip", "questions", "reading", "text"}});
+  v.field(
+      "task", task,
+      {.doc = "what a sample is: a picture with captions, a question, two pictures and a "
+              "sentence, a hypothesis, an expression with its box, a dialogue, a right and a "
+              "wrong answer, a page of words, a clip with a question, a dialogue of questions "
+              "of vqa, the same about a caption without its picture, a dialogue about a screen, a "
+              "button of one with its box, a dialogue over two or three pictures, or captions "
+              "alone",
+       .choices = {"caption", "vqa", "nlvr2", "ve", "grounding", "dialogue", "preference", "ocr",
+                   "clip", "questions", "reading", "screen", "target", "several", "text"}});
   v.field("answers", answers,
           {.doc = "of vqa: closed, one of 29 answers, or open, free text",
            .choices = {"closed", "open"}});

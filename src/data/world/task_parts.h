@@ -17,6 +17,9 @@ TaskSample preference(const SceneRules& rules, Key key, std::int64_t index);
 TaskSample page_of_words(const SceneRules& rules, Key key, std::int64_t index);
 TaskSample moving(const SceneRules& rules, Key key, std::int64_t index,
                   const std::vector<std::int64_t>& rates);
+TaskSample screen_dialogue(const SceneRules& rules, Key key, std::int64_t index);
+TaskSample screen_target(const SceneRules& rules, Key key, std::int64_t index, int side);
+TaskSample several_pictures(const SceneRules& rules, Key key, std::int64_t index);
 TaskSample expression(const SceneRules& rules, Key key, std::int64_t index, int side);
 
 // Seconds at which something starts or stops: so many of them, from this one on (stops: the next).

@@ -24,11 +24,25 @@ struct TaskSample {
   Sample sample{};              // all but its id and its pictures; see data/sample.h
 };
 
-enum class Task { vqa, nlvr2, ve, grounding, dialogue, preference, ocr, clip, questions, reading };
+enum class Task {
+  vqa,
+  nlvr2,
+  ve,
+  grounding,
+  dialogue,
+  preference,
+  ocr,
+  clip,
+  questions,
+  reading,
+  screen,
+  target,
+  several
+};
 
 struct TaskOptions {
   bool open = false;                   // vqa: answers are free text, not of closed_answers()
-  int side = 64;                       // grounding: boxes are in pixels of such a picture
+  int side = 64;                       // grounding, target: boxes are in pixels of such a picture
   std::vector<std::int64_t> rates{2};  // clip: frames a second, drawn from these
 };
 
@@ -50,13 +64,28 @@ TaskSample task_sample(const SceneRules& rules, Task task, std::int64_t index,
 // "reasoning" (are there more rings than circles? say why. yes, because there are 2 and 1).
 // questions: a dialogue of closed questions about one picture, up to nine. Kind: that of the first
 // one. They are for training: what was said before may tell an answer, so nobody is scored on them.
-// reading: the same about a scene that is told in its caption and not shown, for language models alone.
+// reading: the same about a scene that is told in its caption and not shown, for language models
+// alone.
+//
 // preference: an answer that is right and one that is not, of which the picture alone tells which.
 // Kinds: "answer" (of a closed question), "description" (of two scenes that differ in one thing).
+//
 // ocr: a page of words (Kind::page). Kinds: "page" (all of it), "line".
+//
 // clip: objects that move (Kind::clip), for 8 or 10 seconds. Kinds: "start" (at which second does
 // the red ring start to move? 1 to 5), "stop" (2 to 6), "way" (where does it move? up, down, left,
 // right), "speed" (how fast? slowly, fast), "object" (what moves? large striped red ring).
+//
+// screen: a dialogue about the buttons of a screen (Kind::screen). Kinds, those of the first
+// question: "button" (which button is at the top left? BAK), "place" (where is the button BAK?),
+// "color".
+//
+// target: what means one button of a screen, and its box, as grounding. Kinds: "text" (the button
+// BAK), "place" (the button at the top left), "color" (the red button).
+//
+// several: a dialogue over two or three pictures, which stand before its first question (which
+// picture shows a red ring? second). Kinds: "two", "three". The further questions say of which
+// picture they are.
 const std::vector<std::string>& closed_answers();
 
 // What whoever sees no picture reaches on tests: 1 / number of answers that are as likely. 0 where
