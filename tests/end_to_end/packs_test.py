@@ -83,12 +83,14 @@ class Packs(common.RunTest):
 
     def test_qwen_vl_reads_packs_too(self):
         config = common.HERE.parent.parent / "configs/qwen_vl/tiny.yaml"
-        short = ["eval.tasks=[]", "--stop-after", 14]
+        # The config's own 1e-2 lets the rounding of one step grow in the next.
+        short = ["eval.tasks=[]", "--stop-after", 14, "stages.pretrain.optimizer.lr=1e-3",
+                 "stages.multitask.optimizer.lr=1e-3"]
         budget = ["stages.%s.data.max_tokens=320" % stage
                   for stage in ("pretrain", "multitask", "instruct")]
         self.train("padded", *short, config=config, code=75)
         self.train("packed", *short, *budget, config=config, code=75)
-        self.assert_close(self.losses("packed"), self.losses("padded"), 1e-4, "packed")
+        self.assert_close(self.losses("packed"), self.losses("padded"), 1e-5, "packed")
         self.assertEqual({row["padding"] for row in metrics(self.folder / "packed")}, {0})
         self.assertLess(0, min(row["padding"] for row in metrics(self.folder / "padded")[8:]))
 
