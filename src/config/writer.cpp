@@ -34,8 +34,8 @@ class Writer final : public FieldVisitor {
   void field(std::string_view name, std::vector<std::int64_t>& value, const Rule& rule) override {
     if (!rule.unset || !value.empty()) sequence(name, value);
   }
-  void field(std::string_view name, std::vector<double>& value, const Rule&) override {
-    sequence(name, value);
+  void field(std::string_view name, std::vector<double>& value, const Rule& rule) override {
+    if (!rule.unset || !value.empty()) sequence(name, value);
   }
   void field(std::string_view name, std::vector<std::string>& value, const Rule&) override {
     sequence(name, value);

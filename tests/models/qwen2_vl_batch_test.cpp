@@ -3,6 +3,7 @@
 #include <ATen/ops/equal.h>
 
 #include <catch2/catch.hpp>
+#include <map>
 
 #include "models/qwen2_vl/batch.h"
 #include "models/qwen2_vl/model.h"
@@ -111,6 +112,40 @@ TEST_CASE("Qwen2.5-VL: a clip is slices of two frames, its time in seconds") {
   const at::Tensor places = batch.text->ids[0].eq(config.marks.video).nonzero().squeeze(1);
   const at::Tensor times = batch.text->positions[0][0].index_select(0, places);
   CHECK((times.max() - times.min()).item<std::int64_t>() == 6);
+}
+
+TEST_CASE("Qwen2.5-VL: in training a clip's rate is drawn from a list by the sample's key") {
+  Config config = config_for(Version::two_five);
+  config.text.context_length = 2000;
+  config.dialogue.rates = {1, 2, 4};
+  const Processor processor = make_processor(config, tokenizer());
+  data::Sample sample = asked_about({});
+  data::Clip clip;
+  clip.fps = 4;
+  for (int i = 0; i < 32; ++i) clip.frames.push_back(picture(16, 16));
+  sample.clips = {clip};
+  const auto slices = [&](std::uint64_t key, bool train) {
+    const Batch batch = processor.prepare(sample, Key(key), train);
+    return grids_of(batch.patches->grid_thw).at(0).t;
+  };
+  std::map<std::int64_t, int> seen;  // 8 s at 1, 2 and 4 a second, in pairs
+  for (std::uint64_t key = 0; key < 60; ++key) {
+    ++seen[slices(key, true)];
+    CHECK(slices(key, true) == slices(key, true));
+  }
+  CHECK(seen.size() == 3);
+  for (const std::int64_t wanted : {4, 8, 16}) CHECK(seen[wanted] > 5);
+  // In evaluation the rate is the config's, and a length is enough for any draw.
+  CHECK(slices(1, false) == 8);
+  const Config fast = [&] {
+    Config made = config;
+    made.dialogue.rates = {};
+    made.dialogue.frames.fps = 4;
+    return made;
+  }();
+  CHECK(processor.length(sample) == make_processor(fast, tokenizer()).length(sample));
+  config.dialogue.rates = {2, 0};
+  CHECK(problems(config).size() == 1);
 }
 
 TEST_CASE("Qwen2.5-VL: an expression and its box become a dialogue in pixels of what is seen") {

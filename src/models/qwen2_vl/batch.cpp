@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <functional>
 #include <map>
+#include <memory>
 #include <span>
 #include <utility>
 #include <vector>
@@ -19,6 +20,7 @@
 #include "models/qwen2_vl/model.h"
 #include "models/qwen2_vl/shown.h"
 #include "tandem/base/error.h"
+#include "tandem/base/random.h"
 #include "tandem/data/check.h"
 
 namespace tandem::models::qwen2_vl {
@@ -233,6 +235,33 @@ Batch preference_batch(const data::Sample& sample, const Config& config,
   return batch;
 }
 
+// In training a rate of clips is drawn for each sample. null: it is as the config says.
+std::unique_ptr<const Config> with_drawn_rate(const Config& config, Key key) {
+  const std::vector<double>& rates = config.dialogue.rates;
+  if (rates.empty()) return nullptr;
+  auto drawn = std::make_unique<Config>(config);
+  drawn->dialogue.frames.fps = rates[Random(key.fold("frame rate")).below(rates.size())];
+  return drawn;
+}
+
+// The one of which clips have the most tokens: a sample's length is known before its draw.
+Config with_highest_rate(Config config) {
+  const std::vector<double>& rates = config.dialogue.rates;
+  if (!rates.empty()) {
+    config.dialogue.frames.fps = *std::max_element(rates.begin(), rates.end());
+  }
+  return config;
+}
+
+Batch example_of(const data::Sample& sample, Key key, bool train, const Config& config,
+                 const text::Tokenizer& tokenizer) {
+  if (!sample.rejected.empty()) return preference_batch(sample, config, tokenizer);
+  const MakeTurns turns = [&](Gallery& gallery) {
+    return written(sample, gallery, config, key, train);
+  };
+  return dialogue_batch(sample, turns, config, tokenizer, /*open=*/false);
+}
+
 // The sample's pictures and clips and a question of its own.
 data::Sample question_about(const data::Sample& sample, const std::string& words) {
   data::Sample question = sample;
@@ -252,11 +281,8 @@ Processor make_processor(const Settings& settings,
   Processor processor;
   processor.pad_id = std::max<std::int64_t>(config->marks.pad, 0);
   processor.prepare = [config, tokenizer](const data::Sample& sample, Key key, bool train) {
-    if (!sample.rejected.empty()) return preference_batch(sample, *config, *tokenizer);
-    const MakeTurns turns = [&](Gallery& gallery) {
-      return written(sample, gallery, *config, key, train);
-    };
-    return dialogue_batch(sample, turns, *config, *tokenizer, /*open=*/false);
+    const auto drawn = train ? with_drawn_rate(*config, key) : nullptr;
+    return example_of(sample, key, train, drawn ? *drawn : *config, *tokenizer);
   };
   processor.prompt = [config, tokenizer](const data::Sample& sample, const std::string& words) {
     const data::Sample asks = words.empty() ? sample : question_about(sample, words);
@@ -267,8 +293,8 @@ Processor make_processor(const Settings& settings,
   };
   processor.prompt_padding = Padding::left;
   processor.packed_losses = {"lm", "dpo"};
-  processor.length = [config, tokenizer](const data::Sample& sample) {
-    return length_of(sample, *config, *tokenizer);
+  processor.length = [config = with_highest_rate(*config), tokenizer](const data::Sample& sample) {
+    return length_of(sample, config, *tokenizer);
   };
   processor.answer = [config, tokenizer](const std::string& words) {
     Tokens tokens = tokens_of(tokenizer->encode(words));

@@ -83,9 +83,22 @@ void dialogue_fields(FieldVisitor& v, DialogueConfig& c) {
   v.block("frames", {.doc = "which frames of a video are seen"}, [&](FieldVisitor& inner) {
     inner.field("fps", c.frames.fps,
                 {.doc = "frames a second", .min = 0, .max = 1000, .above_min = true});
+    inner.field("rates", c.rates,
+                {.doc = "in training, frames a second are drawn from these for each sample "
+                        "(Qwen2.5-VL's dynamic rate); empty: fps",
+                 .unset = 0});
     inner.field("least", c.frames.least, {.doc = "frames", .min = 2, .max = 1 << 20});
     inner.field("most", c.frames.most, {.doc = "frames", .min = 2, .max = 1 << 20});
   });
+}
+
+void check_rates(Problems& found, const DialogueConfig& c) {
+  constexpr double most = 1000;
+  for (const double rate : c.rates) {
+    if (rate > 0 && rate <= most) continue;
+    found.emplace_back("dialogue.frames.rates", "expected frames a second above 0, at most 1000");
+    return;
+  }
 }
 
 void check_marks(Problems& found, const Config& c) {
@@ -160,6 +173,7 @@ Problems problems(const Config& c) {
     found.emplace_back("dialogue.min_pixels", "expected at most max_pixels");
   }
   check_marks(found, c);
+  check_rates(found, c.dialogue);
   return found;
 }
 

@@ -73,6 +73,7 @@ struct DialogueConfig {
   double min_pixels = 56 * 56, max_pixels = 28 * 28 * 1280;
   std::string resize = "transformers";  // rule of smart_resize: transformers or qwen
   vision::FrameRule frames{};
+  std::vector<double> rates{};  // in training, frames.fps is drawn from these; empty: it is not
 };
 
 struct Config final : Settings {
