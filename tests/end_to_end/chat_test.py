@@ -1,6 +1,7 @@
 """Language models from outside: dialogues of files and of the world, generate and chat."""
 
 import json
+import re
 import subprocess
 
 import common
@@ -50,6 +51,11 @@ class Chat(common.RunTest):
         rows = metrics(self.folder / "run")
         self.assertLess(rows[-1]["loss"], rows[0]["loss"] - 1)
         self.assertIn("what is learned of the first samples stands in [[ ]]", error)
+        told = error.split("what is learned of the first samples stands in [[ ]]")[1]
+        parts = re.split(r"\n  (\S*(?:world/dialogue/train/\d+|said\.jsonl:\d+)): ", told)
+        self.assertEqual(len(parts), 1 + 2 * 3, told)  # three samples: an id and a text each
+        for text in parts[2::2]:
+            self.assertRegex(text, r"(?s)ASSISTANT:\[\[.+\]\]")
         self.assertRegex(
             error, r"(?s)world/dialogue/train/\d+: .*USER: <<image> x 4>\n.*ASSISTANT:\[\[")
 
