@@ -155,6 +155,9 @@ class Chat(common.RunTest):
         error = write(64)
         self.assertIn("chat_template.jinja", error)
         self.assertIn("expected a chat template that writes as 'v1' does; got a foreign one", error)
+        again = self.train("again", "model.tokenizer=%s" % model, "model.vocabulary=0",
+                           "stages.instruct.until.steps=2", config=self.folder / "chat.yaml")
+        self.assertIn("chat_template.jinja is a foreign chat template, which is not read", again)
         jinja.write_text("<|im_start|>system\nYou are a helpful assistant.<|im_end|>")
         self.assertIn("got one that writes as 'chatml'", write(64))
         jinja.write_text("{{ message['role'].upper() + ': ' }}{{ 'ASSISTANT:' }}")
