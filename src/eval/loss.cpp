@@ -5,6 +5,8 @@
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
+#include <map>
+#include <string>
 
 #include "tandem/base/error.h"
 #include "tandem/base/log.h"
@@ -29,14 +31,18 @@ class Table {
     models::StepContext context;
     context.key = Key(0).fold("eval").fold(static_cast<std::uint64_t>(row));
     context.mesh = &alone;
-    const Batch batch = to(step.micro_batches.at(0), input_.device);
-    const LossTerms terms = input_.model->losses(batch, input_.request, context);
+    const Batch& host = step.micro_batches.at(0);
+    // The counts are those that training divides by: the host knows them without the device.
+    const std::map<std::string, double> counts = input_.model->counts(host, input_.request);
+    const LossTerms terms = input_.model->losses(to(host, input_.device), input_.request, context);
     std::int64_t column = 0;
     for (const auto& [name, weight] : input_.request.weights) {
       const auto term = terms.find(name);
-      TANDEM_CHECK(term != terms.end(), "[eval] the model gave no loss " + name);
+      const auto count = counts.find(name);
+      TANDEM_CHECK(term != terms.end() && count != counts.end(),
+                   "[eval] the model gave no loss " + name);
       cells_[row][column][0].copy_(term->second.sum);
-      cells_[row][column++][1] = term->second.count;
+      cells_[row][column++][1] = count->second;
     }
   }
 

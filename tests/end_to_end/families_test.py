@@ -28,6 +28,26 @@ class Families(common.RunTest):
                 self.train(stopped, config=config)
                 self.assert_same_end(stopped, whole)
 
+    def test_every_loss_is_also_measured(self):
+        for name, config in TINY.items():
+            with self.subTest(name):
+                source = "test" if "\n    test:" in config.read_text() else "captions"
+                task = "eval.tasks=[{task: loss, source: %s, size: 12}]" % source
+                self.train(name + " measured", task, "eval.batch=8", config=config)
+                rows = metrics(self.folder / (name + " measured"))
+                prefix = "eval.%sloss." % ("test." if source == "test" else "")
+                seen = set()
+                for row in rows:
+                    found = {key[len(prefix):]: row[key] for key in row if key.startswith(prefix)}
+                    if not found:
+                        continue
+                    seen.add(row["stage"])
+                    learned = {key[len("loss."):] for key in row if key.startswith("loss.")}
+                    self.assertEqual(set(found), learned | {"total"})
+                    for loss, value in found.items():  # "inf" and "nan" are texts
+                        self.assertIsInstance(value, (int, float), loss)
+                self.assertEqual(seen, {row["stage"] for row in rows})
+
     def test_an_export_holds_the_same_weights(self):
         for name, config in TINY.items():
             with self.subTest(name):

@@ -35,8 +35,9 @@ struct Adder final : models::Model {
   void to(const at::Device&) override {}
   void train(bool) override {}
   std::vector<std::string> losses_known() const override { return {"ids", "batches"}; }
-  std::map<std::string, double> counts(const Batch&, const models::LossRequest&) const override {
-    return {};
+  std::map<std::string, double> counts(const Batch& batch,
+                                       const models::LossRequest&) const override {
+    return {{"ids", static_cast<double>(batch.text->ids.size(0))}, {"batches", 1.0}};
   }
   LossTerms losses(const Batch& batch, const models::LossRequest&,
                    const models::StepContext& context) override {
@@ -46,8 +47,8 @@ struct Adder final : models::Model {
     seen.emplace_back();
     for (std::int64_t i = 0; i < ids.size(0); ++i)
       seen.back().push_back(ids[i].item<std::int64_t>());
-    return {{"ids", {ids.sum().to(at::kFloat), static_cast<double>(ids.size(0))}},
-            {"batches", {at::full({}, 3.0), 1.0}}};
+    // Models whose batch is on a GPU give no count: counts() has it.
+    return {{"ids", {ids.sum().to(at::kFloat), 0}}, {"batches", {at::full({}, 3.0), 0}}};
   }
   models::Abilities abilities() override { return {}; }
   std::map<std::string, at::Tensor> reference_outputs(

@@ -217,9 +217,8 @@ LossTerms AlbefModel::losses(const Batch& batch, const LossRequest& request,
   }
   if (asks(request, "mlm")) {
     const Tokens& tokens = hidden_of(batch);
-    // In training the loop divides by what counts() said, and a GPU's labels are not waited for.
-    const bool known = !training_ || tokens.labels.is_cpu();
-    const double count = known ? objectives::count_labels(tokens.labels) : 0;
+    // It is divided by what counts() said: a GPU's labels are not waited for.
+    const double count = tokens.labels.is_cpu() ? objectives::count_labels(tokens.labels) : 0;
     terms["mlm"] = mlm(pass, Texts(tokens.ids, tokens.mask), tokens.labels, count, alpha, context);
   }
   return terms;

@@ -165,7 +165,7 @@ LossTerms TaskModel::losses(const Batch& batch, const LossRequest&, const StepCo
   const Texts texts(batch.text.value().ids, batch.text->mask);
   const at::Tensor logits =
       parts_->classify(parts_->read(pixels, texts, blocks_of(context, "classes")));
-  // In training the loop divides by what counts() said, and a GPU's labels are not waited for.
+  // It is divided by what counts() said: a GPU's labels are not waited for.
   const double count = batch.labels.is_cpu() ? objectives::count_labels(batch.labels) : 1;
   LossTerm term = objectives::cross_entropy(logits, batch.labels, count);
   if (copies_) {

@@ -172,7 +172,7 @@ void BlipModel::clamp_temperature() const {
 LossTerms BlipModel::losses(const Batch& batch, const LossRequest& request,
                             const StepContext& context) {
   if (kind_ == Kind::reasoning) {
-    // In training the loop divides by what counts() said, and a GPU's labels are not waited for.
+    // It is divided by what counts() said: a GPU's labels are not waited for.
     const double count = batch.labels.is_cpu() ? objectives::count_labels(batch.labels) : 1;
     return {
         {"nlvr2", objectives::cross_entropy(reason_logits(batch, context), batch.labels, count)}};
@@ -200,7 +200,7 @@ LossTerms BlipModel::losses(const Batch& batch, const LossRequest& request,
     }
   }
   if (asks(request, "lm") && blip_->decoder) {
-    // The loop divides by the count that the host knows; the one here is not read.
+    // It is divided by what counts() said; the count here is not read.
     terms["lm"] = lm(texts, labels_of(tokens), 0, rows, context);
   }
   return terms;

@@ -135,7 +135,7 @@ LossTerms Blip2Model::first_stage(const Batch& batch, const LossRequest& request
   }
   if (writes) {
     const at::Tensor labels = tokens.ids.masked_fill(mask_of(texts).eq(0), objectives::ignored);
-    // The loop divides by the count that the host knows; the one here is not read.
+    // It is divided by what counts() said; the count here is not read.
     terms["lm"] = itg(texts, labels, 0, pictures.looked, context);
   }
   return terms;

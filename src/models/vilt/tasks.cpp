@@ -96,7 +96,7 @@ LossTerms ViltModel::task_losses(const Batch& batch, const LossRequest& request,
     terms["vqa"] = objectives::answer_scores(logits, batch.scores);
     return terms;
   }
-  // In training the loop divides by what counts() said, and a GPU's labels are not waited for.
+  // It is divided by what counts() said: a GPU's labels are not waited for.
   const double count = batch.labels.is_cpu() ? objectives::count_labels(batch.labels) : 1;
   terms["nlvr2"] = objectives::cross_entropy(logits, batch.labels, count);
   return terms;

@@ -45,12 +45,12 @@ const at::Tensor& hidden_of(const Batch& batch) {
 }
 
 // What counts() knows from the host. Where the labels are on a GPU, counting them would wait for
-// it; the training step takes the count from there.
-double counted(const at::Tensor& labels, bool training) {
-  return labels.is_cpu() || !training ? objectives::count_labels(labels) : 0;
+// it, and nobody reads the count.
+double counted(const at::Tensor& labels) {
+  return labels.is_cpu() ? objectives::count_labels(labels) : 0;
 }
-double counted_patches(const at::Tensor& hidden, bool training) {
-  if (!hidden.is_cpu() && training) return 0;
+double counted_patches(const at::Tensor& hidden) {
+  if (!hidden.is_cpu()) return 0;
   return static_cast<double>(hidden.sum().item<std::int64_t>());
 }
 
@@ -118,17 +118,17 @@ LossTerms VlmoModel::losses(const Batch& batch, const LossRequest& request,
     prepare_codes(pixels, context);
     const HiddenPatches patches{hidden, net_->codes->codes(pixels),
                                 config_.patch_masking.most(config_.patches())};
-    terms["mim"] = masked_image(*net_, pixels_of(*batch.images), patches,
-                                counted_patches(hidden, training_), blocks);
+    terms["mim"] =
+        masked_image(*net_, pixels_of(*batch.images), patches, counted_patches(hidden), blocks);
   }
   if (asks(request, "text_mlm")) {
     const Tokens& masked = masked_of(batch, "text_mlm");
-    terms["text_mlm"] = masked_text(*net_, masked, counted(masked.labels, training_), blocks);
+    terms["text_mlm"] = masked_text(*net_, masked, counted(masked.labels), blocks);
   }
   if (asks(request, "mlm")) {
     const Tokens& masked = masked_of(batch, "mlm");
     terms["mlm"] = masked_language(*net_, pixels_of(images_of(batch, "mlm")), masked,
-                                   masked.ids.size(1), counted(masked.labels, training_), blocks);
+                                   masked.ids.size(1), counted(masked.labels), blocks);
   }
   if (asks(request, "itc") || asks(request, "itm")) contrastive(batch, request, context, terms);
   add_task(batch, request, blocks, terms);
@@ -267,7 +267,7 @@ std::map<std::string, double> VlmoModel::counts(const Batch& batch,
   for (const char* name : {"mlm", "text_mlm"}) {
     if (asks(request, name)) counts[name] = objectives::count_labels(masked_of(batch, name).labels);
   }
-  if (asks(request, "mim")) counts["mim"] = counted_patches(hidden_of(batch), false);
+  if (asks(request, "mim")) counts["mim"] = counted_patches(hidden_of(batch));
   return counts;
 }
 
