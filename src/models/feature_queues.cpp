@@ -1,11 +1,14 @@
 #include "models/feature_queues.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/arange.h>
 #include <ATen/ops/argsort.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/tensor.h>
+#include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
@@ -29,6 +32,13 @@ FeatureQueues::FeatureQueues(std::int64_t width, std::int64_t size, bool keep_pi
   next = at::zeros({1}, at::kLong);
 }
 
+void FeatureQueues::to(const at::Device& device) {
+  image = image.to(device);
+  text = text.to(device);
+  if (pictures.defined()) pictures = pictures.to(device);
+  next = next.to(device);
+}
+
 void FeatureQueues::begin() {
   new_image_.clear();
   new_text_.clear();
@@ -44,7 +54,7 @@ void FeatureQueues::add(const at::Tensor& image_rows, const at::Tensor& text_row
   positions_.insert(positions_.end(), positions.begin(), positions.end());
 }
 
-void FeatureQueues::advance(const dist::Mesh* mesh) {
+void FeatureQueues::advance(const dist::Mesh* mesh, const at::Tensor& broken) {
   if (new_image_.empty()) return;
   const at::NoGradGuard no_grad;
   at::Tensor image_rows = at::cat(new_image_), text_rows = at::cat(new_text_), ids;
@@ -62,19 +72,21 @@ void FeatureQueues::advance(const dist::Mesh* mesh) {
     if (ids.defined()) ids = gathered(ids).index_select(0, index);
   }
   begin();
-  write(image_rows, text_rows, ids);
+  write(image_rows, text_rows, ids, broken);
 }
 
 void FeatureQueues::write(const at::Tensor& image_rows, const at::Tensor& text_rows,
-                          const at::Tensor& picture_ids) {
+                          const at::Tensor& picture_ids, const at::Tensor& broken) {
+  const at::NoGradGuard no_grad;
   const std::int64_t size = image.size(1), count = image_rows.size(0);
   const std::int64_t kept = std::min(count, size);
-  auto* const column = next.mutable_data_ptr<std::int64_t>();
+  const at::Tensor columns = (next + at::arange(kept, next.options())).remainder(size);
   const auto last = [&](const at::Tensor& rows) { return rows.narrow(0, count - kept, kept); };
-  nn::enqueue(image, last(image_rows), *column);
-  nn::enqueue(text, last(text_rows), *column);
-  if (pictures.defined()) nn::enqueue(pictures, last(picture_ids).view({kept, 1}), *column);
-  *column = (*column + kept) % size;
+  nn::enqueue(image, last(image_rows), columns, broken);
+  nn::enqueue(text, last(text_rows), columns, broken);
+  if (pictures.defined()) nn::enqueue(pictures, last(picture_ids).view({kept, 1}), columns, broken);
+  const at::Tensor after = (next + kept).remainder(size);
+  next.copy_(broken.defined() ? at::where(broken.ne(0), next, after) : after);
 }
 
 }  // namespace tandem::models

@@ -1,6 +1,7 @@
 #include "tandem/nn/momentum.h"
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/where.h>
 
 #include <algorithm>
 
@@ -25,22 +26,29 @@ void Momentum::copy() const {
   for (auto [own, copy] : pairs_) copy.copy_(own);
 }
 
-void Momentum::update(double momentum) const {
+void Momentum::update(double momentum, const at::Tensor& skips) const {
   const at::NoGradGuard no_grad;
-  for (auto [own, copy] : pairs_) copy.mul_(momentum).add_(own, 1 - momentum);
+  if (!skips.defined()) {
+    for (auto [own, copy] : pairs_) copy.mul_(momentum).add_(own, 1 - momentum);
+    return;
+  }
+  const at::Tensor stays = skips.ne(0);
+  for (auto [own, copy] : pairs_) {
+    const at::Tensor moved = copy.mul(momentum).add_(own, 1 - momentum);
+    copy.copy_(at::where(stays, copy, moved));
+  }
 }
 
-void enqueue(at::Tensor queue, const at::Tensor& rows, std::int64_t first) {
+void enqueue(at::Tensor queue, const at::Tensor& rows, const at::Tensor& columns,
+             const at::Tensor& skips) {
   const at::NoGradGuard no_grad;
-  const std::int64_t size = queue.size(1), count = rows.size(0);
-  TANDEM_CHECK(count <= size && first >= 0 && first < size,
-               "[queue] expected at most as many rows as it holds");
-  const at::Tensor columns = rows.detach().t();
-  const std::int64_t before = std::min(count, size - first);
-  queue.narrow(1, first, before).copy_(columns.narrow(1, 0, before));
-  if (before < count) {
-    queue.narrow(1, 0, count - before).copy_(columns.narrow(1, before, count - before));
+  TANDEM_CHECK(rows.size(0) <= queue.size(1) && columns.size(0) == rows.size(0),
+               "[queue] expected a column for each row, and at most as many rows as it holds");
+  at::Tensor written = rows.detach().t().to(queue.scalar_type());  // [E, N]
+  if (skips.defined()) {
+    written = at::where(skips.ne(0), queue.index_select(1, columns), written);
   }
+  queue.index_copy_(1, columns, written);
 }
 
 }  // namespace tandem::nn

@@ -2,6 +2,7 @@
 // save.
 
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/ones.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
@@ -119,6 +120,9 @@ class StageLoop {
     settings_.device = session.options.device;
     settings_.bf16 = session.config.precision == "bf16";
     settings_.recompute = session.config.recompute;
+    if (!begins && session.cursor.broken_in_row > 0) {
+      settings_.broken = at::ones({}, at::TensorOptions().device(settings_.device));
+    }
   }
 
   int run() {
@@ -192,7 +196,9 @@ class StageLoop {
     ctx.step = cursor.stage_step;
     ctx.key = key;
     ctx.mesh = session_.options.mesh;
+    ctx.broken = norm.broken;
     session_.parts.model->after_step(ctx);
+    settings_.broken = norm.broken;
     if (session_.ema) session_.ema->update(cursor.stage_step, norm.broken);
     ++cursor.step;
     ++cursor.stage_step;

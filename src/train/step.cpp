@@ -52,6 +52,7 @@ class Pass {
     ctx.key = key_.fold(static_cast<std::uint64_t>(first));
     ctx.mesh = settings_.mesh;
     ctx.recompute = settings_.recompute;
+    ctx.broken = settings_.broken;
     at::manual_seed(ctx.key.fold("torch").bits());
     return ctx;
   }

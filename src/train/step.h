@@ -21,6 +21,7 @@ struct StepSettings {
   CopyLane* lane = nullptr;  // to the model's device
   at::Device device{at::kCPU};
   bool bf16 = false, recompute = false;
+  at::Tensor broken{};  // StepContext::broken of the step before
 };
 
 // Of every loss that was asked for: how many rows or tokens it counts over all ranks and

@@ -221,11 +221,11 @@ def make_pictures(folder, number):
     return names
 
 
-def config_of(test, source):
-    """tiny.yaml with one source of its own, as a file of the test's folder."""
+def config_of(test, source, config=CONFIG, stage="contrast"):
+    """A config of one stage with one source of its own, as a file of the test's folder."""
     path = test.folder / "own.yaml"
     # JSON is YAML. Maps merge, so `mix` names the source, and the world's are never opened.
     path.write_text("include: [%s]\ndata: {sources: {own: %s}}\neval: {every: 0, tasks: []}\n"
-                    "stages: [{name: contrast, data: {mix: {own: 1, train: null}}}]\n" %
-                    (CONFIG, json.dumps(source)))
+                    "stages: [{name: %s, data: {mix: {own: 1, train: null}}}]\n" %
+                    (config, json.dumps(source), stage))
     return path

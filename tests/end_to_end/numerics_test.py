@@ -1,9 +1,10 @@
 """Steps whose loss or gradient is not finite: recorded, without effect, and ended after ten."""
 
 import json
+import shutil
 
 import common
-from common import config_of, floats, lines, main, make_pictures, metrics, newest, tensors
+from common import HERE, config_of, floats, lines, main, make_pictures, metrics, newest, tensors
 
 # The first update throws the weights out of all bounds; every step after it is broken.
 DIVERGES = ["stages.contrast.optimizer.lr=1e38", "stages.contrast.optimizer.warmup=1",
@@ -46,32 +47,71 @@ class Numerics(common.RunTest):
                      for name in ("1 ranks", "2 ranks")])
         self.assertEqual(one, two)
 
-    def poisoned_model(self):
-        """A model that is NaN wherever a caption has a 7: one of the 64 pictures'."""
+    def poisoned_model(self, caption, rows, tiny=common.CONFIG, stage="contrast"):
+        """A model with NaN in the rows of its tables that only the caption of one of the 64 pictures
+        comes to. rows: by table, from its tokenizer's vocabulary."""
         names = make_pictures(self.folder / "pictures", 64)
-        (self.folder / "pictures" / "0040.txt").write_text("a boat 7\n")
-        config = config_of(self, {"format": "folder", "path": "pictures"})
-        self.train("first", "stages.contrast.until.steps=1", config=config)
+        (self.folder / "pictures" / "0040.txt").write_text(caption + "\n")
+        config = config_of(self, {"format": "folder", "path": "pictures"}, tiny, stage)
+        self.train("first", "stages.%s.until.steps=1" % stage, config=config)
         model = newest(self.folder / "first")
         vocabulary = json.loads((model / "tokenizer.json").read_text())["model"]["vocab"]
         path = model / "model.safetensors"
         entries = tensors(path)
-        name = "text_model.embeddings.token_embedding.weight"
-        dtype, shape, data = entries[name]
-        row = 4 * shape[1] * vocabulary["7</w>"]
-        poison = b"\0\0\xc0\x7f" * shape[1]
-        entries[name] = (dtype, shape, data[:row] + poison + data[row + len(poison):])
+        for name, which in rows.items():
+            dtype, shape, data = entries[name]
+            row = 4 * shape[1] * which(vocabulary)
+            poison = b"\0\0\xc0\x7f" * shape[1]
+            entries[name] = (dtype, shape, data[:row] + poison + data[row + len(poison):])
         pretrained = self.folder / "poisoned"
         pretrained.mkdir()
         common.write_tensors(pretrained / "model.safetensors", entries)
         for file in ("config.json", "tokenizer.json"):
             (pretrained / file).write_bytes((model / file).read_bytes())
-        return config, pretrained, names[40]
-
-    def test_single_broken_steps_change_nothing_and_the_run_goes_on(self):
-        config, pretrained, guilty = self.poisoned_model()
         own = ["model.pretrained=%s" % pretrained, "model.vocabulary=0", "checkpoint.every=1",
                "checkpoint.keep=50"]
+        return config, own, names[40]
+
+    def test_a_broken_step_is_not_in_the_queues_and_moves_no_copy(self):
+        # The 32nd place of a text; a word's row would be among the words that MLM tells apart.
+        last = lambda _: 31
+        table = "text_encoder%s.embeddings.position_embeddings.weight"
+        for family, part in (("albef", "%s.bert"), ("blip", "%s")):
+            with self.subTest(family):
+                rows = {table % (part % suffix): last for suffix in ("", "_m")}
+                tiny = HERE.parent.parent / "configs" / family / "tiny.yaml"
+                config, own, guilty = self.poisoned_model("a boat " * 20, rows, tiny, "pretrain")
+                self.train("run", *own, config=config)
+                broken = lines(self.folder / "run" / "broken_steps.jsonl")
+                steps = [one["step"] for one in broken]
+                self.assertEqual([(step - 1) // 4 for step in steps], list(range(5)))
+                for one in broken:
+                    self.assertIn(guilty, one["samples"])
+                for row in metrics(self.folder / "run"):
+                    self.assertEqual(row["loss"] == "nan", row["step"] in steps)
+                for step in steps:
+                    now = self.data_of("run", step, "model.safetensors")
+                    copies = {name for name in now if name.split(".")[0].endswith("_m")}
+                    self.assertTrue(copies)
+                    if step > 1:
+                        before = self.data_of("run", step - 1, "model.safetensors")
+                        for name in set(now) - copies:  # the queues and their place, too
+                            self.assertEqual(now[name], before[name], name)
+                    if step < 20 and step + 1 not in steps:
+                        after = self.data_of("run", step + 1, "model.safetensors")
+                        for name in copies:
+                            self.assertEqual(after[name], now[name], name)
+                        self.assertNotEqual(after["image_queue"], now["image_queue"])
+                # A run that goes on behind a broken step still knows of it.
+                self.train("stopped", "--stop-after", steps[1], *own, code=75, config=config)
+                self.train("stopped", *own, config=config)
+                self.assert_same_end("stopped", "run")
+                for folder in ("run", "stopped", "first", "poisoned", "pictures"):
+                    shutil.rmtree(self.folder / folder)
+
+    def test_single_broken_steps_change_nothing_and_the_run_goes_on(self):
+        name = "text_model.embeddings.token_embedding.weight"
+        config, own, guilty = self.poisoned_model("a boat 7", {name: lambda words: words["7</w>"]})
         self.train("alone", *own, config=config)
         broken = lines(self.folder / "alone" / "broken_steps.jsonl")
         # Twenty steps are five epochs of 64 samples: the guilty one comes once in each.

@@ -246,6 +246,35 @@ TEST_CASE("ALBEF: features are queued after the step, in the samples' order, aro
   CHECK(at::equal(copied(model.buffers()).at("text_queue"), before.at("text_queue")));
 }
 
+TEST_CASE("ALBEF: a broken step is not queued, and the copies do not follow the same step twice") {
+  albef::AlbefModel model(tiny(), Key(1));
+  model.train(true);
+  {
+    const at::NoGradGuard no_grad;
+    for (auto& [name, t] : model.parameters()) t.add_(0.1);
+  }
+  const auto is_copy = [](const std::string& name) {
+    return name.find("_m.") != std::string::npos;
+  };
+  StepContext context;
+  model.losses(make_batch(2), all, context);
+  const auto before = copied(model.buffers());
+  context.broken = at::ones({});
+  model.after_step(context);
+  for (const auto& [name, t] : model.buffers()) CHECK(at::equal(t, before.at(name)));
+  // In the step behind it, broken still says so of the one before.
+  model.losses(make_batch(2, 2), all, context);
+  for (const auto& [name, t] : model.buffers()) CHECK(at::equal(t, before.at(name)));
+  context.broken = at::zeros({});
+  model.after_step(context);
+  CHECK_FALSE(at::equal(copied(model.buffers()).at("image_queue"), before.at("image_queue")));
+  model.losses(make_batch(2, 4), all, context);
+  for (const auto& [name, t] : model.buffers()) {
+    CAPTURE(name);
+    if (is_copy(name)) CHECK_FALSE(at::equal(t, before.at(name)));
+  }
+}
+
 TEST_CASE("ALBEF: the share of soft targets grows over its ramp") {
   const auto loss = [](double alpha, std::int64_t ramp, std::int64_t step) {
     albef::Config config = tiny();

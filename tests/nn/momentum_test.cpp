@@ -5,12 +5,14 @@
 #include <ATen/ops/equal.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/full_like.h>
+#include <ATen/ops/ones.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 
 #include <catch2/catch.hpp>
 #include <memory>
+#include <vector>
 
 #include "tandem/base/error.h"
 #include "tandem/nn/linear.h"
@@ -87,23 +89,39 @@ TEST_CASE("a copy of another structure is refused") {
   CHECK_THROWS_AS(momentum.pair(part, copy), Error);
 }
 
-TEST_CASE("a queue is written around its end") {
+TEST_CASE("copies that are skipped keep every bit, others move as without the question") {
+  Pair part(false, 1.7), copy(false, 0.3), twin(false, 0.3);
+  Momentum momentum, plain;
+  momentum.pair(part, copy);
+  plain.pair(part, twin);
+  momentum.update(0.9, at::ones({}));
+  CHECK(value_of(copy.a->weight) == at::full({}, 0.3).item<double>());
+  momentum.update(0.9, at::zeros({}));
+  plain.update(0.9);
+  CHECK(at::equal(copy.a->weight, twin.a->weight));
+  CHECK(at::equal(copy.b->bias, twin.b->bias));
+}
+
+TEST_CASE("a queue's columns are written as they are named") {
   const at::Tensor queue = at::zeros({2, 5});
-  enqueue(queue, rows(1, 2), 0);
+  const auto at_columns = [](std::vector<std::int64_t> columns) {
+    return at::tensor(columns, at::kLong);
+  };
+  enqueue(queue, rows(1, 2), at_columns({0, 1}));
   CHECK(at::equal(queue[0], at::tensor({1, 2, 0, 0, 0}, at::kFloat)));
   CHECK(at::equal(queue[1], -queue[0]));
-  enqueue(queue, rows(3, 3), 2);
-  enqueue(queue, rows(6, 2), 4);
+  enqueue(queue, rows(3, 3), at_columns({2, 3, 4}));
+  enqueue(queue, rows(6, 2), at_columns({4, 0}), at::zeros({}));
   CHECK(at::equal(queue[0], at::tensor({7, 2, 3, 4, 6}, at::kFloat)));
-  enqueue(queue, rows(10, 5), 3);
-  CHECK(at::equal(queue[0], at::tensor({12, 13, 14, 10, 11}, at::kFloat)));
-  CHECK_THROWS_AS(enqueue(queue, rows(0, 6), 0), Error);
-  CHECK_THROWS_AS(enqueue(queue, rows(0, 1), 5), Error);
+  enqueue(queue, rows(10, 5) / 0, at_columns({3, 4, 0, 1, 2}), at::ones({}));  // skipped
+  CHECK(at::equal(queue[0], at::tensor({7, 2, 3, 4, 6}, at::kFloat)));
+  CHECK_THROWS_AS(enqueue(queue, rows(0, 6), at_columns({0, 1, 2, 3, 4, 0})), Error);
+  CHECK_THROWS_AS(enqueue(queue, rows(0, 1), at_columns({0, 1})), Error);
 }
 
 TEST_CASE("what is queued has no history") {
   const at::Tensor queue = at::zeros({2, 3});
-  enqueue(queue, rows(0, 2).set_requires_grad(true) * 2, 1);
+  enqueue(queue, rows(0, 2).set_requires_grad(true) * 2, at::tensor({1, 2}, at::kLong));
   CHECK_FALSE(queue.requires_grad());
 }
 

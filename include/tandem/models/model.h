@@ -51,6 +51,10 @@ struct StepContext {
   Key key{0};                    // of this micro-batch: dropout, masks, negatives fold from it
   const dist::Mesh* mesh = nullptr;
   bool recompute = false;  // recompute blocks in backward (run_block)
+  // fp32 [] on the model's device: not 0 where a step's loss or gradient was not finite, so that it
+  // changed no parameter. In after_step of the step itself, before of the one before it (whose
+  // momentum copies still wait for a change). Undefined: it was well, or there was none.
+  at::Tensor broken{};
   // Pass two of a contrastive loss: solved features of the whole step and where this micro-batch's
   // rows start in them. Null in a step with one micro-batch: the loss is computed in one pass.
   const objectives::ItcSolution* contrast = nullptr;

@@ -15,14 +15,17 @@ namespace tandem::nn {
 class Momentum {
  public:
   void pair(torch::nn::Module& part, torch::nn::Module& copy);
-  void copy() const;                   // copies = parts
-  void update(double momentum) const;  // copy = m copy + (1 - m) part
+  void copy() const;  // copies = parts
+  // copy = m copy + (1 - m) part. skips: [] on the parts' device, or undefined; where it is not 0
+  // the copies stay, and the host does not wait to know.
+  void update(double momentum, const at::Tensor& skips = {}) const;
 
  private:
   std::vector<std::pair<at::Tensor, at::Tensor>> pairs_;
 };
 
-// Writes rows [N, E] as columns into queue [E, Q] from `first` on, around the end; N <= Q.
-void enqueue(at::Tensor queue, const at::Tensor& rows, std::int64_t first);
+// Writes rows [N, E] into `columns`, int64 [N], each another one, of queue [E, Q]. skips: as above.
+void enqueue(at::Tensor queue, const at::Tensor& rows, const at::Tensor& columns,
+             const at::Tensor& skips = {});
 
 }  // namespace tandem::nn

@@ -84,7 +84,7 @@ std::map<std::string, double> AnswerModel::counts(const Batch& batch, const Loss
 }
 
 LossTerms AnswerModel::losses(const Batch& batch, const LossRequest&, const StepContext& context) {
-  if (training_ && context.micro_batch == 0) move_copies();
+  if (training_ && context.micro_batch == 0) move_copies(context.broken);
   const Texts questions(batch.text.value().ids, batch.text->mask);
   const at::Tensor pixels = nn::normalize_pixels(batch.images.value().pixels, statistics_);
   const at::Tensor each = weigh(pixels, questions, batch.answers.value(), batch.answer_rows,

@@ -130,9 +130,7 @@ NamedTensors AlbefModel::buffers() const {
 void AlbefModel::to(const at::Device& device) {
   albef_->to(device);
   copies_->to(device);
-  queues_.image = queues_.image.to(device);
-  queues_.text = queues_.text.to(device);
-  if (queues_.pictures.defined()) queues_.pictures = queues_.pictures.to(device);
+  queues_.to(device);
 }
 
 void AlbefModel::train(bool on) {

@@ -129,7 +129,8 @@ class AlbefModel final : public Model {
                double alpha, const StepContext& context) const;
   at::Tensor copy_of_image(const at::Tensor& pixels, const StepContext& context) const;
   at::Tensor bounded_temperature() const;
-  void begin_step();  // the temperature within its bounds, then the copies moved
+  // The temperature within its bounds, then the copies moved; broken: StepContext's.
+  void begin_step(const at::Tensor& broken = {});
   double alpha_at(std::int64_t step) const;
 
   Config config_;

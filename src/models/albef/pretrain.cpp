@@ -159,12 +159,12 @@ at::Tensor AlbefModel::bounded_temperature() const {
   return is_bounded ? temperature : temperature.clamp(coldest, hottest);
 }
 
-void AlbefModel::begin_step() {
+void AlbefModel::begin_step(const at::Tensor& broken) {
   const at::NoGradGuard no_grad;
   at::Tensor temperature = albef_->temperature;
   const bool is_bounded = kind_ == Kind::pretrain && temperature.requires_grad();
   if (is_bounded) temperature.clamp_(coldest, hottest);  // the parameter itself
-  momentum_.update(config_.momentum);
+  momentum_.update(config_.momentum, broken);
   queues_.begin();
 }
 
@@ -195,7 +195,7 @@ std::map<std::string, double> AlbefModel::counts(const Batch& batch,
 // The picture is encoded once and serves all three losses, the text once for contrast and matching.
 LossTerms AlbefModel::losses(const Batch& batch, const LossRequest& request,
                              const StepContext& context) {
-  if (training_ && context.micro_batch == 0) begin_step();
+  if (training_ && context.micro_batch == 0) begin_step(context.broken);
   const at::Tensor pixels = nn::normalize_pixels(batch.images.value().pixels, statistics_);
   const Texts texts(batch.text.value().ids, batch.text->mask);
   const bool contrasts = asks(request, "itc") || asks(request, "itm");
@@ -224,6 +224,8 @@ LossTerms AlbefModel::losses(const Batch& batch, const LossRequest& request,
   return terms;
 }
 
-void AlbefModel::after_step(const StepContext& context) { queues_.advance(context.mesh); }
+void AlbefModel::after_step(const StepContext& context) {
+  queues_.advance(context.mesh, context.broken);
+}
 
 }  // namespace tandem::models::albef

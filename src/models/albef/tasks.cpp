@@ -122,8 +122,8 @@ void FineTuned::train(bool on) {
   if (copies_) copies_->train(on);
 }
 
-void FineTuned::move_copies() {
-  if (copies_) momentum_.update(momentum);
+void FineTuned::move_copies(const at::Tensor& broken) {
+  if (copies_) momentum_.update(momentum, broken);
 }
 
 double FineTuned::alpha_at(std::int64_t step) const {
@@ -160,7 +160,7 @@ at::Tensor TaskModel::pixels_of(const Batch& batch) const {
 }
 
 LossTerms TaskModel::losses(const Batch& batch, const LossRequest&, const StepContext& context) {
-  if (training_ && context.micro_batch == 0) move_copies();
+  if (training_ && context.micro_batch == 0) move_copies(context.broken);
   const at::Tensor pixels = pixels_of(batch);
   const Texts texts(batch.text.value().ids, batch.text->mask);
   const at::Tensor logits =

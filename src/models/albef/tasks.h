@@ -48,8 +48,8 @@ class FineTuned : public Model {
 
  protected:
   FineTuned(const Config& config, Key init);
-  // Once a step, before its first micro-batch; nothing without copies.
-  void move_copies();
+  // Once a step, before its first micro-batch; nothing without copies. broken: StepContext's.
+  void move_copies(const at::Tensor& broken = {});
   // The share of the copies' answers in the targets.
   double alpha_at(std::int64_t step) const;
 

@@ -174,9 +174,7 @@ void BlipModel::to(const at::Device& device) {
   blip_->to(device);
   if (!copies_) return;
   copies_->to(device);
-  queues_.image = queues_.image.to(device);
-  queues_.text = queues_.text.to(device);
-  if (queues_.pictures.defined()) queues_.pictures = queues_.pictures.to(device);
+  queues_.to(device);
 }
 
 void BlipModel::train(bool on) {

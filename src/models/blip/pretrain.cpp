@@ -184,7 +184,7 @@ LossTerms BlipModel::losses(const Batch& batch, const LossRequest& request,
   const bool contrasts = copies_ && (asks(request, "itc") || asks(request, "itm"));
   const bool learns = blip_->is_training();
   if (learns && context.micro_batch == 0) {
-    if (copies_) momentum_.update(config_.momentum);
+    if (copies_) momentum_.update(config_.momentum, context.broken);
     queues_.begin();
   }
   const at::Tensor rows = picture_rows(pixels, blocks_of(context, "image"));
@@ -209,7 +209,7 @@ LossTerms BlipModel::losses(const Batch& batch, const LossRequest& request,
 void BlipModel::after_step(const StepContext& context) {
   if (!copies_) return;
   clamp_temperature();
-  queues_.advance(context.mesh);
+  queues_.advance(context.mesh, context.broken);
 }
 
 }  // namespace tandem::models::blip
