@@ -115,12 +115,6 @@ Manifest check_sizes(const fs::path& directory) {
   return manifest;
 }
 
-void check_hash(const FileReader& file, const FileFacts& facts) {
-  if (file.hash() != facts.xxh3_128) {
-    broken("expected the checksum " + facts.xxh3_128 + "; got " + file.hash(), file.path());
-  }
-}
-
 NamedTensors read_tensors(const fs::path& path, const FileFacts& facts) {
   FileReader file(path);
   TensorFile content = read_safetensors(file);
@@ -286,6 +280,17 @@ void Checkpointer::leave_after(std::int64_t step) {
     log_("checkpoint " + found.name + " is left behind as " + aside.filename().string());
   }
   fsync_directory(directory_);
+}
+
+void check_texts(const fs::path& directory) {
+  const std::optional<Manifest> manifest = manifest_in(directory);
+  if (!manifest) return;
+  for (const FileFacts& facts : manifest->files) {
+    std::error_code ignored;
+    const fs::path path = directory / facts.name;
+    if (facts.name.ends_with(tensors_ending) || !fs::is_regular_file(path, ignored)) continue;
+    read_text(path, facts);
+  }
 }
 
 State Checkpointer::load(const fs::path& directory) {

@@ -16,6 +16,8 @@ using nlohmann::ordered_json;
 constexpr std::string_view before_sum = "{\n \"xxh3_128\": \"";
 constexpr std::size_t sum_digits = 32;
 constexpr std::string_view after_sum = "\",\n";
+constexpr const char* format_name = "tandem checkpoint";
+constexpr std::int64_t max_manifest_bytes = std::int64_t{256} << 20;
 
 [[noreturn]] void bad_manifest(const std::string& what, const std::string& where) {
   throw Error(ErrorKind::data, "[checkpoint] bad manifest: " + what, where);
@@ -31,7 +33,7 @@ bool is_plain_name(const std::string& name) {
 std::string manifest_text(const Manifest& manifest,
                           const std::vector<std::pair<std::string, const NamedTensors*>>& index) {
   ordered_json json;
-  json["format"] = "tandem checkpoint";
+  json["format"] = format_name;
   json["version"] = manifest_version;
   json["step"] = manifest.step;
   json["files"] = ordered_json::array();
@@ -69,7 +71,7 @@ Manifest parse_manifest(const std::string& text, const std::string& where) {
   }
   const nlohmann::json json = parse_json(text, where, 16);
   try {
-    if (json.at("format") != "tandem checkpoint" || json.at("version") != manifest_version) {
+    if (json.at("format") != format_name || json.at("version") != manifest_version) {
       throw Error(ErrorKind::data,
                   "[checkpoint] expected format \"tandem checkpoint\", version " +
                       std::to_string(manifest_version) + "; got " + json.at("format").dump() +
@@ -90,6 +92,35 @@ Manifest parse_manifest(const std::string& text, const std::string& where) {
     return manifest;
   } catch (const nlohmann::json::exception& error) {
     bad_manifest(error.what(), where);
+  }
+}
+
+std::optional<Manifest> manifest_in(const std::filesystem::path& directory) {
+  const std::filesystem::path path = directory / manifest_name;
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(path, ignored)) return std::nullopt;
+  const std::string text = read_file(path, max_manifest_bytes);
+  // Ours says so at two places: a bit that flipped does not make it another program's.
+  const bool ours =
+      text.empty() || text.starts_with(before_sum) || text.find(format_name) != std::string::npos;
+  if (!ours) return std::nullopt;
+  return parse_manifest(text, path.string());
+}
+
+void check_hash(const FileReader& file, const FileFacts& facts) {
+  if (file.hash() == facts.xxh3_128) return;
+  throw Error(ErrorKind::data,
+              "[checkpoint] expected the checksum " + facts.xxh3_128 + "; got " + file.hash(),
+              file.path().string(),
+              "the file is not as it was saved; one who changed it by hand removes manifest.json");
+}
+
+void check_beside(const FileReader& file) {
+  const std::optional<Manifest> manifest = manifest_in(file.path().parent_path());
+  if (!manifest) return;
+  const std::string name = file.path().filename().string();
+  for (const FileFacts& facts : manifest->files) {
+    if (facts.name == name) check_hash(file, facts);
   }
 }
 

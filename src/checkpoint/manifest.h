@@ -4,9 +4,11 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "tandem/base/files.h"
 #include "tandem/tensor/safetensors.h"
 
 namespace tandem::checkpoint {
@@ -31,6 +33,14 @@ std::string manifest_text(const Manifest& manifest,
                           const std::vector<std::pair<std::string, const NamedTensors*>>& index);
 // Throws Error(data) at `where`: a wrong checksum, another version, a missing field, a bad name.
 Manifest parse_manifest(const std::string& text, const std::string& where);
+
+// That of a checkpoint's folder; nothing where none stands there, or another program's file of that
+// name. Throws as parse_manifest.
+std::optional<Manifest> manifest_in(const std::filesystem::path& directory);
+// Throws Error(data) naming the file when what was read of it, to its end, is not what is said.
+void check_hash(const FileReader& file, const FileFacts& facts);
+// The same with what the manifest beside the file says of it; nothing where there is none.
+void check_beside(const FileReader& file);
 
 // A plain file name: not empty, no slash, no NUL, not "." or "..", at most 255 bytes.
 bool is_plain_name(const std::string& name);

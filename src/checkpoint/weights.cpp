@@ -49,7 +49,10 @@ bool is_pickle_content(const fs::path& path) {
 Weights load_file(const fs::path& path) {
   if (is_pickle_name(path)) refuse_pickle(path);
   try {
-    return load_safetensors(path).tensors;
+    FileReader file(path);
+    TensorFile content = read_safetensors(file);
+    check_beside(file);
+    return std::move(content.tensors);
   } catch (const Error& error) {
     if (error.kind() == ErrorKind::data && is_pickle_content(path)) refuse_pickle(path);
     throw;

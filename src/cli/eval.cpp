@@ -8,6 +8,7 @@
 #include "tandem/base/error.h"
 #include "tandem/base/files.h"
 #include "tandem/base/log.h"
+#include "tandem/checkpoint/checkpoint.h"
 #include "tandem/jobs/model_files.h"
 #include "tandem/jobs/open_model.h"
 #include "tandem/report/metrics.h"
@@ -58,6 +59,7 @@ Measured measured_of(const EvalArguments& arguments) {
   const fs::path run = run_of(arguments.model);
   if (!run.empty()) {
     const fs::path directory = jobs::chosen_directory(arguments.model, arguments.weights);
+    checkpoint::check_texts(directory);
     const auto tokenizer = std::make_shared<const text::Tokenizer>(text::load_tokenizer(directory));
     const config::RunConfig config = config::load_over(base_of(run), {}, {}, tables()).config;
     auto parts = train::trained_model(config, directory, tokenizer, arguments.weights.average);

@@ -128,6 +128,7 @@ ModelFiles read_model(const fs::path& directory, const std::string& made_by, boo
   if (!fs::is_regular_file(config, error)) {
     throw Error(ErrorKind::config, "[model] expected a config.json", directory.string());
   }
+  checkpoint::check_texts(directory);
   json root = config_of(config);
   ModelFiles files;
   files.family = &family_of(root, made_by, config.string());

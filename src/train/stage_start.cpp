@@ -83,6 +83,7 @@ struct Start {
 };
 
 Start start_in(const fs::path& folder) {
+  checkpoint::check_texts(folder);
   return {checkpoint::load_weights(folder), words_beside(folder)};
 }
 

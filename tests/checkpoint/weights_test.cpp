@@ -3,7 +3,9 @@
 #include <catch2/catch.hpp>
 
 #include "../support/temporary.h"
+#include "states.h"
 #include "tandem/base/error.h"
+#include "tandem/base/files.h"
 #include "tandem/checkpoint/checkpoint.h"
 
 namespace weights_test {
@@ -65,6 +67,30 @@ TEST_CASE("weights come from shards, each tensor from the one that the index nam
     INFO(bad);
     CHECK(error_of(directory.path()).kind() == ErrorKind::data);
   }
+}
+
+TEST_CASE("weights and texts that are not what the manifest beside them says are refused") {
+  TemporaryDirectory directory;
+  checkpoint::Checkpointer(directory.path(), 1).commit(state_of(3));
+  const std::filesystem::path folder = checkpoint::directory_of(directory.path(), 3);
+  CHECK(load_weights(folder).size() == 3);
+  checkpoint::check_texts(folder);
+  const auto flip = [&](const char* name) {
+    std::string bytes = read_file(folder / name, 1 << 20);
+    bytes.back() = static_cast<char>(bytes.back() ^ 1);
+    put_file(folder / name, bytes);
+  };
+  flip("config.json");
+  CHECK_THROWS_WITH(checkpoint::check_texts(folder), Catch::Contains("config.json"));
+  flip("model.safetensors");
+  const Error error = error_of(folder);
+  CHECK(error.kind() == ErrorKind::data);
+  CHECK(error.where().ends_with("model.safetensors"));
+  CHECK(error_of(folder / "model.safetensors").kind() == ErrorKind::data);
+  // Another program's manifest says nothing of them.
+  put_file(folder / "manifest.json", "{}");
+  CHECK(load_weights(folder).size() == 3);
+  checkpoint::check_texts(folder);
 }
 
 TEST_CASE("pickles are refused with the converter's name, whatever they are called") {

@@ -95,6 +95,38 @@ class Damage(common.RunTest):
         self.train("again", *RUN)
         self.assert_same_end("again", "whole")
 
+    def test_a_flipped_bit_is_found_by_who_reads_the_weights_alone(self):
+        chance = random.Random(7)
+        verbs = (("export", "out"), ("eval", "task={task: retrieval, source: test, size: 8}"))
+        for file in FILES:
+            if file == "optimizer.safetensors":  # nobody reads it there
+                continue
+            folder = self.fresh("flipped")
+            size = (folder / file).stat().st_size
+            # In weights, among the numbers: a header that is broken is told as such.
+            flip(folder / file, size - 1 - chance.randrange(size // 4), chance.randrange(8))
+            for path in (folder, self.folder / "flipped"):
+                for verb, argument in verbs:
+                    with self.subTest(file=file, verb=verb, path=path.name):
+                        code, _, error = common.tandem(verb, path, argument, folder=self.folder)
+                        self.assertEqual(code, 65, error)
+                        self.assertIn(file, error)
+                        self.assertFalse((self.folder / "out").exists())
+            if file == "model.safetensors":
+                for begins in (["model.pretrained=%s" % folder, "model.vocabulary=0"],
+                               ["stages.contrast.init=%s" % folder]):
+                    error = self.train("begun", *begins, *RUN, code=65)
+                    self.assertIn(file, error)
+                    shutil.rmtree(self.folder / "begun", ignore_errors=True)
+            shutil.rmtree(self.folder / "flipped")
+
+    def test_a_manifest_of_another_program_is_none(self):
+        folder = self.fresh("other")
+        (folder / "manifest.json").write_text('{"files": ["model.safetensors"]}\n')
+        flip(folder / "model.safetensors", (folder / "model.safetensors").stat().st_size - 2, 0)
+        code, _, error = common.tandem("export", folder, self.folder / "out")
+        self.assertEqual(code, 0, error)
+
     def test_one_that_is_named_is_refused_and_stays(self):
         folder = self.fresh("named")
         flip(folder / "state.json", 3, 1)

@@ -81,10 +81,15 @@ std::optional<std::filesystem::path> newest_directory(const std::filesystem::pat
 // Weights of a Hugging Face directory (model.safetensors, or model.safetensors.index.json with its
 // shards) or of one .safetensors file, by name. Throws Error(data) naming the file: `.pt`, `.bin`
 // and other pickles are refused with the converter's name; an index that names a file elsewhere or
-// a tensor that its shard does not hold. An adapter in the directory is merged
-// (checkpoint/adapter.h). average: of a checkpoint, the weights' averages (ema.safetensors) in
-// their place; Error(config) where there are none.
+// a tensor that its shard does not hold; a file that is not what the manifest of a checkpoint
+// beside it says. An adapter in the directory is merged (checkpoint/adapter.h). average: of a
+// checkpoint, the weights' averages (ema.safetensors) in their place; Error(config) where there are
+// none.
 std::map<std::string, at::Tensor> load_weights(const std::filesystem::path& path,
                                                bool average = false);
+// The other files of a checkpoint that are there (config.json, the tokenizer, ...), before somebody
+// reads them: throws Error(data) naming the one that is not what the manifest says. Nothing where
+// there is no manifest of ours, as in a Hugging Face directory.
+void check_texts(const std::filesystem::path& directory);
 
 }  // namespace tandem::checkpoint

@@ -28,7 +28,7 @@ std::filesystem::path best_directory(const std::filesystem::path& run);
 // `made_by`: the class to take where config.json names none, or another one of the same family (the
 // heads differ). Throws Error(config) for a
 // config.json that is missing, broken or of an unknown class; Error(data) for weights that cannot
-// be read.
+// be read and for files of a checkpoint that are not as they were saved (checkpoint::check_texts).
 // average: of a checkpoint, the averages of its weights (`ema`); Error(config) where it has none.
 // Adapters beside the weights are merged into them.
 ModelFiles read_model(const std::filesystem::path& directory, const std::string& made_by = {},
