@@ -1,6 +1,8 @@
 """Every system's tiny config: trained, stopped, resumed to the same bytes, exported, and plans of the
 configs that ship."""
 
+import re
+
 import common
 from common import main, metrics, newest, tandem, tensors
 
@@ -80,6 +82,19 @@ class Families(common.RunTest):
                 self.assertIn("activations are not known: its samples are not here", out)
                 code, again, error = tandem("check", "--plan-only", config)
                 self.assertEqual((code, again), (0, out), error)
+
+    def test_no_paper_is_measured_on_what_it_learns_from(self):
+        measured = 0
+        for config in sorted(ROOT.glob("configs/*/*paper*.yaml")):
+            text = config.read_text()
+            learned = {name for mix in re.findall(r"mix: \{([^}]*)\}", text)
+                       for name in re.findall(r"(\w+):", mix)}
+            if "mix: proportional" in text:  # all of them
+                learned |= set(re.findall(r"^    (\w+): \{format:", text, re.M))
+            tasks = set(re.findall(r"\{task: \w+, source: (\w+)", text))
+            measured += len(tasks)
+            self.assertEqual(tasks & learned, set(), config)
+        self.assertGreater(measured, 10)
 
     def test_a_mistake_is_told_although_data_are_missing(self):
         config = ROOT / "configs" / "vilt" / "paper.yaml"
