@@ -49,6 +49,7 @@ void add_make(CLI::App& data, const Choose& choose) {
   verb->add_option("--out", arguments->out, "the folder for tokenizer.json")->required();
   verb->callback([=] { choose([=] { return make_tokenizer(*config, *arguments); }); });
   add_make_list(*make, choose);
+  add_make_answers(*make, choose);
 }
 
 void add_index(CLI::App& data, const Choose& choose) {

@@ -19,9 +19,10 @@ void add_check(CLI::App& app, const Choose& choose);
 void add_config(CLI::App& app, const Choose& choose);
 void add_weights(CLI::App& app, const Choose& choose);  // import, export, verify
 void add_data(CLI::App& app, const Choose& choose);
-void add_inspect(CLI::App& data, const Choose& choose);    // of `data`
-void add_instruct(CLI::App& data, const Choose& choose);   // of `data`
-void add_make_list(CLI::App& make, const Choose& choose);  // of `data make`
+void add_inspect(CLI::App& data, const Choose& choose);       // of `data`
+void add_instruct(CLI::App& data, const Choose& choose);      // of `data`
+void add_make_list(CLI::App& make, const Choose& choose);     // of `data make`
+void add_make_answers(CLI::App& make, const Choose& choose);  // of `data make`
 void add_recipes(CLI::App& app, const Choose& choose);
 void add_report(CLI::App& app, const Choose& choose);
 void add_eval(CLI::App& app, const Choose& choose, const std::vector<std::string>& command);

@@ -61,10 +61,25 @@ class MainAnswers {
     if (is_new) counts_.emplace_back(answer, 0);
     ++counts_[at->second].second;
   }
-  std::vector<std::string> at_least(std::int64_t least) const {
+  void add_file(const std::string& annotations) {
+    for_each_element(read_text(annotations, questions_bytes), annotations, "vqa",
+                     [&](const std::string& list, std::int64_t, const Json& one) {
+                       if (list != "annotations") return;
+                       add(normalized_answer(text_of(one, "multiple_choice_answer")));
+                     });
+  }
+  // Throws Error(data) where there are none; where: the file, or one of them; hint: what to do.
+  std::vector<std::string> at_least(std::int64_t least, const std::string& where,
+                                    const std::string& hint) const {
     std::vector<std::string> list;
     for (const auto& [answer, count] : counts_) {
-      if (count >= least) list.push_back(answer);
+      if (count >= least && !answer.empty()) list.push_back(answer);
+    }
+    if (list.empty()) {
+      throw Error(
+          ErrorKind::data,
+          "[vqa] expected answers that come at least " + std::to_string(least) + " times; got none",
+          where, hint);
     }
     return list;
   }
@@ -118,23 +133,9 @@ class Vqa {
 
   std::vector<std::string> closed_list() {
     if (!s_.answer_list.empty()) return read_answer_list(s_.answer_list);
-    if (!s_.also_count.empty()) {
-      for_each_element(read_text(s_.also_count, questions_bytes), s_.also_count, "vqa",
-                       [&](const std::string& list, std::int64_t, const Json& one) {
-                         if (list != "annotations") return;
-                         main_.add(normalized_answer(text_of(one, "multiple_choice_answer")));
-                       });
-    }
-    std::vector<std::string> list = main_.at_least(s_.least);
-    std::erase(list, "");
-    if (list.empty()) {
-      throw Error(ErrorKind::data,
-                  "[vqa] expected answers that come at least " + std::to_string(s_.least) +
-                      " times; got none",
-                  s_.annotations.empty() ? s_.questions : s_.annotations,
-                  "give `answer_list`, or a lower `least`");
-    }
-    return list;
+    if (!s_.also_count.empty()) main_.add_file(s_.also_count);
+    return main_.at_least(s_.least, s_.annotations.empty() ? s_.questions : s_.annotations,
+                          "give `answer_list`, or a lower `least`");
   }
 
   void read_questions() {
@@ -263,6 +264,14 @@ void VqaSettings::fields(FieldVisitor& v) {
 }
 
 std::unique_ptr<Source> open_vqa(const VqaSettings& settings) { return Vqa(settings).open(); }
+
+std::vector<std::string> main_answers(const std::vector<std::string>& annotations,
+                                      std::int64_t least) {
+  MainAnswers counted;
+  for (const std::string& file : annotations) counted.add_file(file);
+  return counted.at_least(least, annotations.empty() ? std::string() : annotations.front(),
+                          "a lower `least`");
+}
 
 void VisualGenomeQaSettings::fields(FieldVisitor& v) {
   v.field("path", path,

@@ -137,6 +137,13 @@ TEST_CASE("the closed list is the main answers that come often enough, in their 
   release.settings.also_count = release.dir.write("val.json", annotations(more));
   CHECK(release.open()->answers() == std::vector<std::string>{"2", "no", "maybe"});
   CHECK(release.open()->size() == 21);
+
+  // The list of both files, for sources that each have one of them.
+  const std::vector<std::string> both{release.settings.annotations, release.settings.also_count};
+  CHECK(main_answers(both, 9) == std::vector<std::string>{"2", "no", "maybe"});
+  CHECK(main_answers({both[0]}, 9) == std::vector<std::string>{"2", "no"});
+  CHECK(main_answers({both[1]}, 6) == std::vector<std::string>{"maybe"});
+  CHECK_THROWS_WITH(main_answers({both[1]}, 7), Catch::Contains("at least 7 times"));
 }
 
 TEST_CASE("open answers are kept without a list, by the share of people") {

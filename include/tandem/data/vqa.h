@@ -55,6 +55,12 @@ std::unique_ptr<Source> open_visual_genome_qa(const VisualGenomeQaSettings& sett
 // punctuation, contractions with their apostrophes.
 std::string normalized_answer(std::string_view answer);
 
+// The closed list of annotation files together, as open_vqa counts it: the normalised main answers
+// of at least `least` questions, in the order in which they come first. Throws Error(data) for a
+// file that is none, and where no answer comes so often.
+std::vector<std::string> main_answers(const std::vector<std::string>& annotations,
+                                      std::int64_t least);
+
 // A file of answers: a JSON list, a JSON object of answer -> place, or a line each.
 std::vector<std::string> read_answer_list(const std::string& path);
 
