@@ -89,9 +89,18 @@ Activations activations_of(const config::RunConfig& config, std::size_t index,
           .known = true};
 }
 
-// Weights, gradients, averages and optimizer state are exact; activations are estimated.
+std::int64_t bytes_of_buffers(const models::Model& model) {
+  std::int64_t bytes = 0;
+  for (const auto& [name, tensor] : model.buffers()) {
+    bytes += tensor.numel() * static_cast<std::int64_t>(tensor.element_size());
+  }
+  return bytes;
+}
+
+// Weights, gradients, averages, optimizer state and buffers (momentum copies, queues) are exact;
+// activations are estimated.
 std::string memory_line(const config::RunConfig& config, const config::StageConfig& stage,
-                        const std::vector<ResolvedParameter>& resolved,
+                        const std::vector<ResolvedParameter>& resolved, std::int64_t buffers,
                         const Activations& activations) {
   std::int64_t weights = 0, gradients = 0;
   for (const ResolvedParameter& one : resolved) {
@@ -100,11 +109,12 @@ std::string memory_line(const config::RunConfig& config, const config::StageConf
   }
   const std::int64_t state = Optimizer::state_bytes(resolved);
   const std::int64_t average = config::ema_of(config, stage).decay > 0 ? gradients : 0;
-  const std::int64_t sum = weights + gradients + state + average + activations.peak;
+  const std::int64_t sum = weights + gradients + state + average + buffers + activations.peak;
   std::string text = "  memory of a rank, about " + megabytes(sum) + ": weights " +
                      megabytes(weights) + ", gradients " + megabytes(gradients) + ", optimizer " +
                      megabytes(state);
   if (average > 0) text += ", averages " + megabytes(average);
+  if (buffers > 0) text += ", buffers " + megabytes(buffers);
   if (!activations.known) return text + "; activations are not known: " + activations.why + "\n";
   return text + ", activations " + megabytes(activations.peak) + " (" +
          megabytes(activations.kept) +
@@ -191,7 +201,7 @@ std::string stage_plan(const PlanInput& input, std::size_t index, int ranks) {
   text += cache_line(config, stage, *parts.model, input.sources);
   Activations activations{.why = "its samples are not here"};
   if (data) activations = measured(input, index, *data, resolved, micro);
-  return text + memory_line(config, stage, resolved, activations);
+  return text + memory_line(config, stage, resolved, bytes_of_buffers(*parts.model), activations);
 }
 
 // The config's own; else one of the size that the family's best known one has.

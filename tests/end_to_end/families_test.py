@@ -83,6 +83,16 @@ class Families(common.RunTest):
                 code, again, error = tandem("check", "--plan-only", config)
                 self.assertEqual((code, again), (0, out), error)
 
+    def test_momentum_copies_and_queues_are_a_part_of_the_plan(self):
+        code, out, error = tandem("check", "--plan-only", ROOT / "configs" / "albef" / "paper.yaml")
+        self.assertEqual(code, 0, error)
+        line = re.search(r"memory of a rank, about (\d+) MiB: (.*)", out)
+        parts = {name: int(size) for name, size in re.findall(r"(\w+) (\d+) MiB", line[2])}
+        self.assertEqual(set(parts), {"weights", "gradients", "optimizer", "buffers"})
+        # Copies of all but two small parts, and two queues of 65536 x 256 numbers.
+        self.assertAlmostEqual(parts["buffers"], parts["weights"] + 128, delta=2)
+        self.assertAlmostEqual(int(line[1]), sum(parts.values()), delta=4)
+
     def test_no_paper_is_measured_on_what_it_learns_from(self):
         measured = 0
         for config in sorted(ROOT.glob("configs/*/*paper*.yaml")):
