@@ -258,6 +258,11 @@ TEST_CASE("BLIP: nothing moves in evaluation, and the temperature is clamped aft
     at::Tensor(tensor).fill_(0.9);
     model.after_step(step_of(0));
     CHECK(tensor.item<double>() == Approx(0.5));
+    // One that is frozen stays, bit by bit.
+    at::Tensor(tensor).set_requires_grad(false).fill_(0.9);
+    const at::Tensor frozen = tensor.clone();
+    model.after_step(step_of(0));
+    CHECK(at::equal(tensor, frozen));
   }
 }
 

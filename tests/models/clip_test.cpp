@@ -224,6 +224,21 @@ TEST_CASE("after a step the temperature's parameter is within its bounds") {
   }
 }
 
+TEST_CASE("a frozen scale stays as it is, out of its bounds too") {
+  clip::ClipModel model(tiny(), Key(1));
+  for (const auto& [name, t] : model.parameters()) {
+    if (name != "logit_scale") continue;
+    at::Tensor scale = t;
+    scale.set_requires_grad(false);
+    scale.fill_(4.6055);  // the released weights', above ln 100 in its last places
+    const at::Tensor before = scale.clone();
+    model.after_step({});
+    CHECK(at::equal(scale, before));
+    return;
+  }
+  FAIL("no logit_scale");
+}
+
 TEST_CASE("a model without a vocabulary says what is missing") {
   clip::Config config = tiny();
   config.text.vocab_size = 0;

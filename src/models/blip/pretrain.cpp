@@ -164,6 +164,7 @@ double BlipModel::alpha_at(std::int64_t step) const {
 }
 
 void BlipModel::clamp_temperature() const {
+  if (!blip_->temperature.requires_grad()) return;  // frozen: it stays, bit by bit
   const at::NoGradGuard no_grad;
   at::Tensor(blip_->temperature).clamp_(0.001, 0.5);  // the parameter itself, not a copy
 }

@@ -112,6 +112,7 @@ std::shared_ptr<const objectives::ItcSolution> ClipModel::solve(const Features& 
 }
 
 void ClipModel::after_step(const StepContext&) {
+  if (!clip_->logit_scale.requires_grad()) return;  // frozen: it stays, bit by bit
   const at::NoGradGuard no_grad;
   clip_->logit_scale.clamp_(0, std::log(100.0));  // the parameter itself, not a copy
 }
