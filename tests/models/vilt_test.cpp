@@ -221,6 +221,46 @@ TEST_CASE("half of the pairs match, the others have another sample's picture") {
   CHECK(vilt::draw_pairs(one, Key(1)).labels.item<std::int64_t>() == 1);
 }
 
+TEST_CASE("the texts that retrieval compares are of other pictures, each once, or do not count") {
+  const at::Tensor pictures = at::tensor({7, 4, 7, 1, 7}, at::kLong);
+  std::set<std::int64_t> seen;
+  for (std::uint64_t seed = 0; seed < 30; ++seed) {
+    const vilt::DrawnTexts drawn = vilt::draw_texts(pictures, 4, Key(seed));
+    REQUIRE(drawn.rows.sizes() == at::IntArrayRef({5, 5}));
+    REQUIRE(drawn.surplus.sizes() == drawn.rows.sizes());
+    for (std::int64_t i = 0; i < 5; ++i) {
+      CHECK(drawn.rows[i][0].item<std::int64_t>() == i);
+      CHECK_FALSE(drawn.surplus[i][0].item<bool>());
+      std::set<std::int64_t> counted;
+      for (std::int64_t j = 1; j < 5; ++j) {
+        if (drawn.surplus[i][j].item<bool>()) continue;
+        const auto row = drawn.rows[i][j].item<std::int64_t>();
+        CHECK(pictures[row].item<std::int64_t>() != pictures[i].item<std::int64_t>());
+        CHECK(counted.insert(row).second);
+      }
+      CHECK(counted.size() == (pictures[i].item<std::int64_t>() == 7 ? 2 : 4));
+      if (i == 1) seen.insert(drawn.rows[i][1].item<std::int64_t>());
+    }
+  }
+  CHECK(seen == std::set<std::int64_t>{0, 2, 3, 4});
+}
+
+TEST_CASE("retrieval's loss does not see the texts that do not count") {
+  vilt::Config config = tiny();
+  config.parts = {"rank"};
+  config.others = 3;
+  config.dropout = 0;
+  vilt::ViltModel model(config, Key(1));
+  model.train(false);
+  Batch batch = make_batch();
+  const std::int64_t size = batch.images->pixels.size(0);
+  batch.picture_ids = at::zeros({size}, at::kLong);  // one picture: nothing to tell apart
+  const LossRequest ranks{{{"itm", 1.0}}};
+  CHECK(model.losses(batch, ranks, {}).at("itm").sum.item<float>() == 0);
+  batch.picture_ids = at::arange(size, at::kLong);
+  CHECK(model.losses(batch, ranks, {}).at("itm").sum.item<float>() > 0);
+}
+
 TEST_CASE("the same key draws the same dropout and pairs, another one others") {
   vilt::Config config = tiny();
   config.most_patches = 3;

@@ -37,6 +37,16 @@ struct MatchingPairs {
 // those of other samples of the batch.
 MatchingPairs draw_pairs(const Images& images, Key key);
 
+// The texts that retrieval compares: for each of B pictures its own, then different ones of other
+// pictures, drawn evenly.
+struct DrawnTexts {
+  at::Tensor rows;  // int64 [B, 1 + others]
+  // bool, the same shape: no text of another picture was left, this one does not count.
+  at::Tensor surplus;
+};
+// picture_ids: int64 [B]; others < B.
+DrawnTexts draw_texts(const at::Tensor& picture_ids, std::int64_t others, Key key);
+
 class ViltModel final : public Model {
  public:
   ViltModel(const Config& config, Key init);

@@ -9,6 +9,7 @@
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "models/pass.h"
 #include "models/vilt/model.h"
@@ -44,22 +45,21 @@ Images repeated(const Images& images, std::int64_t times) {
   return out;
 }
 
-// For each of B pictures its own text, then `others` different ones of other pictures, drawn
-// evenly: int64 [B, 1 + others].
-at::Tensor draw_texts(const at::Tensor& picture_ids, std::int64_t others, Key key) {
+}  // namespace
+
+DrawnTexts draw_texts(const at::Tensor& picture_ids, std::int64_t others, Key key) {
   const std::int64_t size = picture_ids.size(0);
   const at::Tensor own = at::arange(size, picture_ids.options());
   at::Tensor weights = picture_ids.unsqueeze(1).ne(picture_ids.unsqueeze(0)).to(at::kFloat);
-  std::vector<at::Tensor> columns{own};
+  std::vector<at::Tensor> columns{own}, surplus{at::zeros({size}, own.options().dtype(at::kBool))};
   for (std::int64_t i = 0; i < others; ++i) {
+    surplus.push_back(weights.sum(1).eq(0));
     columns.push_back(
         objectives::draw_columns(weights, own, key.fold(static_cast<std::uint64_t>(i))));
     weights = weights.scatter(1, columns.back().unsqueeze(1), 0);
   }
-  return at::stack(columns, 1);
+  return {at::stack(columns, 1), at::stack(surplus, 1)};
 }
-
-}  // namespace
 
 // The first picture of two is of modality 1, the second of modality 2.
 at::Tensor ViltModel::answer_logits(const Batch& batch, const nn::BlockContext& context) const {
@@ -72,18 +72,21 @@ at::Tensor ViltModel::answer_logits(const Batch& batch, const nn::BlockContext& 
 }
 
 // The score of a picture's own text among those of other pictures of the micro-batch. (The original
-// draws 15 texts of the whole data set; a small micro-batch has fewer, one pair alone none.)
+// draws 15 texts of the whole data set; a small micro-batch has fewer, one pair alone none, and a
+// picture that is there twice one less.)
 LossTerm ViltModel::ranking(const Batch& batch, const StepContext& context) const {
   const Images& images = batch.images.value();
   const std::int64_t size = images.pixels.size(0);
   const std::int64_t others = std::min(config_.others, size - 1);
-  const at::Tensor rows =
-      draw_texts(batch.picture_ids, others, context.key.fold("other texts")).flatten();
+  const DrawnTexts drawn = draw_texts(batch.picture_ids, others, context.key.fold("other texts"));
+  const at::Tensor rows = drawn.rows.flatten();
   const at::Tensor scores = heads_->rank_output->forward(pooled(chosen(batch.text.value(), rows),
                                                                 repeated(images, 1 + others), 1,
                                                                 blocks_of(context, "ranking")));
-  return objectives::cross_entropy(scores.view({size, 1 + others}),
-                                   at::zeros({size}, rows.options()), static_cast<double>(size));
+  const at::Tensor among = scores.view({size, 1 + others})
+                               .masked_fill(drawn.surplus, -std::numeric_limits<float>::infinity());
+  return objectives::cross_entropy(among, at::zeros({size}, rows.options()),
+                                   static_cast<double>(size));
 }
 
 LossTerms ViltModel::task_losses(const Batch& batch, const LossRequest& request,
