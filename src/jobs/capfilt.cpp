@@ -82,29 +82,93 @@ Json line_of(const CapfiltJob& job, const CapfiltInput& input, std::int64_t inde
 // Puts what a batch's rows say into their lines, in the order of the rows.
 using Say = std::function<void(const Batch& batch, const std::vector<Json*>& lines)>;
 
-// What is said of a sample of the input.
+// What is said of a sample of the input, or of one of its texts.
 struct Line {
   std::int64_t position = 0;
   Json json{};
 };
 
+// The samples of a part, each once for every text that it has.
+class TextsApart final : public data::Source {
+ public:
+  TextsApart(std::shared_ptr<const data::Source> source, const Part& part)
+      : source_(std::move(source)) {
+    for (std::int64_t position = part.first; position < part.last; ++position) {
+      const std::size_t count = std::max<std::size_t>(1, texts_of(position));
+      for (std::size_t i = 0; i < count; ++i) rows_.emplace_back(position, i);
+    }
+  }
+  std::int64_t size() const override { return static_cast<std::int64_t>(rows_.size()); }
+  std::string fingerprint() const override { return source_->fingerprint(); }
+  data::Sample read(std::int64_t row) const override {
+    return with_one(row, source_->read(at(row)));
+  }
+  data::Sample peek(std::int64_t row) const override {
+    return with_one(row, source_->peek(at(row)));
+  }
+  // Where the sample stands in its source.
+  std::int64_t at(std::int64_t row) const { return rows_.at(static_cast<std::size_t>(row)).first; }
+
+ private:
+  // One that cannot be read is told as such when it is its turn.
+  std::size_t texts_of(std::int64_t position) const {
+    try {
+      return source_->peek(position).texts.size();
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::data) throw;
+      return 1;
+    }
+  }
+  data::Sample with_one(std::int64_t row, data::Sample sample) const {
+    const std::size_t text = rows_[static_cast<std::size_t>(row)].second;
+    if (sample.texts.size() > 1) sample.texts = {sample.texts.at(text)};
+    return sample;
+  }
+
+  std::shared_ptr<const data::Source> source_;
+  std::vector<std::pair<std::int64_t, std::size_t>> rows_{};
+};
+
+// What a job goes through of a part: its samples, or each of their texts.
+struct Walk {
+  std::shared_ptr<const data::Source> source{};
+  std::int64_t first = 0, last = 0;
+  std::shared_ptr<const TextsApart> apart{};  // null: samples
+
+  // In the input's source.
+  std::int64_t place(std::int64_t position) const { return apart ? apart->at(position) : position; }
+};
+
+Walk walk_of(const CapfiltJob& job, const Part& part, bool writes) {
+  const std::shared_ptr<const data::Source>& source = job.inputs[part.input].source;
+  if (writes) return {source, part.first, part.last, nullptr};
+  auto apart = std::make_shared<const TextsApart>(source, part);
+  return {apart, 0, apart->size(), apart};
+}
+
+data::Loader loader_along(const Walk& walk, const CapfiltJob& job, const data::Prepare& prepare,
+                          Padding padding) {
+  data::LoaderOptions options;
+  options.global_batch = options.micro_batch = job.batch;
+  options.threads = job.threads;
+  options.start_position = walk.first;
+  options.end_position = walk.last;
+  options.pad_id = job.processor->pad_id;
+  options.padding = padding;
+  options.train = false;
+  data::Order order(Key(0), {{.size = walk.source->size()}}, data::Order::Mix::weights,
+                    /*shuffle=*/false);
+  return data::Loader({walk.source}, std::move(order), prepare, options);
+}
+
 // The lines of a part: of samples that cannot be read or prepared only what is wrong with them.
 std::vector<Line> made(const CapfiltJob& job, const Part& part, const data::Prepare& prepare,
                        Padding padding, bool writes, const Say& say) {
   const CapfiltInput& input = job.inputs[part.input];
-  data::LoaderOptions options;
-  options.global_batch = options.micro_batch = job.batch;
-  options.threads = job.threads;
-  options.start_position = part.first;
-  options.end_position = part.last;
-  options.pad_id = job.processor->pad_id;
-  options.padding = padding;
-  options.train = false;
-  data::Order order(Key(0), {{.size = input.source->size()}}, data::Order::Mix::weights,
-                    /*shuffle=*/false);
-  data::Loader loader({input.source}, std::move(order), prepare, options);
+  const Walk walk = walk_of(job, part, writes);
+  data::Loader loader = loader_along(walk, job, prepare, padding);
   std::vector<Line> all;
-  for (std::int64_t at = part.first; at < part.last; at += job.batch) {
+  for (std::int64_t at = walk.first; at < walk.last; at += job.batch) {
     const data::StepBatches step = loader.next();
     const Batch& host = step.micro_batches.at(0);
     std::map<std::int64_t, std::string> bad;
@@ -113,15 +177,15 @@ std::vector<Line> made(const CapfiltJob& job, const Part& part, const data::Prep
     std::vector<Json*> good(host.positions.size(), nullptr);
     for (std::size_t i = 0; i < lines.size(); ++i) {
       const std::int64_t position = host.positions[i];
-      if (position >= part.last) continue;
+      if (position >= walk.last) continue;
       const auto wrong = bad.find(position);
       if (wrong != bad.end()) {
-        lines[i] = line_of(job, input, position, "", writes);
+        lines[i] = line_of(job, input, walk.place(position), "", writes);
         lines[i].update({{"text", ""}, {"kept", false}, {"why", wrong->second}});
         continue;
       }
-      const data::Sample sample = input.source->peek(position);
-      lines[i] = line_of(job, input, position, sample.id, writes);
+      const data::Sample sample = walk.source->peek(position);
+      lines[i] = line_of(job, input, walk.place(position), sample.id, writes);
       if (!writes) {
         lines[i]["text"] = sample.texts.at(0);
         if (sample.label >= 0) {
@@ -133,7 +197,7 @@ std::vector<Line> made(const CapfiltJob& job, const Part& part, const data::Prep
     }
     say(to(host, job.device), good);
     for (std::size_t i = 0; i < lines.size(); ++i) {
-      if (!lines[i].is_null()) all.push_back({host.positions[i], std::move(lines[i])});
+      if (!lines[i].is_null()) all.push_back({walk.place(host.positions[i]), std::move(lines[i])});
     }
   }
   return all;

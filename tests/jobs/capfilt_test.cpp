@@ -264,6 +264,70 @@ TEST_CASE("a filter keeps what matches, and its summary knows the kinds of wrong
   CHECK(kept->read(0).label == -1);
 }
 
+TEST_CASE("a filter judges every text of a picture, on any number of parts and resumed") {
+  Setting setting;
+  std::vector<data::Sample> samples;
+  for (int i = 0; i < 5; ++i) {
+    const std::string number = std::to_string(i);
+    std::vector<std::string> texts{"true " + number, "wrong " + number, "true again " + number};
+    if (i == 1) texts.resize(1);
+    if (i == 4) texts = {"wrong 4", "wrong once more"};
+    samples.push_back(
+        eval::coloured(i == 3 ? "broken" : "s" + number, i, "0000ff", std::move(texts)));
+  }
+  setting.web = std::make_shared<eval::GivenSource>(std::move(samples));
+  filter_captions(setting.job("kept"));
+  const std::vector<Json> lines = lines_of(setting.folder("kept"));
+  const std::vector<std::pair<int, std::string>> expected{
+      {0, "true 0"},  {0, "wrong 0"},        {0, "true again 0"}, {1, "true 1"},
+      {2, "true 2"},  {2, "wrong 2"},        {2, "true again 2"}, {3, ""},
+      {4, "wrong 4"}, {4, "wrong once more"}};
+  REQUIRE(lines.size() == expected.size());
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    CHECK(lines[i].at("index") == expected[i].first);
+    CHECK(lines[i].at("text") == expected[i].second);
+    CHECK(lines[i].at("kept") == expected[i].second.starts_with("true"));
+  }
+  CHECK(lines[7].at("why").get<std::string>().find("cannot be read") != std::string::npos);
+  const Json summary = Json::parse(read_file(setting.folder("kept") / "summary.json", 1 << 20));
+  CHECK(summary.at("web").at("captions") == 10);
+  CHECK(summary.at("web").at("kept") == 5);
+
+  const auto kept = data::open_judged(setting.folder("kept"), {{"web", setting.web}});
+  REQUIRE(kept->size() == 3);
+  CHECK(kept->read(0).texts == std::vector<std::string>{"true 0", "true again 0"});
+  CHECK(kept->read(2).texts == std::vector<std::string>{"true 2", "true again 2"});
+
+  // Another job judges what is kept here: again all of it.
+  CapfiltJob again = setting.job("again");
+  again.inputs = {{"kept", data::open_judged(setting.folder("kept"), {{"web", setting.web}})}};
+  filter_captions(again);
+  CHECK(lines_of(setting.folder("again")).size() == 5);
+
+  struct Stop {};
+  CapfiltJob stopped = setting.job("kept");
+  stopped.folder = setting.folder("stopped");
+  int parts = 0;
+  stopped.between = [&] {
+    if (parts++ == 1) throw Stop{};
+  };
+  CHECK_THROWS_AS(filter_captions(stopped), Stop);
+  CHECK(files_of(stopped.folder).size() == 1);
+  filter_captions(stopped);
+  CHECK(files_of(stopped.folder) == files_of(setting.folder("kept")));
+
+  CapfiltJob shards = setting.job("kept");
+  shards.folder = setting.folder("shards");
+  shards.shards = true;
+  filter_captions(shards);
+  data::WebdatasetSettings settings;
+  settings.path = (shards.folder / "000000.tar").string();  // of the other nothing is kept
+  settings.index = setting.folder("indices").string();
+  const auto written = data::open_webdataset(settings);
+  REQUIRE(written->size() == 5);
+  CHECK(written->read(1).texts == std::vector<std::string>{"true again 0"});
+}
+
 TEST_CASE("judged captions: lines of another kind are refused by file and line") {
   Setting setting;
   const fs::path folder = setting.folder("given");

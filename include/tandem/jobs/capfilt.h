@@ -2,7 +2,8 @@
 // CapFilt (Li et al. 2022, section 3.3): a model captions the pictures of sources, another judges
 // captions by how well they match their pictures.
 //
-// A job goes through its inputs in parts of `part` samples, dealt to the ranks in turn. A part is a
+// A job goes through its inputs in parts of `part` samples (of all texts of theirs, where texts are
+// judged), dealt to the ranks in turn. A part is a
 // file of JSON Lines (data/judged.h), NNNNNN.jsonl, written at once; parts that are there are not
 // made again, so a job that was killed goes on where it stood and ends in the same bytes, whatever
 // the number of ranks. All ranks see the same folder. The last thing written is summary.json.
@@ -53,8 +54,9 @@ bool is_finished(const std::filesystem::path& folder);
 // with the picture. Throws Error(config) for a model that does not write.
 void write_captions(const CapfiltJob& job);
 
-// Judges the first text of every sample. Lines say `match`, the probability, and why a caption was
-// kept or dropped; where the source knows whether its captions are true, `label` and `kind` too.
+// Judges every text of every sample, each in a line of its own: those of a picture stand behind each
+// other, in their order. Lines say `match`, the probability, and why a caption was kept or dropped;
+// where the source knows whether its captions are true, `label` and `kind` too.
 // The summary then has the filter's area under the curve of true and wrong captions, of each kind.
 // Throws Error(config) for a model that does not match.
 void filter_captions(const CapfiltJob& job);
