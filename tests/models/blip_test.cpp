@@ -266,6 +266,21 @@ TEST_CASE("BLIP: nothing moves in evaluation, and the temperature is clamped aft
   }
 }
 
+TEST_CASE("BLIP: the evaluated contrast has the whole alpha, the trained one its ramp's") {
+  const auto itc = [](double alpha, std::int64_t ramp, bool trains) {
+    blip::Config config = tiny();
+    config.alpha = alpha;
+    config.alpha_ramp = ramp;
+    blip::BlipModel model(config, Key(1));
+    add_noise(model);
+    model.train(trains);
+    return model.losses(make_batch(4), {{{"itc", 1.0}}}, step_of(0)).at("itc").sum.item<double>();
+  };
+  CHECK(itc(0.4, 10, false) == itc(0.4, 0, false));
+  CHECK(itc(0.4, 10, false) != itc(0, 0, false));
+  CHECK(itc(0.4, 10, true) == itc(0, 0, true));
+}
+
 TEST_CASE("BLIP: random negatives are of other pictures, whatever is alike") {
   blip::Config config = tiny();
   config.text.dropout = config.text.attention_dropout = 0;

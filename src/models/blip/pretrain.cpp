@@ -159,8 +159,9 @@ std::map<std::string, double> BlipModel::counts(const Batch& batch, const LossRe
   return {{"itc", size}, {"itm", 3 * size}, {"lm", predicted_tokens(batch.text.value())}};
 }
 
+// Evaluation has no step to ramp by: it is measured with what training comes to, as ALBEF's is.
 double BlipModel::alpha_at(std::int64_t step) const {
-  return ramped(config_.alpha, config_.alpha_ramp, step);
+  return blip_->is_training() ? ramped(config_.alpha, config_.alpha_ramp, step) : config_.alpha;
 }
 
 void BlipModel::clamp_temperature() const {
