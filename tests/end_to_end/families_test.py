@@ -83,6 +83,12 @@ class Families(common.RunTest):
                 code, again, error = tandem("check", "--plan-only", config)
                 self.assertEqual((code, again), (0, out), error)
 
+    def test_vlmo_reads_pairs_of_40_tokens_and_texts_of_196(self):
+        code, out, error = tandem("check", "--plan-only", ROOT / "configs" / "vlmo" / "paper.yaml")
+        self.assertEqual(code, 0, error)
+        rows = r"text_embeddings\.position_embeddings\.\*: 1 tensors, (\d+) parameters"
+        self.assertEqual(re.findall(rows, out), [str(196 * 768), str(40 * 768)])
+
     def test_momentum_copies_and_queues_are_a_part_of_the_plan(self):
         code, out, error = tandem("check", "--plan-only", ROOT / "configs" / "albef" / "paper.yaml")
         self.assertEqual(code, 0, error)
