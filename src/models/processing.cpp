@@ -99,6 +99,20 @@ std::function<std::string(const std::vector<std::int64_t>&)> words_of(
   };
 }
 
+std::string first_words(const std::string& text, std::int64_t most) {
+  constexpr const char* spaces = " \t\n\r\f\v";
+  std::string out;
+  std::int64_t count = 0;
+  for (std::size_t at = 0; count < most;) {
+    const std::size_t begin = text.find_first_not_of(spaces, at);
+    if (begin == std::string::npos) break;
+    at = std::min(text.find_first_of(spaces, begin), text.size());
+    if (count++ > 0) out += ' ';
+    out.append(text, begin, at - begin);
+  }
+  return out;
+}
+
 const std::string& caption_of(const data::Sample& sample, Key key, bool train) {
   const std::uint64_t drawn = train ? Random(key.fold("caption")).below(sample.texts.size()) : 0;
   return sample.texts.at(drawn);

@@ -70,6 +70,9 @@ at::Tensor scores_of(const data::Sample& sample, std::int64_t answers);
 std::function<std::string(const std::vector<std::int64_t>&)> words_of(
     std::shared_ptr<const text::Tokenizer> tokenizer);
 
+// A text's first words with one space between them.
+std::string first_words(const std::string& text, std::int64_t most);
+
 // The caption that a sample shows: drawn in training, else the first.
 const std::string& caption_of(const data::Sample& sample, Key key, bool train);
 

@@ -18,6 +18,7 @@
 
 #include "../support/fixtures.h"
 #include "../support/temporary.h"
+#include "models/blip/batch.h"
 #include "models/blip/model.h"
 #include "models/blip/weights.h"
 #include "support.h"
@@ -472,15 +473,70 @@ TEST_CASE("generation: draws are a function of the key and stay within the likel
   CHECK_THROWS_AS(generate(next, prompt, 3, {.beams = 2, .sample = true}), Error);
 }
 
+TEST_CASE("BLIP: captions and questions are cleaned as the released code cleans them") {
+  CHECK(blip::clean_text(" A Man, who's  \"BIG\" (and #1): one-two/three.\n", 30) ==
+        "a man, who's big and 1 one-two/three");
+  CHECK(blip::clean_text("What is on No.5? (left)", 50, /*question=*/true) ==
+        "what is on no5? left");
+  CHECK(blip::clean_text("No.5 of it", 30) == "no 5 of it");
+  CHECK(blip::clean_text("one two three four", 3) == "one two three");
+  CHECK(blip::clean_text("\xC3\x84pfel", 3) == "\xC3\xA4pfel");
+  CHECK(blip::clean_text(" . ", 3).empty());
+  CHECK(tiny().most_words() == 30);
+  CHECK(tiny("reasoning").most_words() == 40);
+  CHECK(tiny("answering").most_words() == 50);
+}
+
+TEST_CASE("BLIP: what a sample and a query say is cleaned, its prompt and its answers are not") {
+  const std::vector<std::string> lines(4, "a red square: and a blue circle; a picture of two.");
+  const auto tokenizer = std::make_shared<const text::Tokenizer>(text::train_wordpiece(lines, 80));
+  const auto ids_of = [&](const std::string& text) {
+    const auto ids = tokenizer->encode_with_marks(text, 12);
+    return std::vector<std::int64_t>(ids.begin(), ids.end());
+  };
+  const auto row_in = [](const Tokens& tokens) {
+    const auto* ids = tokens.ids.const_data_ptr<std::int64_t>();
+    return std::vector<std::int64_t>(ids, ids + tokens.ids.numel());
+  };
+  data::Sample sample;
+  sample.texts = {"A red square; a blue circle."};
+  sample.pictures.emplace_back();
+  sample.pictures[0].pixels = {24, 16, std::vector<std::uint8_t>(24 * 16 * 3, 100)};
+  blip::Config config = tiny("captioning");
+  config.prompt = "a picture: ";
+  Processor processor = blip::make_processor(config, tokenizer);
+  CHECK(row_in(*processor.prepare(sample, Key(1), false).text) ==
+        ids_of("a picture: a red square a blue circle"));
+  CHECK(row_in(processor.text("A RED square.")) == ids_of("a red square"));
+  CHECK(row_in(processor.answer("two.")) == ids_of("two."));
+  config.text.words = 2;
+  processor = blip::make_processor(config, tokenizer);
+  CHECK(row_in(processor.text("A red square.")) == ids_of("a red"));
+  config.text.clean = false;
+  processor = blip::make_processor(config, tokenizer);
+  CHECK(row_in(processor.text("a red square.")) == ids_of("a red square."));
+  CHECK(ids_of("a red square.") != ids_of("a red square"));
+
+  sample.question = "Two; or a (red) circle.";
+  config = tiny("answering");
+  processor = blip::make_processor(config, tokenizer);
+  CHECK(row_in(*processor.prompt(sample, "").text) == ids_of("two or a red circle"));
+  CHECK(row_in(*processor.prepare(sample, Key(1), false).text) == ids_of("two or a red circle"));
+}
+
 TEST_CASE("BLIP: config.json round trip, and what pre-training takes as smoothing") {
   for (const char* kind : {"pretrain", "captioning", "answering", "retrieval", "contrast"}) {
     blip::Config config = tiny(kind);
     config.text.label_smoothing = 0.3;
     config.prompt = "a picture of ";
+    config.text.clean = config.kind == "answering";
+    config.text.words = 7;
     const std::string json = blip::to_config_json(config);
     const auto back = blip::from_config_json(json);
     CHECK(blip::to_config_json(*back) == json);
     CHECK(blip::config_of(*back).kind == kind);
+    CHECK(blip::config_of(*back).text.clean == config.text.clean);
+    CHECK(blip::config_of(*back).text.words == 7);
   }
   const std::string original =
       R"({"architectures": ["BLIP_Pretrain"], "text_config": {"label_smoothing": 0.0}})";

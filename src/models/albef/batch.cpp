@@ -27,7 +27,7 @@ std::vector<std::int32_t> ids_of(const text::Tokenizer& tokenizer, const TextCon
 }  // namespace
 
 std::string clean_caption(const std::string& caption, std::int64_t words) {
-  constexpr std::string_view dropped = ",.'!?\"()*#:;~", spaces = " \t\n\r\f\v";
+  constexpr std::string_view dropped = ",.'!?\"()*#:;~";
   std::string text;
   for (const char c : caption) {
     if (dropped.find(c) != std::string_view::npos) continue;
@@ -36,16 +36,7 @@ std::string clean_caption(const std::string& caption, std::int64_t words) {
   for (std::size_t at = 0; (at = text.find("<person>", at)) != std::string::npos;) {
     text.replace(at, 8, "person");
   }
-  std::string out;
-  std::int64_t count = 0;
-  for (std::size_t at = 0; count < words;) {
-    const std::size_t begin = text.find_first_not_of(spaces, at);
-    if (begin == std::string::npos) break;
-    at = std::min(text.find_first_of(spaces, begin), text.size());
-    if (count++ > 0) out += ' ';
-    out.append(text, begin, at - begin);
-  }
-  return out;
+  return first_words(text, words);
 }
 
 Processor make_processor(const Settings& settings,

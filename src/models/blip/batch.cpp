@@ -4,17 +4,24 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <string_view>
 
 #include "models/answers.h"
 #include "models/blip/config.h"
 #include "models/processing.h"
 #include "tandem/objectives/token_loss.h"
+#include "tandem/text/words.h"
 
 namespace tandem::models::blip {
 namespace {
 
 Tokens encoded(const text::Tokenizer& tokenizer, const std::string& text, std::int64_t length) {
   return tokens_of(tokenizer.encode_with_marks(text, static_cast<int>(length)));
+}
+
+std::string cleaned(const Config& config, const std::string& text) {
+  if (!config.text.clean) return text;
+  return clean_text(text, config.most_words(), config.the_kind() == Kind::answering);
 }
 
 // The tokens of `prompt` stand before the caption's and are not learned.
@@ -30,6 +37,19 @@ Tokens prompted(const text::Tokenizer& tokenizer, const std::string& prompt,
 
 }  // namespace
 
+std::string clean_text(const std::string& given, std::int64_t words, bool question) {
+  constexpr std::string_view marks = ".!\"()*#:;~";
+  std::string kept;
+  for (const char c : text::lower_case(given)) {
+    if (marks.find(c) == std::string_view::npos) {
+      kept += c;
+    } else if (!question) {
+      kept += ' ';
+    }
+  }
+  return first_words(kept, words);
+}
+
 Processor make_processor(const Settings& settings,
                          std::shared_ptr<const text::Tokenizer> tokenizer) {
   expect_tokenizer(tokenizer);
@@ -39,6 +59,9 @@ Processor make_processor(const Settings& settings,
   processor.pad_id = std::max<std::int64_t>(config->text.pad_id, 0);
   const auto answer = [config, tokenizer](const std::string& text) {
     return encoded(*tokenizer, text, config->text.context_length);
+  };
+  const auto read = [config, tokenizer](const std::string& text) {
+    return encoded(*tokenizer, cleaned(*config, text), config->text.context_length);
   };
   const std::int64_t pad_id = processor.pad_id;
   processor.prepare = [=](const data::Sample& sample, Key key, bool train) {
@@ -55,32 +78,29 @@ Processor make_processor(const Settings& settings,
       batch.labels = label_of(sample, 2, train);
     }
     if (config->the_kind() == Kind::answering) {
-      batch.text =
-          encoded(*tokenizer, words_asked(sample, key, train), config->text.context_length);
+      batch.text = read(words_asked(sample, key, train));
       if (train || !sample.answer.empty() || !sample.answers.empty()) {
         add_answers(batch, sample, answer, pad_id);
       }
       return batch;
     }
     expect_pair(sample);
-    batch.text = prompted(*tokenizer, config->prompt, caption_of(sample, key, train),
-                          config->text.context_length);
+    batch.text =
+        prompted(*tokenizer, config->prompt, cleaned(*config, caption_of(sample, key, train)),
+                 config->text.context_length);
     return batch;
   };
   processor.image = [image](const data::Picture& picture) {
     return squeezed_of(picture, "", image);
   };
-  processor.text = [config, tokenizer](const std::string& text) {
-    return encoded(*tokenizer, text, config->text.context_length);
-  };
-  processor.prompt = [config, image, tokenizer](const data::Sample& sample,
-                                                const std::string& words) {
+  processor.text = read;
+  processor.prompt = [config, image, tokenizer, read](const data::Sample& sample,
+                                                      const std::string& words) {
     expect_picture(sample);
     Batch batch;
     batch.images = squeezed_of(sample.pictures[0], sample.id, image);
     if (config->the_kind() == Kind::answering) {
-      batch.text =
-          encoded(*tokenizer, words.empty() ? sample.question : words, config->text.context_length);
+      batch.text = read(words.empty() ? sample.question : words);
       return batch;
     }
     const std::string& begin = words.empty() ? config->prompt : words;

@@ -56,6 +56,14 @@ void text_fields(FieldVisitor& v, TextConfig& c) {
           {.doc = "of attention's probabilities", .min = 0, .max = 0.9});
   v.field("label_smoothing", c.label_smoothing,
           {.doc = "of the decoder's loss; 0.1 is fixed in the released code", .min = 0, .max = 1});
+  v.field("clean", c.clean,
+          {.doc = "captions and questions in lower case, with spaces for . ! \" ( ) * # : ; ~, and "
+                  "cut at `words`, as the released code has them"});
+  v.field("words", c.words,
+          {.doc = "most words of a text; 0: as released, 30, of a sentence about two pictures 40, "
+                  "of a question 50",
+           .min = 0,
+           .max = 65536});
   bert_fields(v, c);
 }
 
@@ -92,6 +100,11 @@ Kind Config::the_kind() const {
 }
 
 bool Config::copies() const { return kind == "pretrain" || kind == "matching"; }
+
+std::int64_t Config::most_words() const {
+  if (text.words > 0) return text.words;
+  return kind == "reasoning" ? 40 : kind == "answering" ? 50 : 30;
+}
 
 nn::VitShape VisionConfig::shape() const {
   return {.block = {width, heads, hidden(), layer_norm_eps, nn::activation_of(activation)},

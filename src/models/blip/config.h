@@ -38,6 +38,8 @@ struct TextConfig : BertTower {
   double dropout = 0.1, attention_dropout = 0.1;
   double label_smoothing = 0.1;
   bool cross_attention = true;  // is_decoder in Hugging Face's files
+  bool clean = true;            // captions and questions as the released code cleans them
+  std::int64_t words = 0;       // most of them; 0: as released (Config::most_words)
 
   // encoder_width: of a picture's rows.
   nn::BertShape shape(std::int64_t encoder_width) const;
@@ -75,6 +77,7 @@ struct Config final : Settings {
 
   Kind the_kind() const;
   bool copies() const;  // are there momentum copies and queues?
+  std::int64_t most_words() const;
   void fields(FieldVisitor& visitor) override;
   vision::ImageSettings image_settings() const;
 };

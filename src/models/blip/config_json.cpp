@@ -125,6 +125,8 @@ std::unique_ptr<Settings> from_config_json(const std::string& text) {
   config->vision.drop_path = v.number("drop_path", 0, 0, 1);
   const ConfigNode t = top.part("text_config");
   read_text(t, config->text, original);
+  config->text.clean = top.flag("clean_captions", true);
+  config->text.words = top.whole("max_words", 0, 0, 65536);
   // The class and its decoder each look at their own: either is enough.
   config->tied =
       original || top.flag("tie_word_embeddings", true) || t.flag("tie_word_embeddings", true);
@@ -153,6 +155,8 @@ std::string to_config_json(const Settings& settings) {
                {"vision_config", vision}};
   if (!c.tied) root["text_config"]["tie_word_embeddings"] = false;
   if (!c.prompt.empty()) root["prompt"] = c.prompt;
+  if (!c.text.clean) root["clean_captions"] = false;
+  if (c.text.words > 0) root["max_words"] = c.text.words;
   if (c.copies()) {
     root["queue_size"] = c.queue;
     root["momentum"] = c.momentum;
