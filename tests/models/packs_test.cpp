@@ -17,6 +17,8 @@
 #include "small_qwen2_vl.h"
 #include "support.h"
 #include "tandem/base/error.h"
+#include "tandem/base/random.h"
+#include "tandem/data/source.h"
 #include "tandem/tensor/pack.h"
 #include "tandem/text/kinds.h"
 #include "tandem/vision/encode.h"
@@ -169,10 +171,7 @@ void expect_inconsistent_is_named(const Processor& processor) {
   }
 }
 
-}  // namespace
-
-TEST_CASE("Qwen-VL: packs give the loss and the gradients of padded samples, lengths are known") {
-  const auto tokenizer = words_of_kind("qwen1");
+qwen_vl::Config small_qwen_vl(const text::Tokenizer& tokenizer) {
   qwen_vl::Config config;
   testing::set_size(config.vision, 12, 1);
   config.vision.image_size = 16;
@@ -182,12 +181,58 @@ TEST_CASE("Qwen-VL: packs give the loss and the gradients of padded samples, len
   testing::set_size(config.language, 24, 2);
   config.language.mlp = 20;
   config.language.seq_length = 400;
-  qwen_vl::fit_vocabulary(config, *tokenizer);
+  qwen_vl::fit_vocabulary(config, tokenizer);
+  return config;
+}
+
+// A picture of more bytes than `tandem check` reads of it, an expression and what it means.
+data::Sample stored_boxed() {
+  data::Sample sample;
+  sample.id = "file.jsonl:3";
+  sample.texts = {"the red circle"};
+  sample.boxes = {{50, 0, 100, 60}};
+  vision::Image noise = vision::make_image(100, 120);
+  Random random{Key(1)};
+  for (std::uint8_t& value : noise.rgb) value = static_cast<std::uint8_t>(random.below(256));
+  const std::string bytes = vision::encode_png(noise);
+  sample.pictures.resize(1);
+  sample.pictures[0].encoded.assign(bytes.begin(), bytes.end());
+  return sample;
+}
+
+void expect_boxed_length_by_header(const Processor& processor) {
+  const data::Sample whole = stored_boxed();
+  REQUIRE(whole.pictures[0].encoded.size() > (20 << 10));
+  data::Sample start = whole;
+  start.pictures[0].encoded.resize(data::Source::peek_bytes);
+  const std::int64_t expected = packed_length(processor.prepare(whole, Key(0), false));
+  CHECK(processor.length(start) == expected);
+  start.boxes = {{0, 0, 30, 60}, {50, 0, 100, 60}};  // as things that a caption names
+  start.box_names = {"red", "circle"};
+  CHECK_NOTHROW(processor.length(start));
+}
+
+}  // namespace
+
+TEST_CASE("Qwen-VL: packs give the loss and the gradients of padded samples, lengths are known") {
+  const auto tokenizer = words_of_kind("qwen1");
+  const qwen_vl::Config config = small_qwen_vl(*tokenizer);
   qwen_vl::QwenVlModel model(config, Key(1));
   const Processor processor = qwen_vl::make_processor(config, tokenizer);
   expect_packs_like_padded(model, processor);
   expect_lengths(processor);
   expect_inconsistent_is_named(processor);
+}
+
+TEST_CASE("a boxed picture is as long by its first bytes as by all of them") {
+  const auto first = words_of_kind("qwen1"), second = words_of_kind("qwen");
+  qwen_vl::Config config = small_qwen_vl(*first);
+  for (const char* format : {"continued", "chat"}) {
+    config.format = format;
+    expect_boxed_length_by_header(qwen_vl::make_processor(config, first));
+  }
+  expect_boxed_length_by_header(qwen2_vl::make_processor(
+      testing::small_qwen2_vl(qwen2_vl::Version::two_five, *second), second));
 }
 
 TEST_CASE("preferences in packs have the loss and the gradients of padded ones") {

@@ -9,8 +9,8 @@
 #include "models/processing.h"
 #include "tandem/base/error.h"
 #include "tandem/data/best_answer.h"
+#include "tandem/data/check.h"
 #include "tandem/text/boxes.h"
-#include "tandem/vision/decode.h"
 
 namespace tandem::models::qwen_vl {
 namespace {
@@ -59,12 +59,11 @@ bool has_named_boxes(const data::Sample& sample) {
   return has_boxes(sample) && sample.box_names.size() == sample.boxes.size();
 }
 
-// Width and height of a picture as it is stored, in whose pixels boxes are.
+// Width and height of a picture as it is stored, in whose pixels boxes are. From its header: of a
+// picture that is only counted, the first bytes are all there is.
 std::array<double, 2> sides_of(const data::Sample& sample) {
-  const data::Picture& picture = sample.pictures[0];
-  const vision::Image image =
-      picture.encoded.empty() ? picture.pixels : vision::decode(picture.encoded, sample.id);
-  return {static_cast<double>(image.width), static_cast<double>(image.height)};
+  const data::PictureFacts facts = data::facts_of(sample.pictures[0], sample.id);
+  return {static_cast<double>(facts.width), static_cast<double>(facts.height)};
 }
 
 // The caption with each name, where it first stands, as a phrase with all boxes of that name; names
