@@ -171,6 +171,21 @@ TEST_CASE("Qwen2.5-VL: an expression and its box become a dialogue in pixels of 
   }
 }
 
+TEST_CASE("Qwen2-VL: a caption with the box of one thing in it stays a caption") {
+  const Config config = config_for(Version::two);
+  const Processor processor = make_processor(config, tokenizer());
+  data::Sample sample;
+  sample.pictures = {picture(16, 16)};
+  sample.texts = {"a blue square on the left"};
+  const Batch plain = processor.prepare(sample, Key(1), false);
+  sample.boxes = {{0, 0, 8, 8}};
+  sample.box_names = {"square"};
+  CHECK(at::equal(processor.prepare(sample, Key(1), false).text->ids, plain.text->ids));
+  CHECK(processor.length(sample) == plain.text->ids.size(1));
+  sample.box_names.clear();
+  CHECK_FALSE(at::equal(processor.prepare(sample, Key(1), false).text->labels, plain.text->labels));
+}
+
 TEST_CASE("Qwen2-VL: both answers of a preference share the pictures") {
   const Config config = config_for(Version::two);
   const Processor processor = make_processor(config, tokenizer());

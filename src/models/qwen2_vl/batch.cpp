@@ -172,9 +172,10 @@ std::vector<text::Turn> grounding_turns(const data::Sample& sample, const Frame&
       {"assistant", {text::text_part(reply)}}};
 }
 
+// Boxes with names are of things that a caption tells of, not of what the text means.
 bool is_grounding(const data::Sample& sample) {
   return sample.turns.empty() && sample.question.empty() && sample.texts.size() == 1 &&
-         sample.boxes.size() == 1 && !sample.pictures.empty();
+         sample.boxes.size() == 1 && sample.box_names.empty() && !sample.pictures.empty();
 }
 
 std::vector<text::Turn> written(const data::Sample& sample, Gallery& gallery, const Config& config,
