@@ -11,6 +11,7 @@
 #include "tandem/base/files.h"
 #include "tandem/base/log.h"
 #include "tandem/data/picture_files.h"
+#include "tandem/data/verdict.h"
 
 namespace tandem::jobs {
 namespace {
@@ -173,6 +174,12 @@ void for_each_request(const InstructJob& job, const RequestPart& part, InstructC
       if (error.kind() != ErrorKind::data) throw;
       ++counts.bad_samples;
       continue;
+    }
+    if (data::has_verdict(shown->sample)) {
+      throw Error(ErrorKind::config,
+                  "[instruct] expected captions; source " + job.inputs[part.input].first +
+                      " has sentences with labels, which need not be true of the picture",
+                  shown->sample.id, "choose a source of captions with --source");
     }
     if (shown->sample.texts.empty()) {
       ++counts.without_captions;

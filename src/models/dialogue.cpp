@@ -173,6 +173,7 @@ std::int64_t dialogue_length(const data::Sample& sample, const std::vector<text:
     }
     return place(piece);
   };
+  expect_no_verdict(sample);
   if (!sample.rejected.empty()) {
     const PreferenceTokens made = preference_tokens(sample, rule, tokenizer, existing);
     return made.chosen.tokens.ids.size(1) + made.rejected.tokens.ids.size(1);

@@ -47,7 +47,8 @@ DialogueTokens dialogue_tokens(const std::vector<text::Turn>& turns, const Dialo
 
 // How many tokens dialogue_tokens would make of a sample in evaluation (of several captions it has
 // the first); of a preference both answers'. place: of which the counts of ids are looked at alone.
-// Throws Error(data) as that does, and for a place without a picture or clip.
+// Throws Error(data) as that does, and for a place without a picture or clip; Error(config) for a
+// sentence with a verdict (processing.h).
 std::int64_t dialogue_length(const data::Sample& sample, const std::vector<text::Turn>& turns,
                              const DialogueRule& rule, const text::Tokenizer& tokenizer,
                              const PlaceIds& place);

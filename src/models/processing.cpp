@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "tandem/base/error.h"
+#include "tandem/data/verdict.h"
 #include "tandem/objectives/token_loss.h"
 #include "tandem/vision/resize.h"
 
@@ -116,6 +117,18 @@ std::string first_words(const std::string& text, std::int64_t most) {
 const std::string& caption_of(const data::Sample& sample, Key key, bool train) {
   const std::uint64_t drawn = train ? Random(key.fold("caption")).below(sample.texts.size()) : 0;
   return sample.texts.at(drawn);
+}
+
+void expect_no_verdict(const data::Sample& sample) {
+  if (!data::has_verdict(sample)) return;
+  throw Error(ErrorKind::config,
+              "[models] expected captions to learn to write; got a sentence with a label (" +
+                  std::to_string(sample.label) +
+                  "), as NLVR2, visual entailment and captions with `wrong` have them: it need not "
+                  "be true of the picture",
+              sample.id,
+              "leave its source out of the stage's mix, or write it as questions with answers "
+              "(format: dialogue)");
 }
 
 const std::string& words_asked(const data::Sample& sample, Key key, bool train) {

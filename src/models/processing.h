@@ -73,6 +73,10 @@ std::function<std::string(const std::vector<std::int64_t>&)> words_of(
 // A text's first words with one space between them.
 std::string first_words(const std::string& text, std::int64_t most);
 
+// Throws Error(config) for a text with a verdict (data::has_verdict), which a model would learn to
+// say of the picture as if it were true. For what learns to write; what is asked is not looked at.
+void expect_no_verdict(const data::Sample& sample);
+
 // The caption that a sample shows: drawn in training, else the first.
 const std::string& caption_of(const data::Sample& sample, Key key, bool train);
 

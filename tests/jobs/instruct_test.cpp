@@ -134,6 +134,24 @@ TEST_CASE("a request has a task, examples, captions, and boxes as shares of the 
   CHECK(instruct_messages(instruct_reasoning, "x", 0).size() == 2);
 }
 
+TEST_CASE("sentences that need not be true are no captions") {
+  const Setting setting;
+  data::world::WorldSettings settings;
+  settings.size = 3;
+  for (const char* task : {"nlvr2", "ve", "caption"}) {
+    settings.task = task;
+    settings.wrong = settings.task == "caption" ? 0.5 : 0;
+    InstructJob job = setting.job(task);
+    const std::shared_ptr<const data::Source> judged = data::world::open_world(settings);
+    job.inputs = {{"judged", judged}};
+    const Error error = error_of([&] { make_instructions(job); });
+    CAPTURE(task);
+    CHECK(error.kind() == ErrorKind::config);
+    CHECK(contains(error.message(), "source judged has sentences with labels"));
+    CHECK(contains(error.hint(), "--source"));
+  }
+}
+
 TEST_CASE("our own examples pass our own checks") {
   for (const char* kind : {instruct_conversation, instruct_detail, instruct_reasoning}) {
     const auto messages = instruct_messages(kind, "", 3);

@@ -259,6 +259,37 @@ TEST_CASE("any sample says something as a dialogue") {
   CHECK(asked(asks).size() == 1);
 }
 
+TEST_CASE("a sentence that need not be true of its picture is not learned as its caption") {
+  data::Sample sample;
+  sample.id = "dev-850-0-1";
+  sample.pictures.resize(2);
+  sample.texts = {"both dogs are brown"};
+  const auto length = [&] {
+    return dialogue_length(sample, turns_of(sample, Key(0), false), rule_of("v1", "llama"),
+                           tokenizer("llama"), [](const text::ChatPiece&) { return Ids{-200}; });
+  };
+  CHECK(length() > 0);
+  for (const std::int64_t label : {0, 1, 2}) {
+    sample.label = label;
+    try {
+      length();
+      FAIL("expected an error");
+    } catch (const Error& error) {
+      CHECK(error.kind() == ErrorKind::config);
+      CHECK(error.where() == "dev-850-0-1");
+      CHECK_THAT(error.message(), Catch::Contains("expected captions to learn to write"));
+      CHECK_THAT(error.hint(), Catch::Contains("format: dialogue"));
+    }
+    CHECK_FALSE(turns_of(sample, Key(0), false).empty());  // what is asked of it is not refused
+  }
+  sample.question = "are both dogs brown?";
+  sample.answer = "no";
+  CHECK(length() > 0);
+  sample.question.clear();
+  sample.proposals.resize(3);  // an expression: the label says which of them it means
+  CHECK(length() > 0);
+}
+
 TEST_CASE("dialogues that a template cannot write are refused") {
   const auto refused = [](const std::vector<Turn>& turns, const std::string& chat) {
     try {

@@ -235,6 +235,30 @@ TEST_CASE("a boxed picture is as long by its first bytes as by all of them") {
       testing::small_qwen2_vl(qwen2_vl::Version::two_five, *second), second));
 }
 
+TEST_CASE("what learns to write refuses sentences with labels") {
+  const auto vicuna = words_of_kind("vicuna"), first = words_of_kind("qwen1"),
+             second = words_of_kind("qwen");
+  const std::vector<Processor> all{
+      llava::make_processor(small_llava(*vicuna), vicuna),
+      qwen_vl::make_processor(small_qwen_vl(*first), first),
+      qwen2_vl::make_processor(testing::small_qwen2_vl(qwen2_vl::Version::two, *second), second)};
+  data::Sample sample;
+  sample.id = "file.jsonl:3";
+  sample.pictures = {picture(16, 16, 1)};
+  sample.texts = {"a blue square on the left"};
+  for (const Processor& processor : all) {
+    sample.label = -1;
+    CHECK_NOTHROW(processor.prepare(sample, Key(0), true));
+    for (const std::int64_t label : {0, 1}) {
+      sample.label = label;
+      CHECK_THROWS_WITH(processor.prepare(sample, Key(0), true),
+                        Catch::Contains("sentence with a label"));
+      CHECK_THROWS_WITH(processor.length(sample), Catch::Contains("sentence with a label"));
+      CHECK_NOTHROW(processor.prompt(sample, "where"));
+    }
+  }
+}
+
 TEST_CASE("preferences in packs have the loss and the gradients of padded ones") {
   // The copy is another model than the policy after the noise, and so the loss is not ln 2.
   const auto train_language = [](const Model& model) {

@@ -91,7 +91,8 @@ struct InstructCounts {
   bool wrote_pictures = false;
 };
 
-// Throws Error(config) for another start's settings, an unknown kind or no answers' source.
+// Throws Error(config) for another start's settings, an unknown kind, no source, or a source whose
+// texts have verdicts (data::has_verdict).
 InstructCounts make_instructions(const InstructJob& job);
 
 // What a scene of the built-in world answers, exactly. Throws Error(config) for another source.

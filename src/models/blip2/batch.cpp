@@ -51,6 +51,7 @@ std::string asked(const Config& config, const std::string& question) {
 
 Said said_by(const data::Sample& sample, const Config& config, Key key, bool train) {
   if (!sample.question.empty()) return {asked(config, sample.question), sample.answer};
+  expect_no_verdict(sample);
   return {config.prompt, caption_of(sample, key, train)};
 }
 

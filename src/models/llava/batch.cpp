@@ -77,6 +77,7 @@ Processor make_processor(const Settings& settings,
   processor.pad_id = std::max<std::int64_t>(rules->config.language.pad_id, 0);
   processor.prompt_padding = Padding::left;
   processor.prepare = [rules, tokenizer](const data::Sample& sample, Key key, bool train) {
+    expect_no_verdict(sample);
     if (!sample.rejected.empty()) return preference_row(sample, *rules, *tokenizer);
     return pictured_row(sample,
                         dialogue_tokens(turns_of(sample, key, train), rules->dialogue, *tokenizer,

@@ -282,6 +282,7 @@ Processor make_processor(const Settings& settings,
   Processor processor;
   processor.pad_id = std::max<std::int64_t>(config->marks.pad, 0);
   processor.prepare = [config, tokenizer](const data::Sample& sample, Key key, bool train) {
+    expect_no_verdict(sample);
     const auto drawn = train ? with_drawn_rate(*config, key) : nullptr;
     return example_of(sample, key, train, drawn ? *drawn : *config, *tokenizer);
   };

@@ -135,6 +135,7 @@ Processor make_processor(const Settings& settings,
   processor.pad_id = std::max<std::int64_t>(rules->config.eos_id, 0);
   processor.prompt_padding = Padding::left;
   processor.prepare = [rules, tokenizer](const data::Sample& sample, Key key, bool train) {
+    expect_no_verdict(sample);
     return pictured_row(sample,
                         dialogue_tokens(rules->turns(sample, key, train), rules->dialogue,
                                         *tokenizer, rules->place, sample.id),
