@@ -50,6 +50,12 @@ struct Texts {
   at::Tensor ids, mask;  // int64 [B, T]
 };
 
+// Text i beside picture i.
+struct Paired {
+  Texts texts;
+  at::Tensor rows;  // [P, S, *]
+};
+
 // Pictures after the querying transformer.
 struct Looked {
   at::Tensor rows;     // [B, Q, D]
@@ -108,7 +114,9 @@ class Blip2Model final : public Model, public KeepsTower {
   LossTerms first_stage(const Batch& batch, const LossRequest& request,
                         const StepContext& context) const;
   LossTerm itm(const Texts& texts, const at::Tensor& rows, const Texts& wrong_texts,
-               const at::Tensor& wrong_rows, const StepContext& context) const;
+               const Paired& wrong_pictures, const StepContext& context) const;
+  Paired with_wrong_pictures(const Texts& own, const Texts& among, const Pictures& pictures,
+                             const at::Tensor& drawn, const dist::Mesh& mesh) const;
   LossTerm itm_hard(const Batch& batch, const Pictures& pictures, const at::Tensor& image_to_text,
                     const at::Tensor& text_to_image, const StepContext& context) const;
   LossTerm itg(const Texts& texts, const at::Tensor& labels, double count, const Looked& looked,

@@ -46,25 +46,45 @@ at::Tensor gathered(const at::Tensor& rows, const dist::Mesh& mesh) {
 
 }  // namespace
 
-// B pairs that match; B texts with a wrong picture; B pictures with a wrong text.
+// B pairs that match; texts with a wrong picture, B on average over the ranks; B pictures with a
+// wrong text. The sum is over the pairs that are here, the count is this rank's share of all
+// ranks'.
 LossTerm Blip2Model::itm(const Texts& texts, const at::Tensor& rows, const Texts& wrong_texts,
-                         const at::Tensor& wrong_rows, const StepContext& context) const {
+                         const Paired& wrong_pictures, const StepContext& context) const {
   const std::int64_t size = rows.size(0);
-  const auto three = [](const at::Tensor& x, const at::Tensor& wrong) {
-    return at::cat({x, x, wrong});
-  };
-  const bool masked = texts.mask.defined() || wrong_texts.mask.defined();
-  const Texts all{three(texts.ids, wrong_texts.ids),
-                  masked ? three(mask_of(texts), mask_of(wrong_texts)) : at::Tensor()};
-  const at::Tensor logits =
-      matching(fuse(all, at::cat({rows, wrong_rows, rows}), blocks_of(context, "matching")));
-  at::Tensor labels = at::zeros({3 * size}, texts.ids.options());
+  const Texts& moved = wrong_pictures.texts;
+  const bool masked = texts.mask.defined() || wrong_texts.mask.defined() || moved.mask.defined();
+  const Texts all{
+      at::cat({texts.ids, moved.ids, wrong_texts.ids}),
+      masked ? at::cat({mask_of(texts), mask_of(moved), mask_of(wrong_texts)}) : at::Tensor()};
+  const at::Tensor logits = matching(
+      fuse(all, at::cat({rows, wrong_pictures.rows, rows}), blocks_of(context, "matching")));
+  at::Tensor labels = at::zeros({all.ids.size(0)}, texts.ids.options());
   labels.narrow(0, 0, size).fill_(1);
   return objectives::cross_entropy(logits, labels, static_cast<double>(3 * size));
 }
 
+// Texts with the pictures that were drawn for them, drawn [B]: of all ranks' pictures. Where the
+// tower is trained, a text of any rank stands with the rank of its picture, which alone can follow
+// the gradient into the tower; their number differs from rank to rank. Else the pictures travel, as
+// the tower's rows, so that the norm behind it learns from all of them.
+Paired Blip2Model::with_wrong_pictures(const Texts& own, const Texts& among,
+                                       const Pictures& pictures, const at::Tensor& drawn,
+                                       const dist::Mesh& mesh) const {
+  if (mesh.size() == 1) return {own, pictures.rows.index_select(0, drawn)};
+  if (!pictures.tower.requires_grad()) {
+    const at::Tensor towers = gathered(pictures.tower, mesh);
+    return {own, net_->vision->norm->forward(towers.index_select(0, drawn))};
+  }
+  const std::int64_t size = pictures.rows.size(0), first = mesh.rank() * size;
+  const at::Tensor all = gathered(drawn, mesh);  // [N]
+  const at::Tensor here =
+      all.ge(first).logical_and(all.lt(first + size)).nonzero().squeeze(1);  // their texts
+  return {{among.ids.index_select(0, here), among.mask.index_select(0, here)},
+          pictures.rows.index_select(0, all.index_select(0, here).sub(first))};
+}
+
 // Negatives of all ranks, the more alike the likelier, never another caption of the same picture.
-// Pictures travel as the tower's rows, so that the norm behind it learns from the drawn ones, too.
 LossTerm Blip2Model::itm_hard(const Batch& batch, const Pictures& pictures,
                               const at::Tensor& image_to_text, const at::Tensor& text_to_image,
                               const StepContext& context) const {
@@ -93,11 +113,8 @@ LossTerm Blip2Model::itm_hard(const Batch& batch, const Pictures& pictures,
   const at::Tensor text = draw(image_to_text, "negative text");
   const Texts wrong{among.ids.index_select(0, text),
                     among.mask.defined() ? among.mask.index_select(0, text) : at::Tensor()};
-  const at::Tensor rows = mesh.size() == 1
-                              ? pictures.rows.index_select(0, image)
-                              : net_->vision->norm->forward(
-                                    gathered(pictures.tower.detach(), mesh).index_select(0, image));
-  return itm(texts, pictures.rows, wrong, rows, context);
+  return itm(texts, pictures.rows, wrong, with_wrong_pictures(texts, among, pictures, image, mesh),
+             context);
 }
 
 // labels: of the words themselves; each is predicted from the queries and the words before it.

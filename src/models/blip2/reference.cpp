@@ -169,8 +169,8 @@ Outputs Blip2Model::pretrain_reference(const Outputs& recorded) const {
   const at::Tensor wrong_text = inputs.rows("itm_neg_text_idx", size);
   const Texts wrong{ids.index_select(0, wrong_text),
                     texts.mask.defined() ? texts.mask.index_select(0, wrong_text) : at::Tensor()};
-  const LossTerm match =
-      itm(texts, rows, wrong, rows.index_select(0, inputs.rows("itm_neg_image_idx", size)), {});
+  const Paired wrong_pictures{texts, rows.index_select(0, inputs.rows("itm_neg_image_idx", size))};
+  const LossTerm match = itm(texts, rows, wrong, wrong_pictures, {});
   const at::Tensor started = with_first(ids, config_.qformer.bos_id);
   const at::Tensor labels =
       started.masked_fill(started.eq(config_.qformer.pad_id), objectives::ignored);
