@@ -1,6 +1,8 @@
 #include "tandem/jobs/instruct.h"
 
 #include <cstdio>
+#include <filesystem>
+#include <sstream>
 
 #include "cli/inputs.h"
 #include "cli/ranks.h"
@@ -36,6 +38,9 @@ std::string told_by(const jobs::OpenModel& model, const jobs::InstructRequest& r
     sample.turns.push_back({one.role, {text::text_part(one.content)}});
   }
   options.generate.key = options.generate.key.fold(request.id);
+  if (request.attempt > 0) {
+    options.generate.key = options.generate.key.fold(static_cast<std::uint64_t>(request.attempt));
+  }
   return jobs::reply(model, sample, "", options, device);
 }
 
@@ -46,6 +51,9 @@ void print_counts(const jobs::InstructJob& job, const jobs::InstructCounts& coun
     std::printf("samples without captions: %lld, that cannot be read: %lld\n",
                 static_cast<long long>(counts.without_captions),
                 static_cast<long long>(counts.bad_samples));
+  }
+  if (counts.asked_again > 0) {
+    std::printf("asked again: %lld\n", static_cast<long long>(counts.asked_again));
   }
   std::printf("lines of answers: %lld, read before: %lld\n", static_cast<long long>(counts.read),
               static_cast<long long>(counts.read_before));
@@ -60,6 +68,13 @@ void print_counts(const jobs::InstructJob& job, const jobs::InstructCounts& coun
       counts.wrote_pictures ? (job.folder / "pictures").c_str() : "the source's own folder");
 }
 
+std::string named_model(const jobs::OpenModel& model, const InstructArguments& arguments) {
+  std::ostringstream text;
+  text << std::filesystem::weakly_canonical(model.directory).string() << ", temperature "
+       << arguments.temperature << ", at most " << arguments.max_tokens << " tokens";
+  return text.str();
+}
+
 int instruct(const InputArguments& inputs, const InstructArguments& arguments) {
   jobs::InstructJob job = arguments.job;
   job.folder = arguments.out;
@@ -72,6 +87,7 @@ int instruct(const InputArguments& inputs, const InstructArguments& arguments) {
     // Exact as they are: a short one is right, and so is one that fits two pictures.
     job.limits.least_detail = job.limits.least_reasoning = 1;
     job.limits.keep_same = true;
+    job.answered_by = "the world";
     job.answer = [&](const jobs::InstructRequest& request) {
       return jobs::world_answer(instruct_source(job, request.source), request);
     };
@@ -83,6 +99,7 @@ int instruct(const InputArguments& inputs, const InstructArguments& arguments) {
   return work_as_rank(arguments.device, [&](const Place& place) {
     const jobs::OpenModel model = jobs::open_model(arguments.model, arguments.weights);
     model.model->to(place.device);
+    job.answered_by = named_model(model, arguments);
     job.answer = [&](const jobs::InstructRequest& request) {
       return told_by(model, request, options, place.device);
     };
@@ -130,6 +147,9 @@ void add_instruct(CLI::App& data, const Choose& choose) {
   auto* world = verb->add_flag("--world", a.world, "the built-in world answers, exactly");
   verb->add_option("--model", a.model, "a run, a checkpoint or a Hugging Face directory answers")
       ->excludes(world);
+  verb->add_flag(
+      "--again", a.job.again,
+      "ask once more where no dialogue came of an answer (with a temperature: other draws)");
   verb->add_option("--temperature", a.temperature, "of --model: as in `tandem generate`")
       ->check(CLI::Range(0.0, 100.0));
   verb->add_option("--max-tokens", a.max_tokens, "of an answer of --model (default: 1024)")

@@ -27,7 +27,7 @@ constexpr std::int64_t largest_instruct_file = std::int64_t{4} << 30;
 
 // --- Settings
 
-std::string settings_text(const InstructJob& job) {
+Json settings_json(const InstructJob& job) {
   Json json;
   for (const auto& [name, source] : job.inputs) {
     json["sources"].push_back({{"name", name}, {"fingerprint", source->fingerprint()}});
@@ -44,8 +44,15 @@ std::string settings_text(const InstructJob& job) {
                {"least_detail", l.least_detail},
                {"least_reasoning", l.least_reasoning},
                {"most_turns", l.most_turns},
-               {"keep_same", l.keep_same}});
-  return json.dump(1) + "\n";
+               {"keep_same", l.keep_same},
+               {"answered_by", job.answered_by}});
+  return json;
+}
+
+// Who answers may be known later than the requests, and is not named where answers come as files.
+Json with_who_answered(Json now, const std::string& before) {
+  if (now["answered_by"] == "") now["answered_by"] = before;
+  return now;
 }
 
 // The first setting that differs.
@@ -56,7 +63,7 @@ std::string first_difference(const Json& before, const Json& now) {
   return "another setting";
 }
 
-void agree_on_settings(const InstructJob& job) {
+void expect_right_job(const InstructJob& job) {
   if (job.inputs.empty()) refuse_instruct("expected a source; got none", job.folder.string());
   for (const std::string& kind : job.kinds) {
     if (!is_instruct_kind(kind)) {
@@ -67,17 +74,38 @@ void agree_on_settings(const InstructJob& job) {
       refuse_instruct("expected each kind once; got '" + kind + "' twice", job.folder.string());
     }
   }
+  if (job.again && !job.answer) {
+    refuse_instruct("expected a model to ask again; got none", job.folder.string());
+  }
+}
+
+void agree_on_settings(const InstructJob& job) {
+  expect_right_job(job);
   make_directories(job.folder);
   const fs::path path = job.folder / "settings.json";
-  const std::string text = settings_text(job);
-  if (!fs::exists(path)) return replace_file(path, text);
-  const std::string before = read_file(path, largest_instruct_file);
-  if (before == text) return;
-  const Json old = Json::parse(before, nullptr, /*allow_exceptions=*/false);
-  throw Error(ErrorKind::config,
-              "[instruct] expected the settings that the folder was begun with; got another `" +
-                  first_difference(old, Json::parse(text)) + "`",
-              path.string(), "give another --out");
+  Json now = settings_json(job);
+  if (!fs::exists(path)) return replace_file(path, now.dump(1) + "\n");
+  Json old = Json::parse(read_file(path, largest_instruct_file), nullptr,
+                         /*allow_exceptions=*/false);
+  if (!old.is_object()) old = Json::object();
+  const std::string by = old.contains("answered_by") && old["answered_by"].is_string()
+                             ? old["answered_by"].get<std::string>()
+                             : "";
+  now = with_who_answered(std::move(now), by);
+  const std::string who = now["answered_by"].get<std::string>();
+  if (!by.empty() && who != by) {
+    throw Error(ErrorKind::config,
+                "[instruct] expected the one who answered before (" + by + "); got " + who,
+                path.string(), "give another --out");
+  }
+  old["answered_by"] = who;
+  if (old != now) {
+    throw Error(ErrorKind::config,
+                "[instruct] expected the settings that the folder was begun with; got another `" +
+                    first_difference(old, now) + "`",
+                path.string(), "give another --out");
+  }
+  if (who != by) replace_file(path, now.dump(1) + "\n");
 }
 
 // --- Requests
@@ -229,13 +257,16 @@ std::vector<std::string> ids_of(const InstructJob& job, const RequestPart& part)
   return ids;
 }
 
-std::string answer_line(const InstructJob& job, const RequestPart& part, const std::string& id) {
+std::string answer_line(const InstructJob& job, std::size_t input, const std::string& id,
+                        std::int64_t attempt) {
   Json line{{"id", id}};
   try {
     const InstructId parsed = parsed_id(id);
     const bool boxes = parsed.kind != instruct_conversation;
-    const Shown shown = shown_sample(*job.inputs[part.input].second, parsed.index, boxes);
-    line["text"] = job.answer(request_of(job, part.input, parsed.index, parsed.kind, shown));
+    const Shown shown = shown_sample(*job.inputs[input].second, parsed.index, boxes);
+    InstructRequest request = request_of(job, input, parsed.index, parsed.kind, shown);
+    request.attempt = attempt;
+    line["text"] = job.answer(request);
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::data) throw;
     line["error"] = error.message();
@@ -243,22 +274,53 @@ std::string answer_line(const InstructJob& job, const RequestPart& part, const s
   return line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-void answer_requests(const InstructJob& job, const RequestPart& part) {
-  const std::vector<std::string> ids = ids_of(job, part);
+std::size_t input_of(const InstructJob& job, const std::string& id) {
+  const std::string source = parsed_id(id).source;
+  std::size_t input = 0;
+  while (input < job.inputs.size() && job.inputs[input].first != source) ++input;
+  TANDEM_CHECK(input < job.inputs.size(), "[instruct] a request of no source: " + id);
+  return input;
+}
+
+// Into answers/NAME-NNNN.jsonl, where such a file is not there.
+void answer_blocks(const InstructJob& job, const std::vector<std::string>& ids,
+                   const std::string& name, std::int64_t attempt) {
   const auto block = static_cast<std::size_t>(job.answer_part);
   for (std::size_t first = 0; first < ids.size(); first += block) {
     const auto number = static_cast<std::int64_t>(first / block);
     const fs::path path =
-        job.folder / "answers" /
-        (padded_number(part.number, 6) + "-" + padded_number(number, 4) + ".jsonl");
+        job.folder / "answers" / (name + "-" + padded_number(number, 4) + ".jsonl");
     if (fs::exists(path)) continue;
     if (job.between) job.between();
     std::string lines;
     for (std::size_t i = first; i < std::min(ids.size(), first + block); ++i) {
-      lines += answer_line(job, part, ids[i]);
+      lines += answer_line(job, input_of(job, ids[i]), ids[i], attempt);
     }
     replace_file(path, lines);
   }
+}
+
+// Each start that asks again has files of its own, again-NNNNNN-NNNN.jsonl.
+void answer_again(const InstructJob& job, const std::vector<std::string>& ids) {
+  std::int64_t attempt = 1;
+  const auto name = [&] { return "again-" + padded_number(attempt, 6); };
+  while (fs::exists(job.folder / "answers" / (name() + "-0000.jsonl"))) ++attempt;
+  answer_blocks(job, ids, name(), attempt);
+}
+
+// The counts are then of all answers.
+void ask_again(const InstructJob& job, const std::vector<std::string>& ids,
+               const std::vector<std::string>& left, InstructCounts& counts) {
+  const InstructCounts before = counts;
+  answer_again(job, left);
+  counts.kept.clear();
+  counts.dropped.clear();
+  counts.changed.clear();
+  counts.read = counts.read_before = 0;
+  read_answers(job, ids, counts);
+  counts.read += before.read;
+  counts.read_before -= before.read;
+  counts.asked_again = static_cast<std::int64_t>(left.size());
 }
 
 }  // namespace
@@ -270,7 +332,9 @@ InstructCounts make_instructions(const InstructJob& job) {
   write_requests(job, parts, counts);
   make_directories(job.folder / "answers");
   if (job.answer) {
-    for (const RequestPart& part : parts) answer_requests(job, part);
+    for (const RequestPart& part : parts) {
+      answer_blocks(job, ids_of(job, part), padded_number(part.number, 6), 0);
+    }
   }
   std::vector<std::string> ids;
   for (const RequestPart& part : parts) {
@@ -278,7 +342,8 @@ InstructCounts make_instructions(const InstructJob& job) {
     ids.insert(ids.end(), own.begin(), own.end());
   }
   counts.requests = static_cast<std::int64_t>(ids.size());
-  read_answers(job, ids, counts);
+  const std::vector<std::string> left = read_answers(job, ids, counts);
+  if (job.again && !left.empty()) ask_again(job, ids, left, counts);
   return counts;
 }
 

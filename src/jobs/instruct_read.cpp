@@ -83,12 +83,13 @@ AnswerRow answer_row(const ForeignJson& json) {
 class AnswerReader {
  public:
   AnswerReader(const InstructJob& job, const std::vector<std::string>& ids, InstructCounts& counts)
-      : job_(job), counts_(counts), pictures_(job.folder / "pictures", job.copy) {
+      : job_(job), ids_(ids), counts_(counts), pictures_(job.folder / "pictures", job.copy) {
     for (std::size_t i = 0; i < ids.size(); ++i) orders_[ids[i]] = i;
     for (const auto& [name, source] : job.inputs) sources_[name] = source.get();
   }
 
-  void read() {
+  // Gives the ids without a dialogue.
+  std::vector<std::string> read() {
     make_directories(job_.folder / "read");
     load_read();
     for (const std::string& name : list_directory(job_.folder / "answers")) {
@@ -100,6 +101,11 @@ class AnswerReader {
     for (const auto& [order, dialogue] : kept_) ++counts_.kept[dialogue.kind];
     counts_.unanswered = counts_.requests - static_cast<std::int64_t>(kept_.size());
     counts_.wrote_pictures = counts_.wrote_pictures || pictures_.writes();
+    std::vector<std::string> left;
+    for (std::size_t i = 0; i < ids_.size(); ++i) {
+      if (!kept_.contains(i)) left.push_back(ids_[i]);
+    }
+    return left;
   }
 
  private:
@@ -126,6 +132,7 @@ class AnswerReader {
   void take(const Json& row) {
     const std::string file = row.at("file").get<std::string>();
     lines_read_[file] = std::max(lines_read_[file], row.at("line").get<std::int64_t>());
+    sums_[file] = row.value("sum", std::string());  // none: read by an older version
     const std::string id = row.at("id").get<std::string>();
     if (!row.at("kept").get<bool>()) {
       const std::string why = row.at("why").get<std::string>();
@@ -147,12 +154,16 @@ class AnswerReader {
   void read_lines(const std::string& name) {
     const std::string text = read_file(job_.folder / "answers" / name, largest_answers);
     const std::int64_t before = lines_read_[name];
+    const std::string known = sums_[name];
     std::int64_t number = 0;
+    std::string sum;  // of the lines up to here
     for (std::size_t at = 0; at < text.size();) {
       const std::size_t end = std::min(text.find('\n', at), text.size());
       const std::string line = text.substr(at, end - at);
       at = end + 1;
       ++number;
+      sum = hash128(sum + line);
+      if (number == before && !known.empty() && sum != known) tell_changed(name);
       if (number <= before || line.find_first_not_of(" \t\r") == std::string::npos) continue;
       const std::optional<ForeignJson> json = answer_json(line);
       if (end == text.size() && !json) {
@@ -161,12 +172,23 @@ class AnswerReader {
                     "is left for another time");
         break;
       }
-      judge(name, number, answer_row(json.value_or(ForeignJson())));
+      judge(Json{{"file", name}, {"line", number}, {"sum", sum}},
+            answer_row(json.value_or(ForeignJson())));
     }
+    if (number < before) tell_changed(name);
   }
 
-  void judge(const std::string& file, std::int64_t line, const AnswerRow& answer) {
-    Json row{{"file", file}, {"line", line}, {"id", answer.id}};
+  void tell_changed(const std::string& name) {
+    counts_.changed.push_back(name);
+    log_warning(
+        "[instruct] answers/" + name +
+        ": lines of it that were read are others by now; they count as they were read. Give "
+        "other answers a file of another name");
+  }
+
+  // row: where the line stands.
+  void judge(Json row, const AnswerRow& answer) {
+    row["id"] = answer.id;
     std::string why = answer.why;
     if (why.empty()) why = keep(answer, row);
     row["kept"] = why.empty();
@@ -268,11 +290,13 @@ class AnswerReader {
   }
 
   const InstructJob& job_;
+  const std::vector<std::string>& ids_;
   InstructCounts& counts_;
   data::PictureFiles pictures_;
   std::unordered_map<std::string, std::size_t> orders_{};  // of the requests, by id
   std::map<std::string, const data::Source*> sources_{};
   std::map<std::string, std::int64_t> lines_read_{};     // of each file of answers
+  std::map<std::string, std::string> sums_{};            // of those lines
   std::map<std::size_t, Dialogue> kept_{};               // by the request's order
   std::unordered_map<std::string, std::string> said_{};  // hash of the words -> id
   std::vector<std::string> dropped_{};
@@ -298,9 +322,9 @@ InstructId parsed_id(const std::string& id) {
   throw Error(ErrorKind::data, "[instruct] expected an id SOURCE-INDEX-KIND; got '" + id + "'");
 }
 
-void read_answers(const InstructJob& job, const std::vector<std::string>& ids,
-                  InstructCounts& counts) {
-  AnswerReader(job, ids, counts).read();
+std::vector<std::string> read_answers(const InstructJob& job, const std::vector<std::string>& ids,
+                                      InstructCounts& counts) {
+  return AnswerReader(job, ids, counts).read();
 }
 
 }  // namespace tandem::jobs

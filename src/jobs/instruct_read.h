@@ -17,9 +17,9 @@ struct InstructId {
 InstructId parsed_id(const std::string& id);
 
 // ids: of all requests, in their order. Reads the lines of JOB/answers that were not read before,
-// then writes data.json and dropped.jsonl. A last line without its end that is no JSON is left for
-// another time.
-void read_answers(const InstructJob& job, const std::vector<std::string>& ids,
-                  InstructCounts& counts);
+// then writes data.json and dropped.jsonl; gives the ids without a dialogue. A last line without
+// its end that is no JSON is left for another time.
+std::vector<std::string> read_answers(const InstructJob& job, const std::vector<std::string>& ids,
+                                      InstructCounts& counts);
 
 }  // namespace tandem::jobs

@@ -62,6 +62,10 @@ class Instruct(common.RunTest):
         self.assertEqual(len(rows) + len(kept), 6)
         self.assertTrue(all(row["why"] and row["where"].startswith("answers/") for row in rows))
         self.assertFalse(any(row["why"].startswith("no answer") for row in rows), rows)
+        # Another model, or the same with other draws, is not mixed in.
+        error = self.instruct("own", "--model", self.folder / "run", "--samples", 2, "--shots", 0,
+                              "--max-tokens", 13, code=64)
+        self.assertRegex(error, r"who answered before \(.*at most 12 tokens\); got .*at most 13")
 
     def test_a_killed_job_goes_on_to_the_same_end(self):
         more = ("--world", "--part", "16")

@@ -320,6 +320,7 @@ TEST_CASE("more answers may come; what was read is not read again, an id may be 
   CHECK(counts.read == 2);
   CHECK(counts.kept.at("detail") == 3);
   CHECK(counts.dropped == std::map<std::string, std::int64_t>{{"too short", 1}});
+  CHECK(counts.changed == std::vector<std::string>{"a.jsonl"});
   const Json list = Json::parse(text_at(setting.path("out/data.json")));
   CHECK(list[0]["conversations"][1]["value"] == "A brown dog is alone on a very green hill.");
   CHECK(list.size() == 3);
@@ -351,6 +352,70 @@ TEST_CASE("a model answers what is asked; its errors are one request's") {
   CHECK(rows_at(setting.path("out/answers/000000-0001.jsonl")).size() == 2);
   CHECK(make_instructions(job).unanswered == 1);
   CHECK(asked.size() == 12);  // nobody was asked again
+}
+
+TEST_CASE("what failed is asked again where that is wanted") {
+  const Setting setting;
+  InstructJob job = setting.job();
+  job.answer_part = 4;
+  bool fails = true;
+  std::vector<std::pair<std::string, std::int64_t>> asked;
+  job.answer = [&](const InstructRequest& request) {
+    asked.emplace_back(request.id, request.attempt);
+    if (fails && request.kind == instruct_detail) throw Error(ErrorKind::data, "out of memory");
+    return good(request);
+  };
+  CHECK(make_instructions(job).unanswered == 4);
+  job.again = true;
+  asked.clear();
+  CHECK(make_instructions(job).unanswered == 4);
+  fails = false;
+  const InstructCounts counts = make_instructions(job);
+  CHECK(counts.unanswered == 0);
+  CHECK(counts.asked_again == 4);
+  CHECK(counts.kept.at("detail") == 4);
+  CHECK(counts.dropped == std::map<std::string, std::int64_t>{{"no answer", 8}});
+  CHECK(counts.read == 4);
+  CHECK(counts.read_before == 16);
+  REQUIRE(asked.size() == 8);  // only what has no dialogue, another time each time
+  CHECK((asked[0] == std::pair<std::string, std::int64_t>{id_of(0, "detail"), 1}));
+  CHECK((asked[4] == std::pair<std::string, std::int64_t>{id_of(0, "detail"), 2}));
+  CHECK(make_instructions(job).asked_again == 0);
+  job.answer = nullptr;
+  CHECK(contains(error_of([&] { make_instructions(job); }).message(), "a model to ask again"));
+}
+
+TEST_CASE("a folder has the answers of one model") {
+  const Setting setting;
+  make_instructions(setting.job());  // the requests; who answers is not known yet
+  InstructJob job = setting.job();
+  job.answer = [](const InstructRequest& request) { return good(request); };
+  job.answered_by = "model A";
+  make_instructions(job);
+  CHECK(make_instructions(setting.job()).unanswered == 0);  // more answers may come as files
+  CHECK(make_instructions(job).unanswered == 0);
+  job.answered_by = "model B";
+  const Error error = error_of([&] { make_instructions(job); });
+  CHECK(error.kind() == ErrorKind::config);
+  CHECK(contains(error.message(), "(model A); got model B"));
+  CHECK(contains(error.hint(), "--out"));
+}
+
+TEST_CASE("a file of answers that was made anew is named") {
+  const Setting setting;
+  InstructJob job = setting.job();
+  job.answer = [](const InstructRequest& request) { return good(request); };
+  make_instructions(job);
+  const std::string data = text_at(setting.path("out/data.json"));
+  const fs::path file = setting.path("out/answers/000001-0000.jsonl");
+  fs::remove(file);
+  CHECK(make_instructions(job).changed.empty());  // the same lines again
+  fs::remove(file);
+  job.answer = [](const InstructRequest& request) { return good(request) + " Truly."; };
+  CHECK(make_instructions(job).changed == std::vector<std::string>{"000001-0000.jsonl"});
+  testing::put_file(file, "");
+  CHECK(make_instructions(job).changed == std::vector<std::string>{"000001-0000.jsonl"});
+  CHECK(text_at(setting.path("out/data.json")) == data);
 }
 
 TEST_CASE("a job that is killed at any place ends as one that was not") {

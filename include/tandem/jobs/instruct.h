@@ -3,10 +3,9 @@
 // no picture writes conversations, detailed descriptions and complex reasoning about it.
 //
 // All lies in one folder, in files that are written at once:
-//   settings.json          what the data is made from and how; another start has to agree
+//   settings.json          what the data is made from, how, and who answers; another start agrees
 //   requests/NNNNNN.jsonl  {"id", "messages": [{"role", "content"}]}: what the model is asked, one
-//   a
-//                          sample and kind, as chat APIs take it
+//                          a sample and kind, as chat APIs take it
 //   asked/NNNNNN.txt       the ids of that file; written after it: the part is there
 //   answers/*.jsonl        what was answered, {"id", "text"} a line, from whoever answers: {"id",
 //                          "error"} and the lines of OpenAI's batch API ({"custom_id", "response":
@@ -18,8 +17,8 @@
 //   dropped.jsonl          {"where", "id", "why", "text"} of every other line
 //   pictures/              those that are no files of their own
 // Every start does what is still to be done: requests that are written are not written again, lines
-// that are read are not read again. Killed at any time and started again, a job ends with the same
-// requests, data.json and dropped.jsonl.
+// that are read are not read again (where they are others by now, a warning says so). Killed at any
+// time and started again, a job ends with the same requests, data.json and dropped.jsonl.
 //
 // An answer is dropped when it is no answer of ours, or the second one of a request; when it is not
 // in the form that was asked for; speaks of captions, descriptions that were given, boxes or
@@ -54,6 +53,7 @@ struct InstructRequest {
   std::string source{};  // its name
   std::int64_t index = 0;
   std::vector<InstructMessage> messages{};
+  std::int64_t attempt = 0;  // 0: the first time; another draw each time
 };
 
 struct InstructLimits {
@@ -77,6 +77,8 @@ struct InstructJob {
   InstructLimits limits{};
   // The text that answers; an Error(data) is one request's. Empty: answers come as files.
   std::function<std::string(const InstructRequest&)> answer{};
+  std::string answered_by{};  // who `answer` is: a folder has the answers of one; empty: not known
+  bool again = false;         // what was answered without giving a dialogue is asked once more
   std::int64_t answer_part = 64;  // requests of a file of answers
   // Called before each file is written; it may throw to end the job. Empty: nothing.
   std::function<void()> between{};
@@ -88,11 +90,13 @@ struct InstructCounts {
   std::map<std::string, std::int64_t> kept{};                        // dialogues, by kind
   std::map<std::string, std::int64_t> dropped{};                     // lines, by reason
   std::int64_t unanswered = 0;                                       // requests without a dialogue
+  std::int64_t asked_again = 0;                                      // requests
+  std::vector<std::string> changed{};  // files of answers whose lines are others than were read
   bool wrote_pictures = false;
 };
 
-// Throws Error(config) for another start's settings, an unknown kind, no source, or a source whose
-// texts have verdicts (data::has_verdict).
+// Throws Error(config) for another start's settings or another one who answers, an unknown kind, no
+// source, or a source whose texts have verdicts (data::has_verdict).
 InstructCounts make_instructions(const InstructJob& job);
 
 // What a scene of the built-in world answers, exactly. Throws Error(config) for another source.
