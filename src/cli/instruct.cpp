@@ -47,10 +47,12 @@ std::string told_by(const jobs::OpenModel& model, const jobs::InstructRequest& r
 void print_counts(const jobs::InstructJob& job, const jobs::InstructCounts& counts) {
   std::printf("requests: %lld, without a dialogue: %lld\n", static_cast<long long>(counts.requests),
               static_cast<long long>(counts.unanswered));
-  if (counts.without_captions + counts.bad_samples > 0) {
-    std::printf("samples without captions: %lld, that cannot be read: %lld\n",
-                static_cast<long long>(counts.without_captions),
-                static_cast<long long>(counts.bad_samples));
+  if (counts.without_captions > 0 || !counts.bad_samples.empty()) {
+    std::printf("samples without captions: %lld, that cannot be read: %zu\n",
+                static_cast<long long>(counts.without_captions), counts.bad_samples.size());
+  }
+  if (counts.without_boxes > 0) {
+    std::printf("samples without boxes: %lld\n", static_cast<long long>(counts.without_boxes));
   }
   if (counts.asked_again > 0) {
     std::printf("asked again: %lld\n", static_cast<long long>(counts.asked_again));

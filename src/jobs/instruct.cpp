@@ -158,6 +158,11 @@ Shown shown_sample(const data::Source& source, std::int64_t index, bool boxes) {
   return shown;
 }
 
+// Boxes are told by the names of what is in them.
+bool has_named_things(const data::Sample& sample) {
+  return !sample.boxes.empty() && !sample.box_names.empty();
+}
+
 std::string request_line(const InstructJob& job, const InstructRequest& request) {
   Json messages = Json::array();
   for (const InstructMessage& one : request.messages) {
@@ -181,26 +186,33 @@ InstructRequest request_of(const InstructJob& job, std::size_t input, std::int64
   request.kind = kind;
   request.id = request.source + "-" + padded_number(index, 9) + "-" + kind;
   const bool boxes = kind != instruct_conversation;
-  request.messages = instruct_messages(
-      kind, shown_as_text(shown.sample, boxes, shown.width, shown.height), job.shots);
+  request.messages =
+      instruct_messages(kind, shown_as_text(shown.sample, boxes, shown.width, shown.height),
+                        job.shots, has_named_things(shown.sample));
   return request;
 }
 
-// Of the part's samples that have captions. `each` gets them in their order.
+bool asks_with_boxes(const InstructJob& job) {
+  return std::any_of(job.kinds.begin(), job.kinds.end(),
+                     [](const std::string& kind) { return kind != instruct_conversation; });
+}
+
+// Of the part's samples that have captions. `each` gets them in their order; what is left out is
+// added to the counts.
 template <class Each>
 void for_each_request(const InstructJob& job, const RequestPart& part, InstructCounts& counts,
                       const Each& each) {
   const data::Source& source = *job.inputs[part.input].second;
-  const bool boxes = std::any_of(job.kinds.begin(), job.kinds.end(), [](const std::string& kind) {
-    return kind != instruct_conversation;
-  });
+  const bool boxes = asks_with_boxes(job);
   for (std::int64_t index = part.first; index < part.end; ++index) {
     std::optional<Shown> shown;
     try {
       shown = shown_sample(source, index, boxes);
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::data) throw;
-      ++counts.bad_samples;
+      counts.bad_samples.push_back(job.inputs[part.input].first + ", sample " +
+                                   std::to_string(index) + " (" + error.where() +
+                                   "): " + error.message());
       continue;
     }
     if (data::has_verdict(shown->sample)) {
@@ -213,16 +225,56 @@ void for_each_request(const InstructJob& job, const RequestPart& part, InstructC
       ++counts.without_captions;
       continue;
     }
+    if (boxes && !has_named_things(shown->sample)) ++counts.without_boxes;
     for (const std::string& kind : job.kinds) {
       each(request_of(job, part.input, index, kind, *shown));
     }
   }
 }
 
-void write_requests(const InstructJob& job, const std::vector<RequestPart>& parts,
+fs::path left_out_path(const InstructJob& job, const RequestPart& part) {
+  return job.folder / "left_out" / (padded_number(part.number, 6) + ".json");
+}
+
+std::string left_out_text(const InstructCounts& counts) {
+  const Json json{{"without_captions", counts.without_captions},
+                  {"without_boxes", counts.without_boxes},
+                  {"bad", counts.bad_samples}};
+  return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+// What an earlier start left out counts as well.
+void count_left_out(const InstructJob& job, const std::vector<RequestPart>& parts,
                     InstructCounts& counts) {
-  make_directories(job.folder / "requests");
-  make_directories(job.folder / "asked");
+  for (const RequestPart& part : parts) {
+    const fs::path path = left_out_path(job, part);
+    if (!fs::exists(path)) continue;  // of an older version
+    const Json json = Json::parse(read_file(path, largest_instruct_file));
+    counts.without_captions += json.at("without_captions").get<std::int64_t>();
+    counts.without_boxes += json.at("without_boxes").get<std::int64_t>();
+    for (const Json& one : json.at("bad")) counts.bad_samples.push_back(one.get<std::string>());
+  }
+}
+
+void warn_of_left_out(const InstructJob& job, const InstructCounts& counts) {
+  constexpr std::size_t most_named = 10;
+  const std::vector<std::string>& bad = counts.bad_samples;
+  for (std::size_t i = 0; i < std::min(bad.size(), most_named); ++i) {
+    log_warning("[instruct] left out: " + bad[i]);
+  }
+  if (bad.size() > most_named) {
+    log_warning("[instruct] and " + std::to_string(bad.size() - most_named) + " more, named in " +
+                (job.folder / "left_out").string());
+  }
+  if (counts.without_boxes > 0) {
+    log_warning("[instruct] " + std::to_string(counts.without_boxes) +
+                " samples have no boxes: their descriptions and questions are made of captions "
+                "alone (coco: `instances`, the world: `boxes: true`)");
+  }
+}
+
+void write_requests(const InstructJob& job, const std::vector<RequestPart>& parts) {
+  for (const char* name : {"requests", "left_out", "asked"}) make_directories(job.folder / name);
   std::int64_t there = 0;
   for (const RequestPart& part : parts) {
     if (fs::exists(asked_path(job, part))) {
@@ -231,11 +283,13 @@ void write_requests(const InstructJob& job, const std::vector<RequestPart>& part
     }
     if (job.between) job.between();
     std::string lines, ids;
-    for_each_request(job, part, counts, [&](const InstructRequest& request) {
+    InstructCounts left_out;
+    for_each_request(job, part, left_out, [&](const InstructRequest& request) {
       lines += request_line(job, request);
       ids += request.id + "\n";
     });
     replace_file(requests_path(job, part), lines);
+    replace_file(left_out_path(job, part), left_out_text(left_out));
     replace_file(asked_path(job, part), ids);
   }
   if (there > 0) {
@@ -329,19 +383,28 @@ InstructCounts make_instructions(const InstructJob& job) {
   agree_on_settings(job);
   InstructCounts counts;
   const std::vector<RequestPart> parts = request_parts(job);
-  write_requests(job, parts, counts);
+  write_requests(job, parts);
+  count_left_out(job, parts, counts);
+  warn_of_left_out(job, counts);
+  std::vector<std::string> ids;
+  for (const RequestPart& part : parts) {
+    const std::vector<std::string> own = ids_of(job, part);
+    ids.insert(ids.end(), own.begin(), own.end());
+  }
+  if (ids.empty()) {
+    throw Error(ErrorKind::data,
+                "[instruct] expected samples with captions; got " +
+                    std::to_string(counts.without_captions) + " without and " +
+                    std::to_string(counts.bad_samples.size()) + " that cannot be read",
+                job.folder.string(), "choose a source of captions with --source");
+  }
+  counts.requests = static_cast<std::int64_t>(ids.size());
   make_directories(job.folder / "answers");
   if (job.answer) {
     for (const RequestPart& part : parts) {
       answer_blocks(job, ids_of(job, part), padded_number(part.number, 6), 0);
     }
   }
-  std::vector<std::string> ids;
-  for (const RequestPart& part : parts) {
-    const std::vector<std::string> own = ids_of(job, part);
-    ids.insert(ids.end(), own.begin(), own.end());
-  }
-  counts.requests = static_cast<std::int64_t>(ids.size());
   const std::vector<std::string> left = read_answers(job, ids, counts);
   if (job.again && !left.empty()) ask_again(job, ids, left, counts);
   return counts;

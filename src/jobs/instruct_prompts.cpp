@@ -22,29 +22,43 @@ constexpr const char* conversation_task =
     "nothing but the conversation, in this form:\n"
     "Question:\n...\n===\nAnswer:\n...\n===\nQuestion:\n...\n===\nAnswer:\n...";
 
-constexpr const char* detail_task =
-    "You are an assistant that looks at one picture. You cannot be shown the picture itself; a few "
-    "sentences about it are told to you, and then what is where in it: a name and the corners "
-    "[x1, y1, x2, y2] of a box, left, top, right and bottom, as shares of the picture's width and "
-    "height from 0 to 1, counted from the top left.\n\n"
-    "Describe the picture in detail, in whole sentences. Say what there is, how many of it, where "
-    "it is and how things lie to each other; use the boxes for this, but put what they say into "
-    "words. Say nothing that is not certain.\n\n"
-    "Write as somebody who sees the picture. Never mention captions, boxes, coordinates or that "
-    "something was told to you. Write nothing but the description.";
+constexpr const char* told_boxes =
+    ", and then what is where in it: a name and the corners [x1, y1, x2, y2] of a box, left, top, "
+    "right and bottom, as shares of the picture's width and height from 0 to 1, counted from the "
+    "top left";
 
-constexpr const char* reasoning_task =
-    "You are an assistant that looks at one picture. You cannot be shown the picture itself; a few "
-    "sentences about it are told to you, and then what is where in it: a name and the corners "
-    "[x1, y1, x2, y2] of a box, left, top, right and bottom, as shares of the picture's width and "
-    "height from 0 to 1, counted from the top left.\n\n"
-    "Write one question about the picture that cannot be answered by naming what is seen: why "
-    "something is so, what is likely to happen, what one should do, what follows from it. Do not "
-    "give away in the question what the picture shows; whoever answers has to see it first. Then "
-    "answer it step by step, from what is seen and from general knowledge.\n\n"
-    "Write as somebody who sees the picture. Never mention captions, boxes, coordinates or that "
-    "something was told to you. Write nothing but the question and its answer, in this form:\n"
-    "Question:\n...\n===\nAnswer:\n...";
+// Both begin and end alike.
+std::string task_of_one_picture(const std::string& task, bool boxes) {
+  return std::string(
+             "You are an assistant that looks at one picture. You cannot be shown the picture "
+             "itself; a few sentences about it are told to you") +
+         (boxes ? told_boxes : "") + ".\n\n" + task +
+         "\n\nWrite as somebody who sees the picture. Never mention captions" +
+         (boxes ? ", boxes, coordinates" : "") + " or that something was told to you. ";
+}
+
+std::string detail_task(bool boxes) {
+  return task_of_one_picture(
+             std::string(
+                 "Describe the picture in detail, in whole sentences. Say what there is, how "
+                 "many of it, where it is and how things lie to each other") +
+                 (boxes ? "; use the boxes for this, but put what they say into words" : "") +
+                 ". Say nothing that is not certain.",
+             boxes) +
+         "Write nothing but the description.";
+}
+
+std::string reasoning_task(bool boxes) {
+  return task_of_one_picture(
+             "Write one question about the picture that cannot be answered by naming what is seen: "
+             "why something is so, what is likely to happen, what one should do, what follows from "
+             "it. Do not give away in the question what the picture shows; whoever answers has to "
+             "see it first. Then answer it step by step, from what is seen and from general "
+             "knowledge.",
+             boxes) +
+         "Write nothing but the question and its answer, in this form:\n"
+         "Question:\n...\n===\nAnswer:\n...";
+}
 
 struct InstructExample {
   const char* captions;
@@ -144,9 +158,9 @@ constexpr std::array<InstructExample, 3> examples{{
 constexpr std::array<const char*, 3> kind_names{instruct_conversation, instruct_detail,
                                                 instruct_reasoning};
 
-const char* task_of_kind(std::string_view kind) {
+std::string task_of_kind(std::string_view kind, bool boxes) {
   if (kind == instruct_conversation) return conversation_task;
-  return kind == instruct_detail ? detail_task : reasoning_task;
+  return kind == instruct_detail ? detail_task(boxes) : reasoning_task(boxes);
 }
 
 const char* example_answer(const InstructExample& example, std::string_view kind) {
@@ -176,14 +190,15 @@ bool is_instruct_kind(std::string_view kind) {
 }
 
 std::vector<InstructMessage> instruct_messages(std::string_view kind, const std::string& shown,
-                                               std::int64_t shots) {
+                                               std::int64_t shots, bool boxes) {
   TANDEM_CHECK(is_instruct_kind(kind), "[instruct] an unknown kind");
-  std::vector<InstructMessage> messages{{"system", task_of_kind(kind)}};
+  const bool shows_boxes = boxes && kind != instruct_conversation;
+  std::vector<InstructMessage> messages{{"system", task_of_kind(kind, boxes)}};
   for (const InstructExample& example : examples) {
     const char* answer = example_answer(example, kind);
     if (answer == nullptr || static_cast<std::int64_t>(messages.size()) > 2 * shots) continue;
     std::string asked = example.captions;
-    if (kind != instruct_conversation) asked += std::string("\n\n") + example.boxes;
+    if (shows_boxes) asked += std::string("\n\n") + example.boxes;
     messages.push_back({"user", std::move(asked)});
     messages.push_back({"assistant", answer});
   }

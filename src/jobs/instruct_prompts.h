@@ -16,9 +16,10 @@ bool is_instruct_kind(std::string_view kind);
 
 // A system message, at most `shots` pairs of examples (a conversation has two, the others three),
 // and the sample: a caption a line, then, but for conversations, an empty line and a box a line,
-// "NAME: [x0, y0, x1, y1]" in shares of the sides with three decimals.
+// "NAME: [x0, y0, x1, y1]" in shares of the sides with three decimals. boxes: the sample has some;
+// else the task and the examples speak of captions alone, as they always do for a conversation.
 std::vector<InstructMessage> instruct_messages(std::string_view kind, const std::string& shown,
-                                               std::int64_t shots);
+                                               std::int64_t shots, bool boxes = true);
 // width, height: of the picture in pixels, for the boxes.
 std::string shown_as_text(const data::Sample& sample, bool with_boxes, double width, double height);
 

@@ -112,7 +112,8 @@ TEST_CASE("a request has a task, examples, captions, and boxes as shares of the 
   const InstructCounts counts = make_instructions(setting.job());
   CHECK(counts.requests == 12);
   CHECK(counts.without_captions == 1);
-  CHECK(counts.bad_samples == 1);
+  CHECK(counts.bad_samples == std::vector<std::string>{"few-1, sample 5 (5): it is broken"});
+  CHECK(counts.without_boxes == 3);
   CHECK(counts.unanswered == 12);
   const std::vector<Json> rows = rows_at(setting.path("out/requests/000000.jsonl"));
   REQUIRE(rows.size() == 6);
@@ -132,6 +133,49 @@ TEST_CASE("a request has a task, examples, captions, and boxes as shares of the 
   CHECK(text_at(setting.path("out/data.json")) == "[\n]\n");
   CHECK(instruct_messages(instruct_reasoning, "x", 1).size() == 4);
   CHECK(instruct_messages(instruct_reasoning, "x", 0).size() == 2);
+}
+
+TEST_CASE("what is not asked about is told on every start") {
+  const Setting setting;
+  InstructJob job = setting.job();
+  const InstructCounts first = make_instructions(job), second = make_instructions(job);
+  CHECK(second.bad_samples == first.bad_samples);
+  CHECK(second.bad_samples.size() == 1);
+  CHECK(second.without_captions == 1);
+  CHECK(second.without_boxes == 3);
+  job = setting.job("talk");
+  job.kinds = {instruct_conversation};
+  CHECK(make_instructions(job).without_boxes == 0);  // nobody would look at them
+}
+
+TEST_CASE("no boxes are promised where there are none") {
+  const Setting setting;
+  make_instructions(setting.job());
+  const std::vector<Json> rows = rows_at(setting.path("out/requests/000000.jsonl"));
+  for (const std::size_t row : {1U, 2U, 4U, 5U}) {  // sample 1 has boxes, sample 0 has none
+    CAPTURE(row);
+    std::string told;
+    for (const Json& message : rows.at(row)["messages"]) {
+      if (message["role"] != "assistant") told += message["content"].get<std::string>();
+    }
+    const bool has = row > 2;
+    CHECK(contains(told, "corners") == has);
+    CHECK(contains(told, "of a box") == has);
+    CHECK(contains(told, ": [0.") == has);
+  }
+}
+
+TEST_CASE("without any caption there is nothing to ask") {
+  const Setting setting;
+  data::world::WorldSettings settings;
+  settings.size = 3;
+  settings.only = "pictures";
+  const std::shared_ptr<const data::Source> silent = data::world::open_world(settings);
+  InstructJob job = setting.job();
+  job.inputs = {{"silent", silent}};
+  const Error error = error_of([&] { make_instructions(job); });
+  CHECK(error.kind() == ErrorKind::data);
+  CHECK(contains(error.message(), "expected samples with captions; got 3 without"));
 }
 
 TEST_CASE("sentences that need not be true are no captions") {

@@ -6,7 +6,9 @@
 //   settings.json          what the data is made from, how, and who answers; another start agrees
 //   requests/NNNNNN.jsonl  {"id", "messages": [{"role", "content"}]}: what the model is asked, one
 //                          a sample and kind, as chat APIs take it
-//   asked/NNNNNN.txt       the ids of that file; written after it: the part is there
+//   left_out/NNNNNN.json   of the same samples: how many have no captions, how many no boxes, and
+//                          which cannot be read, with the reason
+//   asked/NNNNNN.txt       the ids of that file; written after both: the part is there
 //   answers/*.jsonl        what was answered, {"id", "text"} a line, from whoever answers: {"id",
 //                          "error"} and the lines of OpenAI's batch API ({"custom_id", "response":
 //                          {"body": {"choices": [{"message": {"content"}}]}}}) are read too. More
@@ -85,18 +87,22 @@ struct InstructJob {
 };
 
 struct InstructCounts {
-  std::int64_t requests = 0, without_captions = 0, bad_samples = 0;  // the latter two: samples
-  std::int64_t read_before = 0, read = 0;                            // lines of answers
-  std::map<std::string, std::int64_t> kept{};                        // dialogues, by kind
-  std::map<std::string, std::int64_t> dropped{};                     // lines, by reason
-  std::int64_t unanswered = 0;                                       // requests without a dialogue
-  std::int64_t asked_again = 0;                                      // requests
+  std::int64_t requests = 0;
+  std::int64_t without_captions = 0;       // samples; so are the next two
+  std::int64_t without_boxes = 0;          // asked about all the same; 0 for conversations alone
+  std::vector<std::string> bad_samples{};  // "SOURCE, sample INDEX (WHERE): why"
+  std::int64_t read_before = 0, read = 0;  // lines of answers
+  std::map<std::string, std::int64_t> kept{};     // dialogues, by kind
+  std::map<std::string, std::int64_t> dropped{};  // lines, by reason
+  std::int64_t unanswered = 0;                    // requests without a dialogue
+  std::int64_t asked_again = 0;                   // requests
   std::vector<std::string> changed{};  // files of answers whose lines are others than were read
   bool wrote_pictures = false;
 };
 
 // Throws Error(config) for another start's settings or another one who answers, an unknown kind, no
-// source, or a source whose texts have verdicts (data::has_verdict).
+// source, or a source whose texts have verdicts (data::has_verdict); Error(data) where no sample
+// has a caption.
 InstructCounts make_instructions(const InstructJob& job);
 
 // What a scene of the built-in world answers, exactly. Throws Error(config) for another source.
