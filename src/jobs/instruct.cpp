@@ -320,7 +320,9 @@ std::string answer_line(const InstructJob& job, std::size_t input, const std::st
     const Shown shown = shown_sample(*job.inputs[input].second, parsed.index, boxes);
     InstructRequest request = request_of(job, input, parsed.index, parsed.kind, shown);
     request.attempt = attempt;
-    line["text"] = job.answer(request);
+    const InstructAnswer answer = job.answer(request);
+    line["text"] = answer.text;
+    if (answer.cut_off) line["cut_off"] = true;
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::data) throw;
     line["error"] = error.message();

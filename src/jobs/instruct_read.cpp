@@ -48,6 +48,33 @@ std::optional<std::string> batch_message(const ForeignJson& json) {
   return json[body].get<std::string>();
 }
 
+const ForeignJson* member_at(const ForeignJson& json, const char* place) {
+  const ForeignJson::json_pointer pointer(place);
+  return json.contains(pointer) ? &json[pointer] : nullptr;
+}
+
+// By our own line, or by one of the batch API: the text ends where the tokens did.
+bool was_cut_off(const ForeignJson& json) {
+  const ForeignJson* own = member_at(json, "/cut_off");
+  const ForeignJson* reason = member_at(json, "/response/body/choices/0/finish_reason");
+  return (own != nullptr && *own == true) || (reason != nullptr && *reason == "length");
+}
+
+std::string words_of_error(const ForeignJson& error) {
+  if (error.is_string()) return error.get<std::string>();
+  if (error.is_object() && !string_at(error, "message").empty()) return string_at(error, "message");
+  return error.dump(-1, ' ', false, ForeignJson::error_handler_t::replace);
+}
+
+// Why a line has no text: its own error, or the one in the body of a batch API's response.
+std::string told_error(const ForeignJson& json) {
+  for (const char* place : {"/error", "/response/body/error"}) {
+    const ForeignJson* error = member_at(json, place);
+    if (error != nullptr && !error->is_null()) return words_of_error(*error);
+  }
+  return "no text";
+}
+
 // nullopt: no JSON, or one that is nested absurdly deep.
 std::optional<ForeignJson> answer_json(const std::string& line) {
   try {
@@ -69,14 +96,9 @@ AnswerRow answer_row(const ForeignJson& json) {
   } else if (json.contains("text") && json["text"].is_string()) {
     row.text = json["text"].get<std::string>();
   } else if (row.why.empty()) {
-    const auto error = json.find("error");
-    const bool told = error != json.end() && !error->is_null();
-    row.why =
-        "no answer: " + (!told ? std::string("no text")
-                         : error->is_string()
-                             ? error->get<std::string>()
-                             : error->dump(-1, ' ', false, ForeignJson::error_handler_t::replace));
+    row.why = "no answer: " + told_error(json);
   }
+  if (row.why.empty() && was_cut_off(json)) row.why = "cut off: it ends where its tokens did";
   return row;
 }
 

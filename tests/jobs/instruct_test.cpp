@@ -342,6 +342,45 @@ TEST_CASE("answers become dialogues that our source reads; every other line is n
   CHECK(dropped[6]["why"] == "no answer: {\"code\":5}");
 }
 
+TEST_CASE("an answer that was cut off is dropped, a refused request says why") {
+  const Setting setting;
+  const std::string words = "A brown dog stands on top of a green hill and";
+  const auto batch = [](const std::string& id, const Json& body) {
+    return Json{{"custom_id", id}, {"response", {{"body", body}}}, {"error", nullptr}}.dump() +
+           "\n";
+  };
+  const auto said = [&](const char* reason) {
+    Json choice{{"finish_reason", reason}};
+    choice["message"]["content"] = words + reason;
+    Json body;
+    body["choices"] = Json::array({choice});
+    return body;
+  };
+  Json own{{"id", id_of(2, "detail")}, {"text", words}, {"cut_off", true}};
+  setting.answers(
+      "a.jsonl",
+      batch(id_of(0, "detail"), said("length")) + batch(id_of(1, "detail"), said("stop")) +
+          own.dump() + "\n" +
+          batch(id_of(3, "detail"), {{"error", {{"message", "too many tokens"}, {"code", 400}}}}));
+  const InstructCounts counts = make_instructions(setting.job());
+  CHECK(counts.kept == std::map<std::string, std::int64_t>{{"detail", 1}});
+  CHECK(counts.dropped == std::map<std::string, std::int64_t>{{"cut off", 2}, {"no answer", 1}});
+  const std::vector<Json> dropped = rows_at(setting.path("out/dropped.jsonl"));
+  REQUIRE(dropped.size() == 3);
+  CHECK(dropped[0]["text"] == words + "length");
+  CHECK(dropped[1]["id"] == id_of(2, "detail"));
+  CHECK(dropped[2]["why"] == "no answer: too many tokens");
+  // The same of a model that answers here.
+  InstructJob job = setting.job("other");
+  job.kinds = {instruct_detail};
+  job.answer = [&](const InstructRequest& request) {
+    return InstructAnswer(words + request.id, request.id == id_of(0, "detail"));
+  };
+  const InstructCounts here = make_instructions(job);
+  CHECK(here.kept.at("detail") == 3);
+  CHECK(here.dropped == std::map<std::string, std::int64_t>{{"cut off", 1}});
+}
+
 TEST_CASE("more answers may come; what was read is not read again, an id may be answered anew") {
   const Setting setting;
   const std::string first = answer(id_of(0, "detail"), "Too short.") +

@@ -22,10 +22,11 @@
 // that are read are not read again (where they are others by now, a warning says so). Killed at any
 // time and started again, a job ends with the same requests, data.json and dropped.jsonl.
 //
-// An answer is dropped when it is no answer of ours, or the second one of a request; when it is not
-// in the form that was asked for; speaks of captions, descriptions that were given, boxes or
-// coordinates; refuses; is too short or too long; holds a tag of a picture; asks the same twice; or
-// says the same as another answer of its kind. An id that was dropped may be answered anew.
+// An answer is dropped when it is no answer of ours, or the second one of a request; when it was
+// cut off ("cut_off": true, or a batch API's finish_reason "length"); when it is not in the form
+// that was asked for; speaks of captions, descriptions that were given, boxes or coordinates;
+// refuses; is too short or too long; holds a tag of a picture; asks the same twice; or says the
+// same as another answer of its kind. An id that was dropped may be answered anew.
 
 #include <cstdint>
 #include <filesystem>
@@ -58,6 +59,15 @@ struct InstructRequest {
   std::int64_t attempt = 0;  // 0: the first time; another draw each time
 };
 
+struct InstructAnswer {
+  std::string text{};
+  bool cut_off = false;  // whoever answered was stopped before the end
+
+  // A text that is whole is an answer.
+  // NOLINTNEXTLINE(google-explicit-constructor)
+  InstructAnswer(std::string words, bool cut = false) : text(std::move(words)), cut_off(cut) {}
+};
+
 struct InstructLimits {
   std::int64_t most_words = 500;     // of an answer, a question or a description
   std::int64_t least_detail = 8;     // words of a description
@@ -77,8 +87,8 @@ struct InstructJob {
   bool copy = false;          // pictures that are files, too
   std::string batch_model{};  // requests as OpenAI's batch API takes them, of this model
   InstructLimits limits{};
-  // The text that answers; an Error(data) is one request's. Empty: answers come as files.
-  std::function<std::string(const InstructRequest&)> answer{};
+  // An Error(data) is one request's. Empty: answers come as files.
+  std::function<InstructAnswer(const InstructRequest&)> answer{};
   std::string answered_by{};  // who `answer` is: a folder has the answers of one; empty: not known
   bool again = false;         // what was answered without giving a dialogue is asked once more
   std::int64_t answer_part = 64;  // requests of a file of answers
