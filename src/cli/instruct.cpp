@@ -8,7 +8,7 @@
 #include "cli/ranks.h"
 #include "cli/verbs.h"
 #include "tandem/base/error.h"
-#include "tandem/jobs/reply.h"
+#include "tandem/jobs/instruct_model.h"
 
 namespace tandem::cli {
 namespace {
@@ -28,20 +28,6 @@ const data::Source& instruct_source(const jobs::InstructJob& job, const std::str
     if (own == name) return *source;
   }
   throw Error(ErrorKind::internal, "[instruct] no source " + name);
-}
-
-std::string told_by(const jobs::OpenModel& model, const jobs::InstructRequest& request,
-                    jobs::ReplyOptions options, const at::Device& device) {
-  data::Sample sample;
-  sample.id = request.id;
-  for (const jobs::InstructMessage& one : request.messages) {
-    sample.turns.push_back({one.role, {text::text_part(one.content)}});
-  }
-  options.generate.key = options.generate.key.fold(request.id);
-  if (request.attempt > 0) {
-    options.generate.key = options.generate.key.fold(static_cast<std::uint64_t>(request.attempt));
-  }
-  return jobs::reply(model, sample, "", options, device);
 }
 
 void print_counts(const jobs::InstructJob& job, const jobs::InstructCounts& counts) {
@@ -103,7 +89,7 @@ int instruct(const InputArguments& inputs, const InstructArguments& arguments) {
     model.model->to(place.device);
     job.answered_by = named_model(model, arguments);
     job.answer = [&](const jobs::InstructRequest& request) {
-      return told_by(model, request, options, place.device);
+      return jobs::told_by(model, request, options, place.device);
     };
     return work();
   });
