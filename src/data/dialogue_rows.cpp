@@ -360,10 +360,19 @@ class RowReader {
     }
     Turn told{"assistant", {}};
     for (std::size_t i = 0; i < texts->size(); ++i) {
-      if (!(*images)[i].is_null()) {
-        told.parts.push_back(text::picture_part(picture(name_of((*images)[i], "images"))));
-      } else if ((*texts)[i].is_string()) {
-        told.parts.push_back(text::text_part((*texts)[i].get<std::string>()));
+      const Json &words = (*texts)[i], &image = (*images)[i];
+      if (!words.is_null() && !words.is_string()) {
+        fail("expected texts or null in `texts`; got " + in_quotes(words));
+      }
+      const bool says = words.is_string() && !words.get_ref<const std::string&>().empty();
+      if (!image.is_null() && says) {  // which of them comes first is not said
+        fail("expected a text or a picture in each place of a document; place " +
+             std::to_string(i + 1) + " has both");
+      }
+      if (!image.is_null()) {
+        told.parts.push_back(text::picture_part(picture(name_of(image, "images"))));
+      } else if (says) {
+        told.parts.push_back(text::text_part(words.get<std::string>()));
       }
     }
     if (told.parts.empty()) fail("expected texts; got none");

@@ -171,6 +171,22 @@ TEST_CASE("a document is told in its order") {
   CHECK(told(source->read(0).turns) == "user: |assistant: One<0>two");
 }
 
+TEST_CASE("a document whose place holds both a text and a picture is a bad sample") {
+  const Folder folder;
+  const auto source =
+      folder.open("d.jsonl", R"({"texts": ["One", "two"], "images": [null, "a.png"]})"
+                             "\n"
+                             R"({"texts": ["One", ""], "images": [null, "a.png"]})"
+                             "\n"
+                             R"({"texts": ["One", 2], "images": [null, null]})"
+                             "\n");
+  CHECK_THAT(refusal(*source, 0), Catch::Contains("place 2 has both") &&
+                                      Catch::EndsWith((folder.dir / "d.jsonl") + ":1"));
+  CHECK(told(source->read(1).turns) == "user: |assistant: One<0>");
+  CHECK_THAT(refusal(*source, 2), Catch::Contains("expected texts or null in `texts`; got 2"));
+  CHECK(check_source(*source, [](const Finding&) {}).bad == 2);
+}
+
 TEST_CASE("an object that cannot be used is a bad sample, named by file and line") {
   const Folder folder;
   const std::string good =
