@@ -16,6 +16,20 @@ class Refused(common.RunTest):
         self.assertEqual(got, code, error)
         return out + error
 
+    def test_recipes_are_listed_with_their_stages_and_copied(self):
+        code, out, error = tandem("recipes")
+        self.assertEqual(code, 0, error)
+        for system in ("clip", "vilt", "albef", "vlmo", "blip", "blip2", "llava", "qwen_vl",
+                       "qwen2_vl", "qwen25_vl"):
+            self.assertRegex(out, r"(?m)^%s/\w+ +\S.*\n +stages: \w+" % system)
+        self.assertRegex(out, r"(?m)^qwen_vl/tiny .*\n +stages: pretrain, multitask, instruct$")
+        code, out, error = tandem("recipes", "copy", "qwen_vl/tiny", self.folder / "mine")
+        self.assertEqual(code, 0, error)
+        code, _, error = tandem("check", out.strip(), "--plan-only")
+        self.assertEqual(code, 0, error)
+        self.assertIn("did you mean qwen_vl/tiny?",
+                      self.refused("recipes", "copy", "qwen_vl/tony", self.folder / "mine"))
+
     def test_a_finished_run_says_so_and_changes_nothing(self):
         self.train("run", *SHORT)
         before = (metrics(self.folder / "run"), sorted(os.listdir(newest(self.folder / "run"))))
