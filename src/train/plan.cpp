@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "tandem/base/error.h"
+#include "tandem/models/contrast_columns.h"
 #include "tandem/tensor/batch.h"
 #include "tandem/text/kinds.h"
 #include "tandem/train/experiment.h"
@@ -142,6 +143,24 @@ std::string batch_line(const config::StageConfig& stage, std::int64_t micro, int
          std::to_string((share + micro - 1) / micro) + " micro-batches x " + std::to_string(micro);
 }
 
+// Where a contrast sees less than the step's samples.
+std::string columns_line(const config::StageConfig& stage, const models::Model& model,
+                         std::int64_t micro, int ranks) {
+  const auto* own = dynamic_cast<const models::ContrastsMicroBatches*>(&model);
+  const std::int64_t columns = micro * ranks;
+  if (own == nullptr || columns >= stage.data.batch) return {};
+  const std::vector<std::string> compared = own->losses_of_micro_batch();
+  std::string names;
+  for (const auto& [name, weight] : stage.losses) {
+    const bool is_one = std::find(compared.begin(), compared.end(), name) != compared.end();
+    if (is_one) names += (names.empty() ? "" : ", ") + name;
+  }
+  if (names.empty()) return {};
+  return "  " + names + " tell a pair from the " + std::to_string(columns) +
+         " of one micro-batch on all ranks, not from the step's " +
+         std::to_string(stage.data.batch) + "\n";
+}
+
 // data: null where a source is absent.
 std::string steps_line(const config::StageConfig& stage, const StageData* data,
                        const std::string& batch) {
@@ -198,6 +217,7 @@ std::string stage_plan(const PlanInput& input, std::size_t index, int ranks) {
                 : "  source of " + std::to_string(found->second->size()) + " samples\n";
   }
   text += steps_line(stage, data ? &*data : nullptr, batch_line(stage, micro, ranks));
+  text += columns_line(stage, *parts.model, micro, ranks);
   text += cache_line(config, stage, *parts.model, input.sources);
   Activations activations{.why = "its samples are not here"};
   if (data) activations = measured(input, index, *data, resolved, micro);

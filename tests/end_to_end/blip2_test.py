@@ -1,7 +1,7 @@
 """BLIP-2 from outside: two ranks learn what one does, through both stages, whatever is trained."""
 
 import common
-from common import main, metrics
+from common import main, metrics, tandem
 
 CONFIGS = common.HERE.parents[1] / "configs" / "blip2"
 
@@ -30,6 +30,17 @@ class Blip2(common.RunTest):
             self.train(two, "--procs", 2, *PLAIN, config=CONFIGS / (language + ".yaml"))
             self.assertEqual(len(self.losses(one)), 22)
             self.assert_close(self.losses(two), self.losses(one), 1e-4, two)
+
+    def test_the_plan_says_how_many_pairs_the_contrast_sees(self):
+        line = "itc, itm tell a pair from the %d of one micro-batch on all ranks, not from the step's 16"
+        for keys, pairs in (([], None), (["stages.first.data.micro_batch=4"], 4)):
+            code, out, error = tandem("check", CONFIGS / "tiny.yaml", "--plan-only", *keys)
+            self.assertEqual(code, 0, error)
+            if pairs:
+                self.assertIn(line % pairs, out + error)
+                self.assertEqual((out + error).count("tell a pair"), 1)  # of the first stage
+            else:
+                self.assertNotIn("tell a pair", out + error)
 
     def test_a_trained_tower_has_the_gradient_of_all_negatives(self):
         config = self.folder / "tower.yaml"

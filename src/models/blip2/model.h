@@ -12,6 +12,7 @@
 #include "models/blip2/config.h"
 #include "models/blip2/qformer.h"
 #include "tandem/base/random.h"
+#include "tandem/models/contrast_columns.h"
 #include "tandem/models/kept_tower.h"
 #include "tandem/models/model.h"
 #include "tandem/nn/bert.h"
@@ -67,7 +68,7 @@ void initialize(Blip2& model, const Config& config, Key init);
 // Weights of vision.pretrained and language.pretrained, where the settings name them.
 void read_pretrained(Blip2& model, const Config& config);
 
-class Blip2Model final : public Model, public KeepsTower {
+class Blip2Model final : public Model, public KeepsTower, public ContrastsMicroBatches {
  public:
   Blip2Model(const Config& config, Key init);
 
@@ -84,6 +85,7 @@ class Blip2Model final : public Model, public KeepsTower {
   std::map<std::string, at::Tensor> reference_outputs(
       const std::map<std::string, at::Tensor>& inputs) override;
   TowerPart tower_part() const override;  // all in front of the last norm
+  std::vector<std::string> losses_of_micro_batch() const override;
 
  private:
   using Outputs = std::map<std::string, at::Tensor>;

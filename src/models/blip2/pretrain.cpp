@@ -158,6 +158,11 @@ LossTerms Blip2Model::first_stage(const Batch& batch, const LossRequest& request
   return terms;
 }
 
+std::vector<std::string> Blip2Model::losses_of_micro_batch() const {
+  return kind_ == Kind::pretrain ? std::vector<std::string>{"itc", "itm"}
+                                 : std::vector<std::string>{};
+}
+
 std::map<std::string, ChanceLevel> Blip2Model::chance_levels(std::int64_t batch) const {
   if (kind_ == Kind::pretrain) {
     return {{"itc", chance_among(batch)},
