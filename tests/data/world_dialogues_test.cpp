@@ -1,5 +1,6 @@
 // The world's dialogues, preferences and pages: what is said is so, the picture alone tells which
 // answer is right, and training names no held-out pair.
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <map>
@@ -269,6 +270,46 @@ TEST_CASE("a page is read line by line or as a whole") {
   }
   CHECK(kinds.size() == 2);
   CHECK(answers.size() > 400);
+}
+
+TEST_CASE("a page tells where its words stand: all ink is in their boxes, and each has some") {
+  WorldSettings settings;
+  settings.task = "ocr";
+  settings.boxes = true;
+  settings.size = 60;
+  for (const std::int64_t side : {64, 96, 224}) {
+    settings.side = side;
+    const auto source = open_world(settings);
+    CHECK(source->fingerprint().find(":boxes") != std::string::npos);
+    for (std::int64_t index = 0; index < settings.size; index += 7) {
+      const Sample sample = source->read(index);
+      REQUIRE_FALSE(sample.boxes.empty());
+      REQUIRE(sample.box_names.size() == sample.boxes.size());
+      CHECK((sample.turns.empty() && sample.question.empty() && sample.texts.empty()));
+      const vision::Image& page = sample.pictures.at(0).pixels;
+      std::vector<int> ink(sample.boxes.size());
+      int outside = 0;
+      for (int y = 0; y < page.height; ++y) {
+        for (int x = 0; x < page.width; ++x) {
+          if (std::equal(page.row(y) + 3 * x, page.row(y) + 3 * x + 3, page.row(0))) continue;
+          const auto holds = [&](const Box& box) {
+            return x >= box.x0 && x < box.x1 && y >= box.y0 && y < box.y1;
+          };
+          const auto found = std::find_if(sample.boxes.begin(), sample.boxes.end(), holds);
+          if (found == sample.boxes.end()) {
+            ++outside;
+          } else {
+            ++ink[static_cast<std::size_t>(found - sample.boxes.begin())];
+          }
+        }
+      }
+      CAPTURE(side, index);
+      CHECK(outside == 0);
+      for (const int pixels : ink) CHECK(pixels > 0);
+    }
+  }
+  settings.task = "vqa";
+  CHECK_THROWS_WITH(open_world(settings), Catch::Contains("expected it left out with task vqa"));
 }
 
 TEST_CASE("the world's dialogues come as a source") {

@@ -350,6 +350,17 @@ TEST_CASE("Qwen-VL: samples of pre-training go on behind their pictures") {
   sample.answer = "a circle";
   batch = processor.prepare(sample, Key(1), false);
   CHECK(words(*own, batch.text->ids) == shown + "what is blue Answer: a circle<|endoftext|>");
+  // Words in a picture, clockwise around each of them.
+  sample = captioned();
+  sample.texts.clear();
+  sample.boxes = {{10, 0, 20, 5}, {0, 5, 2, 10}};
+  sample.box_names = {"red", "blue"};
+  batch = processor.prepare(sample, Key(1), false);
+  CHECK(words(*own, batch.text->ids) ==
+        shown +
+            "OCR with grounding: <ref>red</ref><quad>(500,0),(999,0),(999,500),(500,500)</quad>"
+            "<ref>blue</ref><quad>(0,500),(100,500),(100,999),(0,999)</quad><|endoftext|>");
+  CHECK(words(*own, processor.prompt(sample, "").text->ids) == shown + "OCR with grounding:");
   sample = captioned();
   sample.pictures.clear();
   batch = processor.prepare(sample, Key(1), false);

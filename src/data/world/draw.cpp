@@ -167,13 +167,11 @@ Rgb ink_on(const Rgb& paper) {
 }
 
 void draw_words(vision::Image& image, const Scene& scene) {
-  const int scale = std::max(1, image.width / 64), line_height = 10 * scale;
+  const int scale = std::max(1, image.width / 64);
   const Rgb ink = ink_on(kPaper[scene.background]);
   for (const Word& word : scene.words) {
-    const bool page = scene.kind == Kind::page;
-    const int left = page ? 3 * scale : (image.width - text_width(word.text, scale)) / 2;
-    const int top = page ? 5 * scale + word.line * line_height : image.height - line_height;
-    draw_text(image, word.text, left, top, scale, ink);
+    const Box box = word_box(scene, word, image.width);
+    draw_text(image, word.text, static_cast<int>(box.x0), static_cast<int>(box.y0), scale, ink);
   }
 }
 
@@ -221,6 +219,16 @@ Box object_box(const Scene& scene, const Object& object, int side, int frame) {
   };
   return {pixel(disc.x, -reach.across), pixel(disc.y, -reach.up), pixel(disc.x, reach.across),
           pixel(disc.y, reach.down)};
+}
+
+Box word_box(const Scene& scene, const Word& word, int side) {
+  const int scale = std::max(1, side / 64), line_height = 10 * scale;
+  const int width = text_width(word.text, scale);
+  const bool page = scene.kind == Kind::page;
+  const int left = page ? 3 * scale : (side - width) / 2;
+  const int top = page ? 5 * scale + word.line * line_height : side - line_height;
+  return {static_cast<double>(left), static_cast<double>(top), static_cast<double>(left + width),
+          static_cast<double>(top + kGlyphHeight * scale)};
 }
 
 Box button_box(const Button& button, int side) {

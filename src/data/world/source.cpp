@@ -59,7 +59,7 @@ void add_task_problems(const WorldSettings& s, std::vector<Problem>& problems) {
   needs(s.answers == "closed" || s.task == "vqa", "answers", "expected closed");
   needs(s.wrong == 0 || s.task == "caption", "wrong", "expected 0");
   if (!s.only.empty()) needs(s.task == "caption", "only", "expected it left out");
-  if (s.boxes) needs(s.task == "caption", "boxes", "expected it left out");
+  if (s.boxes) needs(s.task == "caption" || s.task == "ocr", "boxes", "expected it left out");
   const bool moves = task_of(s) == Task::clip;
   needs(moves || s.rates == WorldSettings{}.rates, "rates", "expected it left out");
   needs(!s.rates.empty() && *std::min_element(s.rates.begin(), s.rates.end()) >= 1 &&
@@ -175,6 +175,7 @@ class World final : public Source {
     TANDEM_CHECK(index >= 0 && index < size_, "[world] an index out of range");
     const int side = static_cast<int>(s_.side);
     TaskSample made = task_sample(rules_, *task_, index, {s_.answers == "open", side, s_.rates});
+    if (s_.boxes) made.sample = written_lines(made.scenes.at(0));
     made.sample.id = id_of(index);
     made.sample.picture_id = index;
     for (const Scene& scene : made.scenes) {
@@ -206,6 +207,17 @@ class World final : public Source {
       sample.texts = wrong ? wrong_texts(scene, key, other) : texts_of(scene, s_.captions, key);
     } else {
       sample.texts = texts_of(scene, s_.captions, key);
+    }
+    return sample;
+  }
+
+  // What a page says and where; nobody asks.
+  Sample written_lines(const Scene& page) const {
+    Sample sample;
+    sample.kind = "lines";
+    for (const Word& word : page.words) {
+      sample.boxes.push_back(word_box(page, word, static_cast<int>(s_.side)));
+      sample.box_names.push_back(word.text);
     }
     return sample;
   }
@@ -298,8 +310,10 @@ void WorldSettings::fields(FieldVisitor& v) {
           {.doc = "pictures alone, or texts alone; empty: both",
            .choices = {"", "pictures", "texts"},
            .unset = 0});
-  v.field("boxes", boxes,
-          {.doc = "of captions: say what is in which box, for instruction data (`data instruct`)"});
+  v.field(
+      "boxes", boxes,
+      {.doc = "of captions: say what is in which box, for instruction data (`data instruct`); of "
+              "ocr: each line's words and their box, instead of a dialogue"});
   v.field("rates", rates, {.doc = "of clips: frames a second, drawn from these"});
   for (const Problem& problem : problems_of(*this)) v.problem(problem.field, problem.text);
 }

@@ -59,6 +59,13 @@ bool has_named_boxes(const data::Sample& sample) {
   return has_boxes(sample) && sample.box_names.size() == sample.boxes.size();
 }
 
+// Words in a picture and where they stand, of which nothing else is said.
+bool is_read(const data::Sample& sample) {
+  return sample.turns.empty() && sample.question.empty() && sample.texts.empty() &&
+         !sample.boxes.empty() && sample.box_names.size() == sample.boxes.size() &&
+         sample.pictures.size() == 1;
+}
+
 // Width and height of a picture as it is stored, in whose pixels boxes are. From its header: of a
 // picture that is only counted, the first bytes are all there is.
 std::array<double, 2> sides_of(const data::Sample& sample) {
@@ -88,6 +95,18 @@ std::string grounded_caption(const data::Sample& sample, std::string caption) {
   return caption;
 }
 
+std::string read_words(const data::Sample& sample) {
+  const auto [width, height] = sides_of(sample);
+  std::string words;
+  for (std::size_t i = 0; i < sample.boxes.size(); ++i) {
+    const data::Box& b = sample.boxes[i];
+    words += text::marked_phrase(sample.box_names[i]);
+    words += text::marked_quad({{{b.x0, b.y0}, {b.x1, b.y0}, {b.x1, b.y1}, {b.x0, b.y1}}}, width,
+                               height);
+  }
+  return words;
+}
+
 std::string boxes_of(const data::Sample& sample) {
   const auto [width, height] = sides_of(sample);
   std::string words;
@@ -107,6 +126,9 @@ std::vector<text::Turn> pretraining_turns(const data::Sample& sample, Key key, b
   if (!sample.question.empty()) {
     return {shown_with(sample, sample.question + " Answer:"),
             reply_of(" " + data::best_answer(sample))};
+  }
+  if (is_read(sample)) {
+    return {shown_with(sample, "OCR with grounding:"), reply_of(" " + read_words(sample))};
   }
   if (sample.texts.empty()) {
     throw Error(ErrorKind::data, "[models] expected turns, a question or a caption; got none",

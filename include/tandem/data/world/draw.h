@@ -21,5 +21,7 @@ Clip draw_clip(const Scene& scene, int side);
 // The box around an object or a button, in pixels, clipped to the picture; x1 and y1 are exclusive.
 Box object_box(const Scene& scene, const Object& object, int side, int frame = 0);
 Box button_box(const Button& button, int side);
+// The one around a word's letters, on its line of a page, or at the foot of a picture; not clipped.
+Box word_box(const Scene& scene, const Word& word, int side);
 
 }  // namespace tandem::data::world

@@ -43,7 +43,9 @@ struct WorldSettings final : Settings {
   std::int64_t seed = 0;
   std::string only{};  // pictures, texts: the other half is left out (and not drawn)
   std::vector<std::int64_t> rates{2};  // of clips: frames a second, drawn from these
-  bool boxes = false;  // of captions: Sample::boxes and box_names, the shapes' names
+  // Of captions: Sample::boxes and box_names, the shapes' names. Of ocr: the lines' boxes and
+  // words, and no dialogue.
+  bool boxes = false;
 
   void fields(FieldVisitor& visitor) override;
 };
