@@ -133,16 +133,21 @@ bool Reader::read(std::string_view name, const Node& node, std::string& value, c
       fs::absolute(directory.empty() ? fs::path(node.text) : directory / node.text, ignored);
   value = full.lexically_normal().string();
   if (value.size() > 1 && value.back() == '/') value.pop_back();  // of `.` and `folder/`
-  if (rule.must_exist && !fs::exists(value, ignored)) {
-    if (context_.absent != nullptr) {
-      context_.absent->push_back(shown(name) + ": " + value);
-      return true;
-    }
-    bad_.emplace(name);
-    context_.problems.add(node.place, shown(name) + ": no such file or folder: " + quote(value));
-    return false;
+  if (!rule.must_exist) return true;
+  const fs::file_status status = fs::status(value, ignored);
+  if (fs::is_regular_file(status) || fs::is_directory(status)) return true;
+  const bool there = fs::exists(status);
+  if (!there && context_.absent != nullptr) {
+    context_.absent->push_back(shown(name) + ": " + value);
+    return true;
   }
-  return true;
+  bad_.emplace(name);
+  context_.problems.add(node.place,
+                        shown(name) +
+                            (there ? ": expected a file or a folder; got a pipe or a device: "
+                                   : ": no such file or folder: ") +
+                            quote(value));
+  return false;
 }
 
 template <class T>

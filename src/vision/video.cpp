@@ -1,15 +1,18 @@
 #include "tandem/vision/video.h"
 
+#include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cmath>
 #include <cstring>
-#include <fstream>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string_view>
 
 #include "tandem/base/error.h"
@@ -54,13 +57,30 @@ Count count_of(std::string_view head) {
   return Count::none;
 }
 
+// The first bytes of a regular file, as far as it has them. ffmpeg opens it anew, by its name.
+std::size_t read_head(const std::string& path, std::span<char> head, const std::string& where) {
+  // O_NONBLOCK: opening a pipe that nobody writes to would wait for ever.
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (file < 0)
+    refuse("expected a file that opens; got " + std::string(std::strerror(errno)), where);
+  struct stat facts {};
+  const bool regular = ::fstat(file, &facts) == 0 && S_ISREG(facts.st_mode);
+  std::size_t count = 0;
+  while (regular && count < head.size()) {
+    const ssize_t more = ::read(file, head.data() + count, head.size() - count);
+    if (more < 0 && errno == EINTR) continue;
+    if (more <= 0) break;
+    count += static_cast<std::size_t>(more);
+  }
+  ::close(file);
+  if (!regular) refuse("expected a regular file; got a folder, a pipe or a device", where);
+  return count;
+}
+
 // ffmpeg would also open lists that name other files and addresses.
 Count expect_container(const std::string& path, const std::string& where) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) refuse("expected a file that opens; got " + std::string(std::strerror(errno)), where);
   std::array<char, kHead> head{};
-  file.read(head.data(), head.size());
-  const auto got = static_cast<std::size_t>(file.gcount());
+  const std::size_t got = read_head(path, head, where);
   if (got == 0) refuse("expected a video; got an empty file", where);
   const Count count = count_of({head.data(), got});
   if (count == Count::none) {

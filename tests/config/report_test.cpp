@@ -1,5 +1,6 @@
 #include <catch2/catch.hpp>
 
+#include "../support/fifo.h"
 #include "support.h"
 
 namespace tandem::config {
@@ -58,6 +59,18 @@ parts/model.yaml:4:15: model.activation: expected gelu or quick_gelu; got 'gelo'
 parts/model.yaml:5:21: checkpoint.every: expected a whole number of steps; got '10 stps'; did you mean '10 steps'?
 override: eval.tasks=[retrival]: eval.tasks.0: expected retrieval or hard; got 'retrival'; did you mean retrieval?
 override: modl.family=x: unknown key 'modl'; did you mean model?)");
+}
+
+TEST_CASE("a pipe is neither the file nor the folder that a path asks for", "[config]") {
+  const Folder folder;
+  const testing::Fifo pipe(folder.path() / "pipe");
+  folder.write("run.yaml", R"(model: {family: two_tower}
+data: {sources: {pairs: {format: files, path: pipe}}}
+stages: [{name: first, losses: {itc: 1}, until: {steps: 10}}]
+)");
+  CHECK(report_of(folder, "run.yaml") ==
+        "run.yaml:2:47: data.sources.pairs.path: expected a file or a folder; got a pipe or a "
+        "device: 'pipe'");
 }
 
 TEST_CASE("an empty map lacks everything that is required", "[config]") {

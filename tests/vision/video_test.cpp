@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "../support/errors.h"
+#include "../support/fifo.h"
 #include "../support/temporary.h"
 #include "../support/video.h"
 #include "vision/video_library.h"
@@ -161,6 +162,14 @@ TEST_CASE("video: what is no video is bad data, and playlists are none") {
   CHECK(contains(data_error_of(path), "got none of them"));
   put_file(path, "ffconcat version 1.0\nfile '" + (dir / "good.avi").string() + "'\n");
   CHECK(contains(data_error_of(path), "got none of them"));
+}
+
+TEST_CASE("video: a pipe or a folder is bad data, and is not waited for") {
+  if (test::lacks_videos()) return;
+  const TemporaryDirectory dir;
+  const testing::Fifo pipe(dir / "v.mp4");
+  CHECK(contains(data_error_of(dir / "v.mp4"), "expected a regular file"));
+  CHECK(contains(data_error_of(dir.path()), "expected a regular file"));
 }
 
 TEST_CASE("video: a number of frames that is not so is bad data") {
