@@ -7,6 +7,7 @@
 #include "data/file.h"
 #include "data/listed.h"
 #include "tandem/base/error.h"
+#include "tandem/base/json.h"
 
 namespace tandem::data {
 namespace {
@@ -61,7 +62,7 @@ Entry entry_of_json(std::string_view line, const FolderSettings& settings,
   const auto refuse = [&](const std::string& text) {
     throw Error(ErrorKind::data, "[folder] " + text, where);
   };
-  const Json object = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+  const Json object = parse_json(line, where);
   if (!object.is_object()) refuse("expected a JSON object");
   Entry entry;
   const auto picture = object.find(settings.picture_key);

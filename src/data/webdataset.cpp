@@ -7,6 +7,7 @@
 #include "data/file.h"
 #include "data/shard_index.h"
 #include "tandem/base/error.h"
+#include "tandem/base/json.h"
 #include "tandem/base/log.h"
 #include "tandem/base/random.h"
 
@@ -70,7 +71,7 @@ std::vector<std::string> captions_of_json(std::string_view text, const std::stri
   const auto refuse = [&](const std::string& what) {
     throw Error(ErrorKind::data, "[webdataset] " + what, where);
   };
-  const Json object = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const Json object = parse_json(text, where);
   if (!object.is_object()) refuse("expected a JSON object");
   const auto caption = object.find(key);
   if (caption == object.end()) refuse("expected '" + key + "' in its .json");

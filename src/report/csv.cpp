@@ -19,13 +19,20 @@ std::string quoted(const std::string& text) {
   return out + "\"";
 }
 
+// A number or a word; of what no row has, nothing (it may be nested too deeply to be written).
+std::string cell_of(const nlohmann::ordered_json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_null()) return "nan";
+  return value.is_structured() ? std::string() : value.dump();
+}
+
 // Of a line of metrics.jsonl; empty for one that is none.
 Cells cells_of(const std::string& line) {
   Cells cells;
   const auto json = nlohmann::ordered_json::parse(line, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) return cells;
   for (const auto& [name, value] : json.items()) {
-    cells.emplace_back(name, value.is_string() ? value.get<std::string>() : value.dump());
+    cells.emplace_back(name, cell_of(value));
   }
   return cells;
 }

@@ -143,6 +143,8 @@ TEST_CASE("JSON is refused when it is none, too deep or ambiguous") {
   CHECK_NOTHROW(parse_json("[[[1]]]", "x", 3));
   CHECK_THROWS_AS(parse_json("[[[1]]]", "x", 2), Error);
   CHECK_THROWS_AS(parse_json(std::string(1'000'000, '['), "x"), Error);
+  CHECK(parse_ordered_json(R"({"b": 1, "a": 2})", "x").begin().key() == "b");
+  CHECK_THROWS_AS(parse_ordered_json("[[[1]]]", "x", 2), Error);
   CHECK_THROWS_AS(parse_json(R"({"a": 1, "b": {"a": 1}, "a": 2})", "x"), Error);
   CHECK_THROWS_AS(parse_json(R"([{"k": {"z": 1}}, {"k": {"z": 1, "z": 2}}])", "x"), Error);
   CHECK_NOTHROW(parse_json(R"([{"k": {"z": 1}}, {"k": {"z": 1}}, {"z": 1}])", "x"));

@@ -8,6 +8,7 @@
 
 #include "tandem/base/error.h"
 #include "tandem/base/files.h"
+#include "tandem/base/json.h"
 #include "tandem/report/page.h"
 
 namespace tandem::report {
@@ -125,7 +126,7 @@ RunData read_run(const fs::path& directory) {
   try {
     file = directory / "stages.json";
     if (const std::string text = text_of(file); !text.empty()) {
-      for (const Json& one : Json::parse(text)) {
+      for (const Json& one : parse_ordered_json(text, file.string())) {
         if (one.contains("stage")) run.stages.push_back(stage_of(one));
       }
     }
@@ -137,7 +138,7 @@ RunData read_run(const fs::path& directory) {
     std::sort(files.begin(), files.end());
     for (const fs::path& one : files) {
       file = one;
-      run.samples.push_back(samples_of(one, Json::parse(text_of(one))));
+      run.samples.push_back(samples_of(one, parse_ordered_json(text_of(one), one.string())));
     }
   } catch (const nlohmann::json::exception& error) {
     throw Error(ErrorKind::data, std::string("[report] ") + error.what(), file.string());
