@@ -2,7 +2,6 @@
 
 #include <ATen/ops/empty.h>
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -57,6 +56,28 @@ void write_all(int descriptor, const void* bytes, std::int64_t count, std::int64
     if (done < 0 && errno == EINTR) continue;
     if (done <= 0) bad_features("expected to write", path);
     from += done;
+    offset += done;
+    count -= done;
+  }
+}
+
+// `count` bytes from `offset`. Not through a map: where a file is cut, or its disk fails, while it
+// is in use, that is an error with a name here, and a signal that ends the process there. The copy
+// is made either way.
+void read_all(int descriptor, void* bytes, std::int64_t count, std::int64_t offset,
+              const fs::path& path) {
+  char* to = static_cast<char*>(bytes);
+  while (count > 0) {
+    const ssize_t done = ::pread(descriptor, to, static_cast<std::size_t>(count), offset);
+    if (done < 0 && errno == EINTR) continue;
+    if (done < 0) bad_features("expected to read", path);
+    if (done == 0) {
+      throw Error(ErrorKind::data,
+                  "[features] expected " + std::to_string(count) + " more bytes at byte " +
+                      std::to_string(offset) + "; got the end: the file was cut while it was read",
+                  path.string(), "remove the file: its rows are computed again");
+    }
+    to += done;
     offset += done;
     count -= done;
   }
@@ -129,26 +150,14 @@ KeptRows::KeptRows(fs::path path, const std::string& key, const KeptShape& shape
     throw Error(ErrorKind::data, "[features] expected kept rows of this tower; got others",
                 path_.string(), "remove the file");
   }
-  void* map = ::mmap(nullptr, static_cast<std::size_t>(shape.bytes_of_file()), PROT_READ,
-                     MAP_SHARED, descriptor_, 0);
-  if (map == MAP_FAILED) {
-    ::close(descriptor_);
-    bad_features("expected to map the file", path_);
-  }
-  map_ = static_cast<const char*>(map);
 }
 
-KeptRows::~KeptRows() {
-  ::munmap(const_cast<char*>(map_), static_cast<std::size_t>(shape_.bytes_of_file()));
-  ::close(descriptor_);
-}
+KeptRows::~KeptRows() { ::close(descriptor_); }
 
 std::string KeptRows::entry_of(std::int64_t place) const {
-  return {map_ + entry_at(place), static_cast<std::size_t>(entry_bytes)};
-}
-
-const char* KeptRows::bytes_of(std::int64_t place) const {
-  return map_ + first_byte(shape_) + place * shape_.bytes_of_place();
+  std::string entry(static_cast<std::size_t>(entry_bytes), '\0');
+  read_all(descriptor_, entry.data(), entry_bytes, entry_at(place), path_);
+  return entry;
 }
 
 at::Tensor KeptRows::get(const std::string& picture) const {
@@ -163,11 +172,11 @@ at::Tensor KeptRows::get(const std::string& picture) const {
     at::Tensor rows =
         at::empty({shape_.rows, shape_.width},
                   at::TensorOptions().dtype(shape_.half ? at::kBFloat16 : at::kFloat));
-    std::memcpy(rows.mutable_data_ptr(), bytes_of(place),
-                static_cast<std::size_t>(shape_.bytes_of_place()));
+    const std::int64_t count = shape_.bytes_of_place();
+    read_all(descriptor_, rows.mutable_data_ptr(), count, first_byte(shape_) + place * count,
+             path_);
     // Of the copy: another process may be writing here.
-    if (entry.substr(hash_bytes) !=
-        sum_of(picture, rows.const_data_ptr(), shape_.bytes_of_place())) {
+    if (entry.substr(hash_bytes) != sum_of(picture, rows.const_data_ptr(), count)) {
       ++damaged_;
       return {};
     }

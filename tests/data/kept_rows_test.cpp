@@ -87,6 +87,22 @@ TEST_CASE("kept rows: of another tower or shape are refused and left alone") {
   CHECK(testing::bytes_of_file(folder / "a.rows") == before);
 }
 
+TEST_CASE("kept rows: a file that is cut while it is open is an error with its name") {
+  const testing::TemporaryDirectory folder;
+  const std::filesystem::path path = folder / "a.rows";
+  KeptRows kept(path, "key", small);
+  for (std::int64_t n = 0; n < 5; ++n) REQUIRE(kept.put(picture(n), rows_of(n)));
+  // Behind the entries, then within them, then everything: through a map each is a signal.
+  for (const std::uintmax_t size :
+       {std::uintmax_t{2 * 4096}, std::uintmax_t{4096}, std::uintmax_t{0}}) {
+    std::filesystem::resize_file(path, size);
+    const Error error = test::error_of([&] { kept.get(picture(2)); });
+    CHECK(error.kind() == ErrorKind::data);
+    CHECK(error.where() == path.string());
+    CHECK(error.message().find("was cut while it was read") != std::string::npos);
+  }
+}
+
 TEST_CASE("kept rows: a picture whose rows were not written whole is not there") {
   const testing::TemporaryDirectory folder;
   { KeptRows(folder / "a.rows", "key", small).put(picture(1), rows_of(1)); }

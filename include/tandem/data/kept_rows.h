@@ -1,8 +1,8 @@
 #pragma once
 // What a frozen tower gave of each picture, on disk (DESIGN 3, decision 9): one file, a place for
-// each picture, found by the hash of what the tower saw, written once and read through a memory
-// map. In fp32 what is read has the bits that were written; in bf16 it is rounded to 8 bits (off by
-// at most 2^-8 of each number).
+// each picture, found by the hash of what the tower saw, written once and read as it is asked for
+// (the system keeps what it read in memory). In fp32 what is read has the bits that were written;
+// in bf16 it is rounded to 8 bits (off by at most 2^-8 of each number).
 //
 // Goals: safe at any crash: a place counts only where its checksum holds, so nothing needs an
 // fsync; several processes of one machine write and read one file at once without locks (where two
@@ -37,7 +37,8 @@ class KeptRows {
   KeptRows(const KeptRows&) = delete;
   KeptRows& operator=(const KeptRows&) = delete;
 
-  // picture: hash128 of what the tower saw. fp32 [rows, width], a copy; undefined: not there.
+  // picture: hash128 of what the tower saw. fp32 [rows, width]; undefined: not there. Throws
+  // Error(data) where the file was cut since it was opened, Error(io) where it cannot be read.
   at::Tensor get(const std::string& picture) const;
   // rows: [rows, width] on the CPU. False: there is no room.
   bool put(const std::string& picture, const at::Tensor& rows);
@@ -48,12 +49,10 @@ class KeptRows {
 
  private:
   std::string entry_of(std::int64_t place) const;  // the picture's hash and the checksum
-  const char* bytes_of(std::int64_t place) const;
 
   std::filesystem::path path_;
   KeptShape shape_;
   int descriptor_ = -1;
-  const char* map_ = nullptr;
   mutable std::int64_t damaged_ = 0;
 };
 
