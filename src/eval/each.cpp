@@ -3,6 +3,7 @@
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -97,17 +98,22 @@ Json json_of(const Outcome& one) {
       {one.index, one.id, one.kind, one.values, one.query.text, answers, one.references});
 }
 
+// JSON has no number that is not finite: it is written as null.
+double number_or_nan(const Json& json) {
+  return json.is_null() ? std::numeric_limits<double>::quiet_NaN() : json.get<double>();
+}
+
 Outcome outcome_of(const Json& json) {
   Outcome one;
   json.at(0).get_to(one.index);
   json.at(1).get_to(one.id);
   json.at(2).get_to(one.kind);
-  json.at(3).get_to(one.values);
+  for (const Json& value : json.at(3)) one.values.push_back(number_or_nan(value));
   one.query.picture = one.index;
   json.at(4).get_to(one.query.text);
   for (const Json& answer : json.at(5)) {
     one.query.answers.push_back({.text = answer.at(0).get<std::string>(),
-                                 .score = answer.at(1).get<double>(),
+                                 .score = number_or_nan(answer.at(1)),
                                  .right = answer.at(2).get<bool>()});
   }
   json.at(6).get_to(one.references);

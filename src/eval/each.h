@@ -16,7 +16,7 @@ struct Outcome {
   std::int64_t index = -1;       // in the source; set by outcomes_of
   std::string id{};              // of the sample; set by outcomes_of
   std::string kind{};            // Sample::kind; set by outcomes_of
-  std::vector<double> values{};  // what the task makes of the sample; finite
+  std::vector<double> values{};  // what the task makes of it; what is not finite is NaN
   Query query{};                 // for predictions
   // Of what the model writes: what it is compared with, in the predictions' lines, too.
   std::vector<std::string> references{};

@@ -84,7 +84,9 @@ report::Row row_of(const std::string& text) {
     } else if (key == "stage") {
       row.stage = value;
     } else {  // strtod reads "nan" and "inf" too
-      const std::string number = value.is_string() ? value.get<std::string>() : "";
+      const std::string number = value.is_string() ? value.get<std::string>()
+                                 : value.is_null() ? "nan"
+                                                   : "";
       row.values.emplace_back(
           key, number.empty() ? value.get<double>() : std::strtod(number.c_str(), nullptr));
     }

@@ -7,9 +7,11 @@
 #include <ATen/ops/tensor.h>
 
 #include <catch2/catch.hpp>
+#include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "eval/each.h"
 #include "eval/grounding.h"
 #include "eval/writing.h"
 #include "support.h"
@@ -229,6 +231,24 @@ TEST_CASE("maps point into boxes, and choose among proposals") {
   CHECK_FALSE(has(grounding(told.input()), "accuracy"));
   told.samples[0].boxes.clear();
   CHECK_THROWS_WITH(grounding(told.input()), Catch::Contains("a box"));
+}
+
+TEST_CASE("a score that is no number stays none where the ranks' outcomes are put together") {
+  Told told;
+  told.add({1, 0}, 0);
+  const Judge judge = [](const Batch&, const std::vector<const Judged*>& rows) {
+    std::vector<Outcome> outcomes(rows.size());
+    for (Outcome& one : outcomes) {
+      one.values = {0.5, nan_value};
+      one.query.answers.push_back({.text = "a", .score = nan_value});
+    }
+    return outcomes;
+  };
+  const std::vector<Outcome> all = outcomes_of(told.input(), "x", judge);
+  REQUIRE(all.size() == 1);
+  CHECK(all[0].values.at(0) == 0.5);
+  CHECK(std::isnan(all[0].values.at(1)));
+  CHECK(std::isnan(all[0].query.answers.at(0).score));
 }
 
 }  // namespace labels_test

@@ -101,6 +101,16 @@ TEST_CASE("files of a run that are nested without a bound are named, or their va
                     Catch::Contains("stages.json") && Catch::Contains("nested at most"));
 }
 
+TEST_CASE("a score that is no number is null in the list of samples, and the page has it") {
+  const TemporaryDirectory folder;
+  make_run(folder.path());
+  put_file(folder / "samples/retrieval.json",
+           R"({"step":4,"queries":[{"text":"red","answers":[{"text":"x","score":null}]}]})");
+  const RunData run = read_run(folder.path());
+  CHECK(std::isnan(run.samples.at(0).queries.at(0).answers.at(0).score));
+  CHECK(html_page({run}).find("<small>nan</small>") != std::string::npos);
+}
+
 TEST_CASE("a page holds curves, stages, the data seen and predictions, and fetches nothing") {
   const TemporaryDirectory folder;
   const std::string page = page_of({"r"}, folder.path());

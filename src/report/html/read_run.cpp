@@ -29,6 +29,7 @@ std::int64_t lines_of(const fs::path& path) {
   return std::count(std::istreambuf_iterator<char>(in), {}, '\n');
 }
 
+// Numbers that are not finite are words in metrics.jsonl, and null where nlohmann wrote them.
 double number_of(const Json& value) {
   if (value.is_number()) return value.get<double>();
   const double inf = std::numeric_limits<double>::infinity();
@@ -70,11 +71,11 @@ StageInfo stage_of(const Json& json) {
                   .batch = json.value("batch", std::int64_t{0})};
   const Json losses = json.value("losses", Json::object());
   for (const auto& [name, weight] : losses.items()) {
-    stage.losses.emplace_back(name, weight.get<double>());
+    stage.losses.emplace_back(name, number_of(weight));
   }
   const Json chance = json.value("chance", Json::object());
   for (const auto& [name, level] : chance.items()) {
-    stage.chance[name] = {level.at("value").get<double>(), level.value("meaning", std::string())};
+    stage.chance[name] = {number_of(level.at("value")), level.value("meaning", std::string())};
   }
   const Json sources = json.value("sources", Json::array());
   for (const Json& source : sources) {
@@ -102,7 +103,7 @@ SampleSet samples_of(const fs::path& file, const Json& json) {
     for (const Json& answer : one.at("answers")) {
       query.answers.push_back({.text = answer.value("text", std::string()),
                                .picture = picture_of(folder, answer),
-                               .score = answer.value("score", 0.0),
+                               .score = answer.contains("score") ? number_of(answer["score"]) : 0,
                                .right = answer.value("right", false)});
     }
     set.queries.push_back(std::move(query));
