@@ -13,7 +13,8 @@ std::string thumbnail_png(const data::Source& source, std::int64_t index, int si
   }
   const data::Picture& picture = sample.pictures[0];
   return vision::encode_png(vision::thumbnail(
-      picture.encoded.empty() ? picture.pixels : vision::decode(picture.encoded, sample.id), side));
+      picture.encoded.empty() ? picture.pixels : vision::decode_upright(picture.encoded, sample.id),
+      side));
 }
 
 }  // namespace tandem::eval
