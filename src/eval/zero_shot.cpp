@@ -1,13 +1,14 @@
 #include "eval/zero_shot.h"
 
 #include <ATen/ops/arange.h>
-#include <ATen/ops/empty.h>
+#include <ATen/ops/tensor.h>
 
 #include <algorithm>
 #include <map>
 
 #include "eval/predictions.h"
 #include "tandem/base/error.h"
+#include "tandem/base/log.h"
 #include "tandem/eval/gallery.h"
 #include "tandem/eval/ranking.h"
 
@@ -23,31 +24,61 @@ std::string filled(const std::string& pattern, const std::string& name) {
   return pattern.substr(0, at) + name + pattern.substr(at + 2);
 }
 
-// The class of every entry: its label, else the class that its first text names.
-at::Tensor labels_of(const Gallery& gallery, const std::vector<std::string>& texts,
-                     const std::vector<std::string>& classes) {
-  std::map<std::string, std::int64_t> number;
-  for (std::size_t i = 0; i < classes.size(); ++i) {
-    number.emplace(classes[i], static_cast<std::int64_t>(i));
+// The entries whose class is known, and it: their label, else the class that their first text
+// names.
+struct Classified {
+  Gallery gallery{};
+  at::Tensor labels{};        // [N] int64
+  std::int64_t left_out = 0;  // entries without a class
+};
+
+// Names what is left out as bad samples are, the first of them.
+void tell_left_out(const Input& input, const std::vector<std::string>& lost) {
+  constexpr std::size_t named = 20;
+  if (input.mesh->rank() != 0) return;
+  for (std::size_t i = 0; i < lost.size() && i < named; ++i) {
+    log_warning("[eval] left out " + lost[i]);
   }
-  at::Tensor labels = at::empty({static_cast<std::int64_t>(gallery.entries.size())}, at::kLong);
-  auto* values = labels.mutable_data_ptr<std::int64_t>();
-  for (std::size_t i = 0; i < gallery.entries.size(); ++i) {
-    const Entry& entry = gallery.entries[i];
-    const auto named = number.find(texts[i]);
+  if (lost.size() <= named) return;
+  log_warning("[eval] left out " + std::to_string(lost.size() - named) + " more without a class");
+}
+
+Classified classified(const Input& input, const Gallery& all) {
+  std::map<std::string, std::int64_t> number;
+  const auto classes = static_cast<std::int64_t>(input.classes.size());
+  for (std::int64_t i = 0; i < classes; ++i) {
+    number.emplace(input.classes[static_cast<std::size_t>(i)], i);
+  }
+  Classified found;
+  std::vector<std::int64_t> rows, labels;
+  std::vector<std::string> lost{};  // and why
+  for (std::size_t i = 0; i < all.entries.size(); ++i) {
+    const Entry& entry = all.entries[i];
+    const std::string text = entry.texts.empty() ? std::string() : entry.texts.front();
+    const auto named = number.find(text);
     const std::int64_t label = entry.label >= 0        ? entry.label
                                : named != number.end() ? named->second
                                                        : -1;
-    if (label < 0 || label >= static_cast<std::int64_t>(classes.size())) {
-      throw Error(ErrorKind::config,
-                  "[zero_shot] expected a label of one of " + std::to_string(classes.size()) +
-                      " classes, or one's name as the sample's text; got label " +
-                      std::to_string(entry.label) + " and '" + texts[i].substr(0, 60) + "'",
-                  entry.id);
+    if (label < 0 || label >= classes) {
+      lost.push_back(entry.id + ": expected a label of one of " + std::to_string(classes) +
+                     " classes, or one's name as the sample's text; got label " +
+                     std::to_string(entry.label) + " and '" + text.substr(0, 60) + "'");
+      continue;
     }
-    values[i] = label;
+    found.gallery.entries.push_back(entry);
+    rows.push_back(static_cast<std::int64_t>(i));
+    labels.push_back(label);
   }
-  return labels;
+  if (rows.empty()) {
+    throw Error(ErrorKind::config, "[zero_shot] left out all samples; the first: " + lost.at(0),
+                "eval.tasks",
+                "`classes` names them as the samples' texts do, or in the order of their labels");
+  }
+  tell_left_out(input, lost);
+  found.left_out = static_cast<std::int64_t>(lost.size());
+  found.labels = at::tensor(labels, at::kLong);
+  found.gallery.image = all.image.index_select(0, at::tensor(rows, at::kLong));
+  return found;
 }
 
 double mean_per_class(const at::Tensor& labels, const at::Tensor& places, std::int64_t classes) {
@@ -107,12 +138,8 @@ at::Tensor class_rows(const Input& input) {
 
 Metrics zero_shot(const Input& input) {
   const at::Tensor classes = class_rows(input);
-  const Gallery gallery = embed_gallery(input, {.texts = false, .merge = false});
-  std::vector<std::string> texts;
-  for (const Entry& entry : gallery.entries) {
-    texts.push_back(entry.texts.empty() ? std::string() : entry.texts.front());
-  }
-  const at::Tensor labels = labels_of(gallery, texts, input.classes);
+  const auto [gallery, labels, left_out] =
+      classified(input, embed_gallery(input, {.texts = false, .merge = false}));
   const Ranking ranking =
       rank(*input.mesh, {gallery.image, labels}, {classes, at::arange(classes.size(0), at::kLong)},
            input.predictions != nullptr ? 5 : 0);
@@ -120,9 +147,11 @@ Metrics zero_shot(const Input& input) {
   const auto within = [&](std::int64_t k) {
     return ranking.places.lt(k).to(at::kDouble).mean().item<double>();
   };
-  return {{"top1", within(1)},
-          {"top5", within(5)},
-          {"mean_per_class", mean_per_class(labels, ranking.places, classes.size(0))}};
+  Metrics metrics{{"top1", within(1)},
+                  {"top5", within(5)},
+                  {"mean_per_class", mean_per_class(labels, ranking.places, classes.size(0))}};
+  if (left_out > 0) metrics.emplace_back("left_out", static_cast<double>(left_out));
+  return metrics;
 }
 
 }  // namespace tandem::eval

@@ -82,24 +82,41 @@ TEST_CASE("a class is the normalised mean of the normalised embeddings of its te
 TEST_CASE("zero-shot accuracy counts pictures by label or by the class that their text names") {
   Setting setting;
   Input input =
-      setting.input({coloured("a", 1, "ff0000", {}, 0), coloured("b", 2, "00ff00", {"g"}),
+      setting.input({coloured("a", 1, "ff0000", {}, 0), coloured("b", 2, "00ff00", {"00ff"}),
                      coloured("c", 3, "00fe11", {}, 1), coloured("d", 4, "ff1100", {}, 1)});
-  input.templates = {"{}00"};
-  input.classes = {"ff00", "00ff"};
-  CHECK_THROWS_WITH(zero_shot(input), Catch::Contains("b: ") && Catch::Contains("'g'"));
-  input = setting.input({coloured("a", 1, "ff0000", {}, 0), coloured("b", 2, "00ff00", {"00ff"}),
-                         coloured("c", 3, "00fe11", {}, 1), coloured("d", 4, "ff1100", {}, 1)});
   input.classes = {"ff00", "00ff"};
   input.templates = {"{}00"};
   const Metrics metrics = zero_shot(input);
   CHECK(value_of(metrics, "top1") == 0.75);
   CHECK(value_of(metrics, "top5") == 1);
   CHECK(value_of(metrics, "mean_per_class") == Approx((1 + 2.0 / 3) / 2));
+  CHECK(metrics.size() == 3);  // nothing was left out
   REQUIRE(setting.predictions.lines.size() == 4);
   const auto last = nlohmann::json::parse(setting.predictions.lines[3]);
   CHECK(last["query"] == "00ff");
   CHECK(last["top"][0] == "ff00");
   CHECK(last["place"] == 1);
+}
+
+TEST_CASE("a picture whose class is not known is left out of zero-shot accuracy and counted") {
+  Setting setting;
+  Input input = setting.input({coloured("a", 1, "ff0000", {}, 0), coloured("b", 2, "00ff00", {"g"}),
+                               coloured("c", 3, "00fe11", {}, 1), coloured("d", 4, "ff1100", {}, 1),
+                               coloured("e", 5, "ff1100", {}, 2)});
+  input.templates = {"{}00"};
+  input.classes = {"ff00", "00ff"};
+  const Metrics metrics = zero_shot(input);
+  CHECK(value_of(metrics, "left_out") == 2);
+  CHECK(value_of(metrics, "top1") == Approx(2.0 / 3));
+  CHECK(value_of(metrics, "mean_per_class") == 0.75);
+  REQUIRE(setting.predictions.lines.size() == 3);
+  CHECK(nlohmann::json::parse(setting.predictions.lines[1])["id"] == "c");
+  REQUIRE(setting.predictions.queries.size() == 2);
+  CHECK(setting.predictions.queries[1].picture == 2);  // in the source
+  input = setting.input({coloured("b", 2, "00ff00", {"g"})});
+  input.templates = {"{}00"};
+  input.classes = {"ff00", "00ff"};
+  CHECK_THROWS_WITH(zero_shot(input), Catch::Contains("b: ") && Catch::Contains("'g'"));
 }
 
 TEST_CASE("templates without a place for the name, and no classes, are refused") {
