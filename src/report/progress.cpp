@@ -58,6 +58,26 @@ int columns() {
 
 }  // namespace
 
+void Pace::start(double now) {
+  if (!runs_) started_ = now;
+  runs_ = true;
+}
+
+void Pace::stop(double now) {
+  if (runs_) counted_ += now - started_;
+  runs_ = false;
+}
+
+void Pace::tell(Progress& shown, std::int64_t steps, std::int64_t batch, double waited,
+                double now) const {
+  const double seconds = counted_ + (runs_ ? now - started_ : 0);
+  if (steps <= 0 || !(seconds > 0)) return;
+  const auto done = static_cast<double>(steps);
+  shown.samples_per_second = done * static_cast<double>(batch) / seconds;
+  shown.seconds_left = seconds / done * static_cast<double>(shown.total - shown.step);
+  shown.waiting = waited / seconds;
+}
+
 std::string line_of(const Progress& p) {
   const auto beside = [](const ShownLoss& loss) {
     return loss.chance > 0 ? " (chance " + number(loss.chance, "%.4g") + ")" : std::string();

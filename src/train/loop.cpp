@@ -33,6 +33,9 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
+// Of a clock that does not jump.
+double clock_seconds() { return seconds_since(Clock::time_point()); }
+
 data::LoaderOptions loader_options(const Session& session, const config::StageConfig& stage,
                                    std::int64_t total) {
   data::LoaderOptions options;
@@ -130,7 +133,7 @@ class StageLoop {
                         loader_options(session_, stage_, total_));
     session_.parts.model->train(true);
     models::keep_in(*session_.parts.model, session_.options.directory / "kept");
-    started_ = Clock::now();
+    pace_.start(clock_seconds());
     first_step_ = session_.cursor.stage_step;
     const std::int64_t limit = session_.options.stop_after;
     if (!session_.cursor.unfinished_row.empty()) {
@@ -264,8 +267,6 @@ class StageLoop {
 
   // numbers: those of pending.names, the loss first, its parts behind it as "loss.NAME".
   void show(const Pending& pending, const std::vector<double>& numbers) {
-    const double elapsed = seconds_since(started_);
-    const auto done = static_cast<double>(session_.cursor.stage_step - first_step_);
     waits_.total += pending.wait.total;
     waits_.read += pending.wait.read;
     waits_.prepare += pending.wait.prepare;
@@ -275,9 +276,7 @@ class StageLoop {
                            .total = total_,
                            .loss = numbers.front(),
                            .lr = pending.row.values.front().second};
-    shown.samples_per_second = done * static_cast<double>(stage_.data.batch) / elapsed;
-    shown.seconds_left = elapsed / done * static_cast<double>(total_ - shown.step);
-    shown.waiting = waits_.total / elapsed;
+    pace_.tell(shown, shown.step - first_step_, stage_.data.batch, waits_.total, clock_seconds());
     shown.waited_for = waits_.read >= std::max(waits_.prepare, waits_.collate) ? "reading"
                        : waits_.prepare >= waits_.collate                      ? "decoding"
                                                                                : "collating";
@@ -305,7 +304,9 @@ class StageLoop {
   int evaluate_now(report::Row row) {
     Cursor& cursor = session_.cursor;
     try {
+      pace_.stop(clock_seconds());
       const Metrics metrics = evaluate(session_, settings_.request);
+      pace_.start(clock_seconds());
       cursor.unfinished_row.clear();
       row.values.insert(row.values.end(), metrics.begin(), metrics.end());
       write(row);
@@ -355,7 +356,10 @@ class StageLoop {
     is_best_ = false;
     // On a GPU the row of a step is written while the next one runs.
     if (ends || saves || !settings_.device.is_cuda()) settle();
-    if (saves) save(session_, *optimizer_);
+    if (!saves) return;
+    pace_.stop(clock_seconds());
+    save(session_, *optimizer_);
+    pace_.start(clock_seconds());
   }
 
   Session& session_;
@@ -372,7 +376,7 @@ class StageLoop {
   std::optional<Optimizer> optimizer_{};
   std::optional<dist::GradSync> sync_{};
   StepSettings settings_{};
-  Clock::time_point started_{};
+  report::Pace pace_{};
   data::Waits waits_{};
   StepFilling filled_{};  // since the run was started or resumed
   bool is_best_ = false;  // by checkpoint.keep.best, in the evaluation just made

@@ -60,6 +60,29 @@ TEST_CASE("losses stand beside their chance level, one alone and several by name
              Catch::Contains("  itc 4.1 (chance 4.159)  itm 0.7 (chance 0.6931)  x 2  lr"));
 }
 
+TEST_CASE("rates are those of the training steps, whatever is done between them") {
+  Progress shown{.stage = "a", .step = 40, .total = 100};  // resumed at step 20
+  Pace pace;
+  pace.start(1000);
+  pace.tell(shown, 20, 8, 2, 1010);
+  CHECK(shown.samples_per_second == 16);
+  CHECK(shown.seconds_left == 30);
+  CHECK(shown.waiting == 0.2);
+  // An evaluation of 500 seconds, a save that is begun while the clock stands, ten steps more.
+  pace.stop(1010);
+  pace.stop(1200);
+  pace.start(1510);
+  pace.start(1512);
+  shown.step = 50;
+  pace.tell(shown, 30, 8, 3, 1515);
+  CHECK(shown.samples_per_second == 16);
+  CHECK(shown.seconds_left == 25);
+  CHECK(shown.waiting == 0.2);
+  Progress none{.step = 0, .total = 10};
+  Pace().tell(none, 0, 8, 0, 5);
+  CHECK(none.samples_per_second == 0);
+}
+
 TEST_CASE("the line of progress says what a person asks for") {
   CHECK(
       line_of({.stage = "contrast",
