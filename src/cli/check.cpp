@@ -12,23 +12,24 @@
 namespace tandem::cli {
 namespace {
 
-constexpr std::int64_t most_named = 100;  // findings of a source
+constexpr std::int64_t most_named = 100;  // findings of a source, without --all
 
 // Every row and picture header of every source; 65 when training would stop for them.
-int check_data(const train::PlanInput& input) {
+int check_data(const train::PlanInput& input, bool all) {
   int code = 0;
   const auto uses = train::sample_checks(input);
   for (const auto& [name, source] : input.sources) {
     std::int64_t named = 0;
     const auto found = [&](const data::Finding& one) {
-      if (++named > most_named) return;
+      if (++named > most_named && !all) return;
       std::printf("  %s: %s\n", one.where.c_str(), one.what.c_str());
     };
     const auto use = uses.find(name);
     const data::CheckReport report =
         data::check_source(*source, found, use == uses.end() ? train::SampleCheck() : use->second);
-    if (named > most_named) {
-      std::printf("  ... and %lld more\n", static_cast<long long>(named - most_named));
+    if (named > most_named && !all) {
+      std::printf("  ... and %lld more: --all names them\n",
+                  static_cast<long long>(named - most_named));
     }
     std::fputs(data::check_line(name, *source, report).c_str(), stdout);
     if (report.too_many()) code = exit_code(ErrorKind::data);
@@ -48,13 +49,15 @@ void add_check(CLI::App& app, const Choose& choose) {
   verb->add_option("--ranks", *ranks, "ranks that the plan is for")->check(CLI::Range(1, 65536));
   const auto plan_only = std::make_shared<bool>(false);
   verb->add_flag("--plan-only", *plan_only, "leave the rows and pictures of the sources unread");
+  const auto all = std::make_shared<bool>(false);
+  verb->add_flag("--all", *all, "name all that is wrong with a source, not the first 100 alone");
   verb->callback([=] {
     choose([=] {
       const config::Loaded loaded = load(*config, /*may_lack=*/true);
       train::PlanInput input = train::open_for_plan(loaded);
       std::fputs(train::plan(input, *ranks).c_str(), stdout);
       if (*plan_only) return 0;
-      const int code = check_data(input);
+      const int code = check_data(input, *all);
       for (const std::string& one : input.absent) {
         std::fprintf(stderr, "tandem: not here: %s\n", one.c_str());
       }

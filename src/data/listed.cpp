@@ -99,7 +99,7 @@ std::unique_ptr<Source> CaptionList::source(const std::string& format, const std
 void warn_of_left_out(const std::string& file, const std::vector<Finding>& left_out) {
   if (left_out.empty()) return;
   log_warning(file + ": " + std::to_string(left_out.size()) + " left out; the first: " +
-              left_out[0].where + ": " + left_out[0].what + " (`tandem check` names all)");
+              left_out[0].where + ": " + left_out[0].what + " (`tandem check --all` names them)");
 }
 
 }  // namespace tandem::data

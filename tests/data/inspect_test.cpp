@@ -3,6 +3,7 @@
 #include "support.h"
 #include "tandem/data/check.h"
 #include "tandem/data/folder.h"
+#include "tandem/data/table.h"
 #include "tandem/data/world/source.h"
 
 namespace inspect_test {
@@ -53,6 +54,25 @@ TEST_CASE("a check names what is wrong by file and line, without decoding pixels
   CHECK(findings[2].where == (dir / "t.csv") + ":8");
   const std::string line = check_line("t", *source, report);
   CHECK(contains(line, "3 samples cannot be used: more than 1 %"));
+}
+
+TEST_CASE("rows that were left out on opening are named and counted, and training does not stop") {
+  const TempDir dir;
+  dir.write("a.png", png_of(pattern(20, 10, 1)));
+  TableSettings settings;
+  settings.path = dir.write(
+      "t.jsonl", "{\"image\": \"a.png\", \"caption\": \"one\"}\nbroken\n{\"image\": \"a.png\"}\n");
+  settings.group = true;
+  const auto source = open_table(settings);
+  CheckReport report;
+  const auto findings = found_in(*source, report);
+  CHECK(report.samples == 1);
+  CHECK(report.left_out == 2);
+  CHECK(report.bad == 0);
+  REQUIRE(findings.size() == 2);
+  CHECK(findings[0].where == (dir / "t.jsonl") + ":2");
+  CHECK_FALSE(report.too_many());
+  CHECK(contains(check_line("t", *source, report), "; 2 left out"));
 }
 
 TEST_CASE("a check reads on where a header is longer than the first bytes") {

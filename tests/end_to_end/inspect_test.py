@@ -95,6 +95,20 @@ class Inspect(common.RunTest):
         self.assertEqual(code, 0)
         self.assertNotIn("source own:", out)
 
+    def test_check_names_the_first_hundred_or_all(self):
+        table = self.table()
+        path = self.folder / "own.tsv"
+        path.write_text(path.read_text() + "".join("none-%d.png\tgone\n" % i for i in range(127)))
+        config = config_of(self, table)
+        code, out, error = tandem("check", config)
+        self.assertEqual(code, 65, error)
+        self.assertEqual(len(re.findall(r"own\.tsv:\d+: ", out)), 100)
+        self.assertIn("  ... and 30 more: --all names them\n", out)
+        code, out, error = tandem("check", config, "--all")
+        self.assertEqual(code, 65, error)
+        self.assertEqual(len(re.findall(r"own\.tsv:\d+: ", out)), 130)
+        self.assertNotIn("more: --all", out)
+
     def test_check_of_good_data_says_so(self):
         make_pictures(self.folder / "pictures", 20)
         config = config_of(self, {"format": "folder", "path": "pictures"})

@@ -14,7 +14,7 @@ struct CheckReport {
   std::int64_t samples = 0, pictures = 0, texts = 0;
   std::int64_t bad = 0;       // samples that cannot be used
   std::int64_t left_out = 0;  // on opening
-  // Training stops above 1 %.
+  // Training stops above 1 % of bad samples. What was left out is none: it never comes to training.
   bool too_many() const { return bad * 100 > samples; }
 };
 
