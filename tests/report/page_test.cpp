@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "../support/fifo.h"
 #include "../support/temporary.h"
 #include "report/html/chart.h"
 #include "report/html/parts.h"
@@ -80,6 +81,11 @@ TEST_CASE("a run's folder is read, but for a last line that is being written") {
 TEST_CASE("what is no run and a broken row are named") {
   const TemporaryDirectory folder;
   CHECK_THROWS_WITH(read_run(folder.path()), Catch::Contains("metrics.jsonl"));
+  {
+    const testing::Fifo pipe(folder / "metrics.jsonl");
+    CHECK_THROWS_WITH(read_run(folder.path()), Catch::Contains("metrics.jsonl"));
+  }
+  std::filesystem::remove(folder / "metrics.jsonl");
   put_file(folder / "metrics.jsonl", "{\"step\":1}\nx\n{\"step\":2}\n");
   CHECK_THROWS_WITH(read_run(folder.path()), Catch::Contains("metrics.jsonl:2"));
   put_file(folder / "metrics.jsonl", "");

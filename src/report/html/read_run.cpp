@@ -24,8 +24,16 @@ std::string text_of(const fs::path& path) {
   return fs::is_regular_file(path, error) ? read_file(path, largest_text) : std::string();
 }
 
+// Not open where there is none; a pipe would be waited for.
+std::ifstream regular(const fs::path& path) {
+  std::ifstream in;
+  std::error_code error;
+  if (fs::is_regular_file(path, error)) in.open(path, std::ios::binary);
+  return in;
+}
+
 std::int64_t lines_of(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
+  std::ifstream in = regular(path);
   return std::count(std::istreambuf_iterator<char>(in), {}, '\n');
 }
 
@@ -38,8 +46,8 @@ double number_of(const Json& value) {
 }
 
 std::vector<Row> rows_of(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) {
+  std::ifstream in = regular(path);
+  if (!in.is_open()) {
     throw Error(ErrorKind::config, "[report] expected the folder of a run, with a metrics.jsonl",
                 path.parent_path().string());
   }
