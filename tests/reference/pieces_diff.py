@@ -4,7 +4,8 @@ other kinds than tokenizer.json (versions: scripts/reference.txt).
 
 pieces_diff.py ENCODE_TOOL [STRINGS [NAME]]: trains small models of each kind, makes STRINGS strings
 (100,000), feeds them to the tool as bytes and compares ids, ids with marks where the package has them,
-and the decoded text. With NAME: only the kinds whose name holds it. Exits 1 at the first difference.
+and the decoded text, with special tokens and without. With NAME: only the kinds whose name holds it.
+Exits 1 at the first difference.
 """
 import base64
 import gzip
@@ -16,8 +17,8 @@ import sys
 import tempfile
 import unicodedata
 
-from tokenizers_diff import (Difference, ENGLISH, LENGTH, QWEN2, added, bert, bpe, byte_level, clip, compare, every_char, ours,
-                             run_all, strings, text)
+from tokenizers_diff import (COMPARED, Difference, ENGLISH, LENGTH, QWEN2, added, bert, bpe, byte_level, clip, compare,
+                             decode_all, every_char, ours, run_all, strings, text)
 
 import sentencepiece
 import tiktoken
@@ -169,10 +170,13 @@ class Pieces:
         self.model, self.before, self.after = sentencepiece.SentencePieceProcessor(model_proto=model), before, after
 
     def answers(self, texts):
+        # What SentencePiece calls unknown and control are the special tokens of transformers.
+        special = {i for i in range(self.model.vocab_size()) if self.model.is_unknown(i) or self.model.is_control(i)}
         for one in texts:
             ids = self.model.encode(one)
             cut = LENGTH - len(self.before) - len(self.after)
-            yield ids, [*self.before, *ids[:cut], *self.after], self.model.decode(ids)
+            marked = [*self.before, *ids[:cut], *self.after]
+            yield ids, marked, self.model.decode(ids), self.model.decode([i for i in marked if i not in special])
 
 
 def compare_answers(tool, name, path, data, answers):
@@ -180,8 +184,8 @@ def compare_answers(tool, name, path, data, answers):
     texts = [one.decode("utf-8", errors="replace") for one in data]
     for one, expected, got in zip(data, answers(texts), ours(tool, path, data)):
         total += len(expected[0])
-        for what, a, b in zip(("ids", "ids with marks", "decoded text"), expected, got):
-            if a != b and a is not None:
+        for what, a, b in zip(COMPARED, expected, got):
+            if a != b:
                 raise Difference(f"{name}: {what} of {one!r}\n  expected: {a!r}\n  ours:     {b!r}")
     print(f"{name}: {len(data)} strings, {total} ids equal", flush=True)
 
@@ -213,7 +217,19 @@ def check_sentencepiece(tool, folder, data, lines, wanted):
             compare_answers(tool, name, place, data, Pieces(model, before, after).answers)
 
 
-def check_tiktoken(tool, folder, data, lines):
+def old_strings(count):
+    """Strings whose characters Unicode 3.2 had: Python's tables of normal forms are newer than those of `tokenizers`."""
+    def is_old(data):
+        return all(unicodedata.ucd_3_2_0.category(c) != "Cn" or c > "\U0001F000" for c in data.decode("utf-8", "replace"))
+    made = [data for data in every_char() if is_old(data)]
+    seed = 7
+    while len(made) < count:
+        made += filter(is_old, strings(count, seed))
+        seed += 1
+    return made
+
+
+def check_tiktoken(tool, folder, count, lines):
     """Ranks from merges that `tokenizers` learned."""
     made = byte_level(lines, QWEN2)
     letters = {letter: byte for byte, letter in zip(range(256), byte_letters())}
@@ -228,10 +244,9 @@ def check_tiktoken(tool, folder, data, lines):
     def answers(texts):
         for one in texts:
             ids = theirs.encode(unicodedata.normalize("NFC", one), allowed_special="all")
-            yield ids, ids[:LENGTH], theirs.decode(ids)
-    # Python's tables of normal forms are newer than those of `tokenizers`.
-    old = [d for d in data if all(unicodedata.ucd_3_2_0.category(c) != "Cn" or c > "\U0001F000" for c in d.decode("utf-8", "replace"))]
-    compare_answers(tool, "tiktoken", place, old, answers)
+            marked = ids[:LENGTH]
+            yield ids, marked, theirs.decode(ids), theirs.decode([i for i in marked if i < len(tokens)])
+    compare_answers(tool, "tiktoken", place, old_strings(count), answers)
 
 
 def byte_letters():
@@ -240,58 +255,67 @@ def byte_letters():
     return [chr(b) if b in prints else chr(next(others)) for b in range(256)]
 
 
-def check_folders(tool, folder, data, lines):
-    """vocab.json with merges.txt, vocab.txt and CLIP's file, taken out of a tokenizer.json."""
+def folder_kinds(lines):
+    """name: (class, tokenizer, its configuration)."""
+    def gpt2():
+        return bpe(lines, 3000, None, pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel(), ["<|endoftext|>"])
     cased = normalizers.BertNormalizer(lowercase=False)
-    qwen2_marks = [AddedToken("<|endoftext|>", special=True), AddedToken("<|im_start|>", special=True), AddedToken("<|im_end|>", special=True)]
-    kinds = [("GPT2", bpe(lines, 3000, None, pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel(), ["<|endoftext|>"]), {}),
-             ("Qwen2", byte_level(lines, QWEN2), {"additional_special_tokens": ["<|im_start|>", "<|im_end|>"]}),
-             ("CLIP", clip(lines), {}), ("Bert", bert(lines), {}), ("Bert", bert(lines, cased), {"do_lower_case": False})]
-    for at, (system, made, config) in enumerate(kinds):
-        place = os.path.join(folder, f"folder{at}")
-        model = json.loads(made.to_str())["model"]
-        if system == "Bert":
-            write(place, "vocab.txt", "".join(t + "\n" for t, _ in sorted(model["vocab"].items(), key=lambda x: x[1])))
-        else:
-            write(place, "vocab.json", json.dumps(model["vocab"]))
-            write(place, "merges.txt", "#version: 0.2\n" + "".join(" ".join(m) + "\n" for m in model["merges"]))
-        write(place, "tokenizer_config.json", json.dumps(config | {"tokenizer_class": system + "Tokenizer"}))
-        path = os.path.join(place, "tokenizer.json")
-        made.save(path)
-        theirs = Tokenizer.from_file(path)
-        os.remove(path)
+    yield "GPT2", ("GPT2", gpt2, {})
+    yield "Qwen2", ("Qwen2", lambda: byte_level(lines, QWEN2), {"additional_special_tokens": ["<|im_start|>", "<|im_end|>"]})
+    yield "CLIP", ("CLIP", lambda: released_clip(lines), {})
+    yield "Bert", ("Bert", lambda: bert(lines), {})
+    yield "Bert, cased", ("Bert", lambda: bert(lines, cased), {"do_lower_case": False})
 
-        def answers(texts):
-            plain = [e.ids for e in theirs.encode_batch_fast(texts, add_special_tokens=False)]
-            theirs.enable_truncation(LENGTH)
-            marked = [e.ids for e in theirs.encode_batch_fast(texts, add_special_tokens=True)]
-            # The decoder Strip of the package panics on empty tokens.
-            decoded = [None] * len(plain) if system == "CLIP" else theirs.decode_batch(plain, skip_special_tokens=False)
-            return zip(plain, marked, decoded)
-        compare_answers(tool, f"folder of {system}", place, data, answers)
-    # CLIP's own file: letters and merges in its order.
-    model = json.loads(kinds[2][1].to_str())["model"]
-    merges = [tuple(m) for m in model["merges"]]
+
+def released_clip(lines):
+    """With the decoder of CLIP's own tokenizer.json."""
+    made = clip(lines)
+    made.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Replace("</w>", " "), decoders.Strip(" ", 0, 1)])
+    return made
+
+
+def check_folder(tool, folder, data, name, system, made, config):
+    """vocab.json with merges.txt, or vocab.txt, taken out of a tokenizer.json."""
+    place = os.path.join(folder, name)
+    made = Tokenizer.from_str(made.to_str())
+    model = json.loads(made.to_str())["model"]
+    if system == "Bert":
+        write(place, "vocab.txt", "".join(t + "\n" for t, _ in sorted(model["vocab"].items(), key=lambda x: x[1])))
+    else:
+        write(place, "vocab.json", json.dumps(model["vocab"]))
+        write(place, "merges.txt", "#version: 0.2\n" + "".join(" ".join(m) + "\n" for m in model["merges"]))
+    write(place, "tokenizer_config.json", json.dumps(config | {"tokenizer_class": system + "Tokenizer"}))
+
+    def answers(texts):
+        plain = [e.ids for e in made.encode_batch_fast(texts, add_special_tokens=False)]
+        made.enable_truncation(LENGTH)
+        marked = [e.ids for e in made.encode_batch_fast(texts, add_special_tokens=True)]
+        return zip(plain, marked, decode_all(made, plain, False), decode_all(made, marked, True))
+    compare_answers(tool, f"folder of {name}", place, data, answers)
+
+
+def check_clip_file(tool, folder, data, lines):
+    """CLIP's own file: letters and merges in its order, then the marks."""
+    made = released_clip(lines)
+    merges = [tuple(m) for m in json.loads(made.to_str())["model"]["merges"]]
     letters = sorted(byte_letters())
     vocabulary = letters + [x + "</w>" for x in letters] + ["".join(m) for m in merges] + ["<|startoftext|>", "<|endoftext|>"]
-    made = kinds[2][1]
-    made.no_truncation()
+    start, end = len(vocabulary) - 2, len(vocabulary) - 1
     made.model = BPE(vocab={t: i for i, t in enumerate(vocabulary)}, merges=merges, end_of_word_suffix="</w>", unk_token="<|endoftext|>")
-    made = Tokenizer.from_str(made.to_str().replace('"id":0,', f'"id":{len(vocabulary) - 2},').replace('"id":1,', f'"id":{len(vocabulary) - 1},'))
+    made = Tokenizer.from_str(made.to_str().replace('"id":0,', f'"id":{start},').replace('"id":1,', f'"id":{end},'))
     place = os.path.join(folder, "clip")
     write(place, "bpe_simple_vocab_16e6.txt.gz", gzip.compress(("# version\n" + "".join(" ".join(m) + "\n" for m in merges)).encode()))
 
     def answers(texts):
         plain = [e.ids for e in made.encode_batch_fast(texts, add_special_tokens=False)]
-        cut = LENGTH - 2
-        return ((ids, [len(vocabulary) - 2, *ids[:cut], len(vocabulary) - 1], None) for ids in plain)
+        marked = [[start, *ids[:LENGTH - 2], end] for ids in plain]
+        return zip(plain, marked, decode_all(made, plain, False), decode_all(made, marked, True))
     compare_answers(tool, "CLIP's own file", place, data, answers)
 
 
 def jobs(tool, folder, count, wanted):
     lines = lines_of(5)
     data = strings(count, seed=7) + list(every_char())
-    few = data[::8]
 
     def document(name, make):
         path = os.path.join(folder, name + ".json")
@@ -304,9 +328,13 @@ def jobs(tool, folder, count, wanted):
         if wanted in name:
             yield lambda name=name: check_sentencepiece(tool, folder, data, lines, name)
     if wanted in "tiktoken":
-        yield lambda: check_tiktoken(tool, folder, data, lines)
-    if wanted in "folders":
-        yield lambda: check_folders(tool, folder, few, lines)
+        yield lambda: check_tiktoken(tool, folder, count, lines)
+    for name, (system, make, config) in folder_kinds(lines):
+        if wanted in "folder of " + name:
+            yield lambda name=name, system=system, make=make, config=config: check_folder(
+                tool, folder, data, name, system, make(), config)
+    if wanted in "CLIP's own file":
+        yield lambda: check_clip_file(tool, folder, data, lines)
 
 
 def main():

@@ -1,7 +1,8 @@
 // encode_tool TOKENIZER.json LENGTH < texts > ids
 // The other side of tests/reference/tokenizers_diff.py. A text is a uint32 length and its bytes;
 // for each one comes: a uint32 count and int32 ids without marks, the same with marks (at most
-// LENGTH ids), and a uint32 length and the bytes of the decoded ids without marks. Little-endian.
+// LENGTH ids), a uint32 length and the bytes of the decoded ids without marks, and the same of the
+// ids with marks, special tokens left out. Little-endian.
 //
 // encode_tool --train KIND SIZE OUT < texts   trains clip, gpt2 or wordpiece instead.
 
@@ -51,9 +52,11 @@ int run(int argc, char** argv) {
     const std::vector<std::int32_t> ids = tokenizer.encode(text);
     const std::vector<std::int32_t> marked = tokenizer.encode_with_marks(text, length);
     const std::string decoded = tokenizer.decode(ids, true);
+    const std::string shown = tokenizer.decode(marked);
     write(ids.data(), 4, ids.size());
     write(marked.data(), 4, marked.size());
     write(decoded.data(), 1, decoded.size());
+    write(shown.data(), 1, shown.size());
   }
   return 0;
 }
