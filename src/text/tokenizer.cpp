@@ -28,9 +28,20 @@ constexpr std::array kFiles = {"tokenizer.json",
                                "chat_template.jinja",
                                "chat_template.json"};
 
-// Right unless the file says otherwise.
+// Whether a text loses its begin. `max_length` is the caller's here; `stride` is how much the
+// pieces behind the first one repeat, and only the first one is given.
 bool reads_cut_left(const JsonNode& node) {
   node.only({"direction", "max_length", "strategy", "stride"});
+  for (const char* number : {"max_length", "stride"}) {
+    if (const auto found = node.find(number)) found->integer(0, INT64_MAX);
+  }
+  if (const auto strategy = node.find("strategy")) {
+    const std::string which = strategy->string();
+    // OnlySecond leaves a single text as long as it is, or fails.
+    if (which != "LongestFirst" && which != "OnlyFirst") {
+      strategy->fail("\"LongestFirst\" or \"OnlyFirst\" (there are no pairs of texts)");
+    }
+  }
   const auto direction = node.find("direction");
   const std::string name = direction ? direction->string() : "Right";
   if (name != "Left" && name != "Right") direction->fail("\"Left\" or \"Right\"");

@@ -327,8 +327,24 @@ TEST_CASE("a text that is too long loses its begin where the file says so") {
   document["truncation"] = {
       {"direction", "Left"}, {"max_length", 4}, {"strategy", "LongestFirst"}, {"stride", 0}};
   CHECK(read(document).encode_with_marks("unaffable !", 4) == Ids{2, 6, 10, 3});
-  document["truncation"]["direction"] = "Up";
-  CHECK_THROWS_AS(read(document), Error);
+  document["truncation"]["strategy"] = "OnlyFirst";
+  document["truncation"]["stride"] = 2;  // only of further pieces
+  CHECK(read(document).encode_with_marks("unaffable !", 4) == Ids{2, 6, 10, 3});
+  CHECK(read(document).encode("unaffable !") == Ids{4, 5, 6, 10});  // not of encode()
+  const auto refused = [&](const char* key, const json& value) {
+    json changed = document;
+    changed["truncation"][key] = value;
+    try {
+      read(changed);
+    } catch (const Error& error) {
+      return error.where();
+    }
+    return std::string();
+  };
+  CHECK(refused("direction", "Up") == "test: $.truncation.direction");
+  CHECK(refused("strategy", "OnlySecond") == "test: $.truncation.strategy");
+  CHECK(refused("stride", "2") == "test: $.truncation.stride");
+  CHECK(refused("max_length", -1) == "test: $.truncation.max_length");
 }
 
 }  // namespace directory_test

@@ -7,10 +7,13 @@
 // linear time in the length of the text, safe on any bytes and any file. Non-goals: offsets into
 // the text, pairs of texts, padding (collate pads).
 //
-// Ids, marks and decoded text were compared on 100,000 strings for each kind and on the code points
+// Ids, marks and decoded text, with special tokens and without, are compared on 100,000 strings for
+// each kind and on the code points
 // of all scripts (tests/reference/tokenizers_diff.py and pieces_diff.py, with `tokenizers` 0.23.3).
 // Where we differ:
-// - refused instead of read: dropout, keys and parts that are not known, added tokens
+// - refused instead of read: the pre-tokenizers UnicodeScripts and FixedLength, any step behind the
+//   pre-tokenizer ByteLevel, the normalizer ByteLevel, the decoder CTC, the truncation OnlySecond;
+//   dropout, keys and parts that are not known, added tokens
 //   whose `id` is not the one that `tokenizers` would give them (it ignores the file's), duplicate
 //   ids, an unknown token that is missing, added tokens and word pieces of more than 1,024 bytes;
 // - expressions other than those of pattern.h run in ICU under a limit, there in Oniguruma;
@@ -44,7 +47,9 @@ class Tokenizer {
 
   // Ids of the text without the marks that the post-processor adds (special tokens that are
   // written in the text are found). Invalid UTF-8 is read as U+FFFD, one for each maximal wrong
-  // piece, as Python's decode(errors="replace") does. The file's `truncation` is not applied.
+  // piece, as Python's decode(errors="replace") does. Of the file's `truncation` only the direction
+  // counts, in encode_with_marks: lengths are the caller's, and there are no further pieces that
+  // could overlap by a stride. `padding` is collate's.
   std::vector<std::int32_t> encode(std::string_view text) const;
 
   // The same with the post-processor's marks (<|startoftext|> ... , [CLS] ... [SEP]), at most
