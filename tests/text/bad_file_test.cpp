@@ -147,6 +147,10 @@ TEST_CASE("parts that are not known are refused by name") {
   CHECK(part("pre_tokenizer", {{"type", "Other"}}) == "t.json: $.pre_tokenizer.type");
   CHECK(part("post_processor", {{"type", "Other"}}) == "t.json: $.post_processor.type");
   CHECK(part("decoder", {{"type", "CTC"}}) == "t.json: $.decoder.type");
+  CHECK(part("normalizer", {{"type", "ByteLevel"}}) == "t.json: $.normalizer.type");
+  for (const char* type : {"UnicodeScripts", "FixedLength"}) {
+    CHECK(part("pre_tokenizer", {{"type", type}}) == "t.json: $.pre_tokenizer.type");
+  }
   CHECK(part("decoder", {{"type", "Strip"}, {"content", "ab"}, {"start", 1}, {"stop", 1}}) ==
         "t.json: $.decoder.content");
   CHECK(part("version", "2.0") == "t.json: $.version");

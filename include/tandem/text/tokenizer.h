@@ -8,14 +8,13 @@
 // the text, pairs of texts, padding (collate pads).
 //
 // Ids, marks and decoded text, with special tokens and without, are compared on 100,000 strings for
-// each kind and on the code points
-// of all scripts (tests/reference/tokenizers_diff.py and pieces_diff.py, with `tokenizers` 0.23.3).
-// Where we differ:
+// each kind and on the code points of all scripts (tests/reference/tokenizers_diff.py and
+// pieces_diff.py, with `tokenizers` 0.23.3). Where we differ:
 // - refused instead of read: the pre-tokenizers UnicodeScripts and FixedLength, any step behind the
 //   pre-tokenizer ByteLevel, the normalizer ByteLevel, the decoder CTC, the truncation OnlySecond;
-//   dropout, keys and parts that are not known, added tokens
-//   whose `id` is not the one that `tokenizers` would give them (it ignores the file's), duplicate
-//   ids, an unknown token that is missing, added tokens and word pieces of more than 1,024 bytes;
+//   dropout, keys and parts that are not known, added tokens whose `id` is not the one that
+//   `tokenizers` would give them (it ignores the file's), duplicate ids, an unknown token that is
+//   missing, added tokens and word pieces of more than 1,024 bytes;
 // - expressions other than those of pattern.h run in ICU under a limit, there in Oniguruma;
 // - characters newer than Unicode 16 (text/unicode.h says which part follows which version);
 // - training: WordPiece learns nothing from words of more than 100 characters, which it would take
