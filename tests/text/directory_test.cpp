@@ -1,15 +1,13 @@
 // What directories hold instead of a tokenizer.json (tests/reference/pieces_diff.py compares ids
 // with the Python packages).
 
-#include <unistd.h>
 #include <zlib.h>
 
 #include <catch2/catch.hpp>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
 
 #include "documents.h"
+#include "files.h"
 #include "tandem/base/error.h"
 #include "tandem/base/random.h"
 
@@ -24,18 +22,6 @@ using Ids = std::vector<std::int32_t>;
 
 namespace {
 
-struct Folder {
-  Folder() : path(fs::temp_directory_path() / ("tandem_text_files_" + std::to_string(getpid()))) {
-    fs::remove_all(path);
-    fs::create_directories(path);
-  }
-  ~Folder() { fs::remove_all(path); }
-  void write(const std::string& name, const std::string& bytes) const {
-    std::ofstream(path / name, std::ios::binary) << bytes;
-  }
-  fs::path path;
-};
-
 Error error_of(const fs::path& path) {
   try {
     load_tokenizer(path);
@@ -47,37 +33,11 @@ Error error_of(const fs::path& path) {
 
 // ---- a SentencePiece model ----
 
-std::string varint(std::uint64_t value) {
-  std::string bytes;
-  for (; value >= 128; value >>= 7) bytes.push_back(static_cast<char>(value | 128));
-  bytes.push_back(static_cast<char>(value));
-  return bytes;
-}
-
-std::string field(std::uint64_t number, const std::string& bytes) {
-  return varint(number << 3 | 2) + varint(bytes.size()) + bytes;
-}
-
-std::string number(std::uint64_t field, std::uint64_t value) {
-  return varint(field << 3) + varint(value);
-}
-
-std::string piece(const std::string& text, float score, int type = 1) {
-  std::string bits(4, '\0');
-  std::memcpy(bits.data(), &score, 4);
-  return field(1, field(1, text) + varint(2 << 3 | 5) + bits + number(3, type));
-}
-
 const std::string kMark = "\u2581";
 
 std::string pieces() {
   return piece("<unk>", 0, 2) + piece("<s>", 0, 3) + piece("</s>", 0, 3) + piece(kMark, -3) +
          piece("a", -4) + piece("b", -5) + piece("ab", -1) + piece(kMark + "ab", -2);
-}
-
-std::string trainer(int kind) { return field(2, number(3, kind)); }
-std::string normalizer(bool prefix, bool removes) {
-  return field(3, number(3, prefix) + number(4, removes));
 }
 
 std::string model(int kind) { return pieces() + trainer(kind) + normalizer(true, false); }
@@ -206,12 +166,7 @@ TEST_CASE("CLIP's own vocabulary is read from its packed file") {
 
 TEST_CASE("qwen.tiktoken merges by rank, and knows Qwen's marks") {
   const Folder folder;
-  const std::string letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string lines;
-  for (unsigned byte = 0; byte < 256; ++byte) {
-    lines += std::string{letters[byte >> 2], letters[byte << 4 & 63]} +
-             "== " + std::to_string(byte) + "\n";
-  }
+  const std::string lines = tiktoken_bytes();
   folder.write("qwen.tiktoken", lines + "YmM= 256\nYWI= 257\nYWJj 258\n");  // bc, ab, abc
   const Tokenizer t = load_tokenizer(folder.path);
   CHECK(t.encode("abc") == Ids{258});

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "documents.h"
+#include "files.h"
 #include "tandem/base/random.h"
 
 namespace long_test {
@@ -103,25 +104,102 @@ TEST_CASE("a megabyte of anything is encoded at once and comes back") {
 }
 
 // Random words of several scripts, then one random word to the end: what has no period that a cache
-// or an early exit could live on.
+// or an early exit could live on. The first letter is an "a": a space there is a mark's.
+const std::vector<std::string> kLetters{"a", "b", "e", " ", "\u00e9", "\u4f60", "7", "."};
+
 std::string random_text(std::size_t size) {
-  static const std::vector<std::string> letters{"a", "b", "e", " ", "\u00e9", "\u4f60", "7", "."};
   Random random(Key(11));
-  std::string text;
+  std::string text = "a";
   text.reserve(size + 4);
-  while (text.size() < size / 2) text += letters[random.below(letters.size())];
-  while (text.size() < size) text += letters[random.below(3)];
+  while (text.size() < size / 2) text += kLetters[random.below(kLetters.size())];
+  while (text.size() < size) text += kLetters[random.below(3)];
   return text;
 }
 
-TEST_CASE("sixteen megabytes of random text are encoded by every kind and come back") {
-  const std::string text = random_text(16 << 20);
+const std::string kSpaceMark = "\u2581";
+
+// The pieces of the kinds that know characters: a mark for the space, every letter, some unions.
+std::vector<std::string> long_pieces() {
+  std::vector<std::string> pieces{kSpaceMark};
+  for (const std::string& letter : kLetters) {
+    if (letter != " ") pieces.push_back(letter);
+  }
+  for (const std::string union_of : {"ab", "abab"}) pieces.push_back(union_of);
+  pieces.push_back(kSpaceMark + "a");
+  return pieces;
+}
+
+// A tokenizer.json that takes the whole text as one word.
+json whole_text(const json& model) {
+  const json spaces = {{"type", "Metaspace"}, {"replacement", kSpaceMark}, {"split", false}};
+  return {{"version", "1.0"},        {"added_tokens", json::array()}, {"normalizer", nullptr},
+          {"pre_tokenizer", spaces}, {"post_processor", nullptr},     {"decoder", spaces},
+          {"model", model}};
+}
+
+Tokenizer long_unigram() {
+  json vocab = json::array({json::array({"<unk>", 0.0})});
+  for (const std::string& piece : long_pieces()) {
+    vocab.push_back(json::array({piece, -1.0 - 0.25 * static_cast<double>(vocab.size())}));
+  }
+  return read(whole_text({{"type", "Unigram"}, {"unk_id", 0}, {"vocab", vocab}}));
+}
+
+Tokenizer long_characters() {
+  json vocab = {{"<unk>", 0}};
+  for (const std::string& piece : long_pieces()) vocab[piece] = vocab.size();
+  const json merges = json::array(
+      {json::array({"a", "b"}), json::array({"ab", "ab"}), json::array({kSpaceMark, "a"})});
+  return read(
+      whole_text({{"type", "BPE"}, {"unk_token", "<unk>"}, {"merges", merges}, {"vocab", vocab}}));
+}
+
+Tokenizer long_sentencepiece(int kind) {
+  std::string bytes = piece("<unk>", 0, 2) + piece("<s>", 0, 3) + piece("</s>", 0, 3);
+  float score = 0;
+  for (const std::string& text : long_pieces()) bytes += piece(text, score -= 0.5f);
+  const Folder folder;
+  folder.write("tokenizer.model", bytes + trainer(kind) + normalizer(true, false));
+  return load_tokenizer(folder.path);
+}
+
+Tokenizer long_tiktoken() {
+  const Folder folder;
+  folder.write("qwen.tiktoken",
+               tiktoken_bytes() + "YmE= 256\nYWI= 257\nYWJh 258\n");  // ba, ab, aba
+  return load_tokenizer(folder.path);
+}
+
+// A kind gives a text back, or (lower case, spaces of its own) only says how much of it there is.
+void check_long(const std::string& name, const Tokenizer& tokenizer, const std::string& text,
+                bool comes_back) {
+  INFO(name << ", " << text.size() << " bytes");
+  const auto ids = tokenizer.encode(text);
+  CHECK(ids.size() > text.size() / 16);
+  CHECK(ids.size() <= text.size() + 1);
+  if (comes_back) CHECK((tokenizer.decode(ids, true) == text));  // no megabytes in the report
+}
+
+TEST_CASE("megabytes of random text are encoded by every kind and come back") {
   std::vector<std::string> training;
   for (std::size_t i = 0; i < 40; ++i) training.push_back(random_text(200 + i));
-  const Tokenizer gpt2 = train_bpe(training, 400, BpeKind::gpt2);
-  CHECK(gpt2.decode(gpt2.encode(text), true) == text);
-  CHECK(train_bpe(training, 600, BpeKind::clip).encode(text).size() > text.size() / 16);
-  CHECK(train_wordpiece(training, 60).encode(text).size() > text.size() / 16);
+  const Tokenizer gpt2 = train_bpe(training, 400, BpeKind::gpt2), tiktoken = long_tiktoken();
+  const Tokenizer clip = train_bpe(training, 600, BpeKind::clip);
+  const Tokenizer bert = train_wordpiece(training, 60);
+  const Tokenizer unigram = long_unigram(), characters = long_characters();
+  const Tokenizer sentences = long_sentencepiece(1), merged = long_sentencepiece(2);
+  for (const std::size_t megabytes : {1u, 4u, 16u}) {
+    const std::string text = random_text(megabytes << 20);
+    check_long("gpt2", gpt2, text, true);
+    check_long("tiktoken", tiktoken, text, true);
+    check_long("clip", clip, text, false);
+    check_long("WordPiece", bert, text, false);
+    if (megabytes > 4) continue;  // some tens of bytes of memory for each of the text
+    check_long("Unigram", unigram, text, true);
+    check_long("characters", characters, text, true);
+    check_long("SentencePiece, Unigram", sentences, text, true);
+    check_long("SentencePiece, BPE", merged, text, true);
+  }
 }
 
 TEST_CASE("a word piece model without a limit of characters takes a megabyte in one word") {
