@@ -244,10 +244,12 @@ void describe_checkpoint(FieldVisitor& v, CheckpointConfig& checkpoint) {
   v.field("stages", checkpoint.stages,
           {.doc = "the end of every stage stays, too, for `init: RUN@STAGE` of another run",
            .unset = 0});
-  v.field("async", checkpoint.async,
-          {.doc = "written in the background: the training waits for a copy only",
-           .unset = 0,
-           .aliases = {"async_save"}});
+  v.field(
+      "async", checkpoint.async,
+      {.doc = "written in the background: the training waits for a copy, and a save for the one "
+              "before; one that failed ends the run at the next step",
+       .unset = 0,
+       .aliases = {"async_save"}});
 }
 
 void describe_loader(FieldVisitor& v, LoaderConfig& loader) {

@@ -2,8 +2,11 @@
 
 #include <atomic>
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <future>
+#include <thread>
 
 #include "../support/temporary.h"
 #include "states.h"
@@ -47,6 +50,36 @@ TEST_CASE("saves in the background are those that were handed over, in their ord
   }  // waits for the last one
   CHECK(done == 4);
   for (const std::int64_t step : {10, 20, 30, 40}) {
+    CHECK(equal(Checkpointer::load(saver.directory_of(step)), state_of(step)));
+  }
+}
+
+TEST_CASE("while a save is written training goes on, and the next save waits for its end") {
+  TemporaryDirectory folder;
+  Checkpointer saver(folder / "c", 9);
+  std::promise<void> entered, released;
+  AsyncSaver background(saver, [&](const checkpoint::State& state) {
+    if (state.step != 10) return;
+    entered.set_value();
+    released.get_future().wait();
+  });
+  background.save(state_of(10));
+  entered.get_future().wait();
+  // The save is still under way: a step's question for failures comes back all the same.
+  for (int step = 0; step < 3; ++step) background.check();
+  std::atomic<bool> handed_over{false};
+  std::thread next([&] {
+    background.save(state_of(20));
+    handed_over = true;
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));  // time to do it wrong
+  CHECK_FALSE(handed_over);
+  CHECK_FALSE(std::filesystem::exists(saver.directory_of(20)));
+  released.set_value();
+  next.join();
+  CHECK(handed_over);
+  background.wait();
+  for (const std::int64_t step : {10, 20}) {
     CHECK(equal(Checkpointer::load(saver.directory_of(step)), state_of(step)));
   }
 }

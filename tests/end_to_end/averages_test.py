@@ -90,15 +90,18 @@ class Stops(common.RunTest):
     STOP = [*LOSS, "stages.contrast.stop={metric: eval.test.loss.total, mode: max, patience: 3}"]
 
     def test_a_stage_ends_early_and_a_stop_before_does_not_change_when(self):
-        error = self.train("whole", *self.STOP)
-        self.assertIn("ends early: 3 evaluations without a better eval.test.loss.total", error)
-        self.assertEqual(len(metrics(self.folder / "whole")), 8)
-        for step in (3, 4, 7):
-            self.train("stopped", "--stop-after", step, *self.STOP, code=75)
-        self.train("stopped", *self.STOP)
-        self.assert_same_end("stopped", "whole")
-        error = self.train("whole", *self.STOP, "stages.contrast.until.steps=40")
-        self.assertIn("the run is complete: 8 steps in", error)
+        for ranks in (1, 2):
+            whole, stopped = "whole %d" % ranks, "stopped %d" % ranks
+            stop = ["--procs", ranks, *self.STOP]
+            error = self.train(whole, *stop)
+            self.assertIn("ends early: 3 evaluations without a better eval.test.loss.total", error)
+            self.assertEqual(len(metrics(self.folder / whole)), 8)
+            for step in (3, 4, 7):
+                self.train(stopped, "--stop-after", step, *stop, code=75)
+            self.train(stopped, *stop)
+            self.assert_same_end(stopped, whole)
+            error = self.train(whole, *stop, "stages.contrast.until.steps=40")
+            self.assertIn("the run is complete: 8 steps in", error)
 
     def test_a_metric_that_nobody_measures_is_refused_with_those_that_are(self):
         stop = "stages.contrast.stop={metric: eval.nothing.total}"
@@ -118,27 +121,33 @@ class Best(common.RunTest):
         return sorted(path for path in os.listdir(self.folder / name / "checkpoints"))
 
     def test_the_best_checkpoint_stays_and_is_exported(self):
+        for ranks in (1, 2):
+            with self.subTest(ranks=ranks):
+                self.best_of(ranks)
+
+    def best_of(self, ranks):
+        run, stopped, out_folder = ("%s %d" % (name, ranks) for name in ("run", "stopped", "out"))
         keep = [*self.KEEP, "checkpoint.keep={last: 1, best: eval.test.loss.total, mode: max}"]
-        self.train("run", *keep)
-        measured = evaluations(self.folder / "run", "eval.")
+        self.train(run, "--procs", ranks, *keep)
+        measured = evaluations(self.folder / run, "eval.")
         best = max(measured, key=lambda step: measured[step]["eval.test.loss.total"])
-        self.assertEqual(self.kept("run"), sorted({"step-%06d" % best, "step-000020"}))
-        code, _, error = tandem("export", "--best", self.folder / "run", self.folder / "out")
+        self.assertEqual(self.kept(run), sorted({"step-%06d" % best, "step-000020"}))
+        code, _, error = tandem("export", "--best", self.folder / run, self.folder / out_folder)
         self.assertEqual(code, 0, error)
         self.assertEqual(
-            tensors(self.folder / "out" / "model.safetensors"),
-            tensors(self.folder / "run" / "checkpoints" / ("step-%06d" % best) /
+            tensors(self.folder / out_folder / "model.safetensors"),
+            tensors(self.folder / run / "checkpoints" / ("step-%06d" % best) /
                     "model.safetensors"))
         for step, choice in ((best, ["--best"]), (20, [])):
-            code, out, error = tandem("eval", *choice, self.folder / "run")
+            code, out, error = tandem("eval", *choice, self.folder / run)
             self.assertEqual(code, 0, error)
             shown = {line.split()[0]: line.split()[1] for line in out.splitlines()}
             for name, value in measured[step].items():
                 self.assertEqual(shown[name], "%.4f" % value)
-        self.train("stopped", "--stop-after", 7, *keep, code=75)
-        self.train("stopped", *keep)
-        self.assertEqual(self.kept("stopped"), self.kept("run"))
-        self.assert_same_end("stopped", "run")
+        self.train(stopped, "--procs", ranks, "--stop-after", 7, *keep, code=75)
+        self.train(stopped, "--procs", ranks, *keep)
+        self.assertEqual(self.kept(stopped), self.kept(run))
+        self.assert_same_end(stopped, run)
 
     def test_a_number_alone_is_the_newest_ones(self):
         self.train("run", *self.KEEP, "checkpoint.keep=2")

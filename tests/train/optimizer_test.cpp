@@ -4,10 +4,13 @@
 #include <ATen/ops/ones.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
+#include <torch/optim/adamw.h>
 
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <limits>
+#include <memory>
+#include <tuple>
 
 #include "tandem/base/error.h"
 
@@ -62,6 +65,40 @@ TEST_CASE("updates follow the paper's decoupled weight decay") {
     b.step(2 * g, 0.1, 0.0);
     CHECK(first(f.parameters[0].second) == Approx(w.value).epsilon(1e-5));
     CHECK(first(f.parameters[1].second) == Approx(b.value).epsilon(1e-5));
+  }
+}
+
+TEST_CASE("scales of the learning rate are those of torch's groups, weight decay with them") {
+  Fixture f;
+  f.resolved[0].lr_scale = 0.25;
+  f.resolved[1].lr_scale = 0.5;
+  Optimizer optimizer(f.config, f.resolved, f.parameters);
+  std::vector<at::Tensor> theirs;
+  std::vector<torch::optim::OptimizerParamGroup> groups;
+  for (std::size_t i = 0; i < 2; ++i) {
+    theirs.push_back(f.parameters[i].second.detach().clone().set_requires_grad(true));
+    auto options = std::make_unique<torch::optim::AdamWOptions>(1.0);
+    options->betas(std::make_tuple(0.9, 0.98)).eps(1e-6).weight_decay(f.resolved[i].weight_decay);
+    groups.emplace_back(std::vector<at::Tensor>{theirs[i]}, std::move(options));
+  }
+  torch::optim::AdamW reference(groups);
+  const double learning_rates[] = {0.1, 0.08, 0.02}, gradients[] = {0.5, -1.0, 2.0};
+  for (int step = 0; step < 3; ++step) {
+    f.set_grads(gradients[step], 2 * gradients[step]);
+    optimizer.step(learning_rates[step], fine);
+    for (std::size_t i = 0; i < 2; ++i) {
+      theirs[i].mutable_grad() = f.parameters[i].second.grad().clone();
+      reference.param_groups()[i].options().set_lr(learning_rates[step] * f.resolved[i].lr_scale);
+    }
+    reference.step();
+    for (std::size_t i = 0; i < 2; ++i) {
+      CHECK(first(f.parameters[i].second) == Approx(first(theirs[i])).epsilon(1e-5));
+    }
+    // Adam's first step is as long as its learning rate: by hand.
+    if (step == 0) {
+      CHECK(first(f.parameters[0].second) == Approx(1 - 0.025 * 0.2 - 0.025).epsilon(1e-5));
+      CHECK(first(f.parameters[1].second) == Approx(1 - 0.05).epsilon(1e-5));
+    }
   }
 }
 
