@@ -571,4 +571,27 @@ TEST_CASE("a file holds a whole momentum copy or none of it") {
   CHECK_THROWS_AS(assign_weights(model, weights), Error);
 }
 
+TEST_CASE("ALBEF: the levels of chance are those of guessing, and an untrained model is there") {
+  albef::AlbefModel model(tiny(), Key(1));
+  const auto levels = model.chance_levels(8);
+  CHECK(levels.size() == 3);
+  CHECK(levels.at("itc").value == Approx(std::log(8.0 + 6)));  // the batch and the queue
+  // One pair in three matches: the entropy of that.
+  CHECK(levels.at("itm").value == Approx(-(std::log(1.0 / 3) + 2 * std::log(2.0 / 3)) / 3));
+  CHECK(levels.at("mlm").value == Approx(std::log(30.0)));
+  const LossTerms terms = model.losses(make_batch(4), all, {});
+  for (const char* name : {"itm", "mlm"}) {
+    CAPTURE(name);
+    const double loss = terms.at(name).sum.item<double>() / terms.at(name).count;
+    CHECK(loss == Approx(levels.at(name).value).epsilon(0.25));
+  }
+  albef::Config config = tiny();
+  config.kind = "assignment";
+  CHECK(albef::AssignmentModel(config, Key(1)).chance_levels(8).at("ta").value ==
+        Approx(std::log(3.0)));
+  config.kind = "reasoning";
+  CHECK(albef::TaskModel(config, Key(1)).chance_levels(8).at("nlvr2").value ==
+        Approx(std::log(2.0)));
+}
+
 }  // namespace albef_test

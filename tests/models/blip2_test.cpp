@@ -16,6 +16,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include <catch2/catch.hpp>
+#include <cmath>
 #include <filesystem>
 #include <limits>
 #include <set>
@@ -431,6 +432,32 @@ TEST_CASE("BLIP-2: config.json goes both ways") {
     const auto settings = blip2::from_config_json(bytes_of_file(fixture(name) / "config.json"));
     const std::string once = blip2::to_config_json(*settings);
     CHECK(blip2::to_config_json(*blip2::from_config_json(once)) == once);
+  }
+}
+
+TEST_CASE("BLIP-2: the levels of chance are those of guessing, and an untrained model is there") {
+  const auto near = [](blip2::Blip2Model& model, const Batch& batch, const std::string& name) {
+    CAPTURE(name);
+    const LossTerm term = model.losses(batch, all_losses, step_of(1)).at(name);
+    CHECK(term.sum.item<double>() / term.count ==
+          Approx(model.chance_levels(4).at(name).value).epsilon(0.25));
+  };
+  blip2::Blip2Model model(tiny(), Key(1));
+  const auto levels = model.chance_levels(8);
+  CHECK(levels.size() == 3);
+  CHECK(levels.at("itc").value == Approx(std::log(8.0)));  // there is no queue
+  // One pair in three matches: the entropy of that.
+  CHECK(levels.at("itm").value == Approx(-(std::log(1.0 / 3) + 2 * std::log(2.0 / 3)) / 3));
+  CHECK(levels.at("lm").value == Approx(std::log(50.0)));
+  near(model, make_batch(4), "itm");
+  near(model, make_batch(4), "lm");
+  for (const char* language : {"opt", "t5"}) {
+    blip2::Config config = tiny("generation", language);
+    config.language.vocab_size = 60;  // another one than the Q-Former's
+    blip2::Blip2Model writer(config, Key(1));
+    const std::string name = std::string(language) == "t5" ? "prefix_lm" : "lm";
+    CHECK(writer.chance_levels(8).size() == 1);
+    CHECK(writer.chance_levels(8).at(name).value == Approx(std::log(60.0)));
   }
 }
 

@@ -543,4 +543,25 @@ TEST_CASE("BLIP: config.json round trip, and what pre-training takes as smoothin
   CHECK(blip::config_of(*blip::from_config_json(original)).text.label_smoothing == 0.1);
 }
 
+TEST_CASE("BLIP: the levels of chance are those of guessing, and an untrained model is there") {
+  blip::BlipModel model(tiny(), Key(1));
+  const auto levels = model.chance_levels(8);
+  CHECK(levels.size() == 3);
+  CHECK(levels.at("itc").value == Approx(std::log(8.0 + 6)));  // the batch and the queue
+  // One pair in three matches: the entropy of that.
+  CHECK(levels.at("itm").value == Approx(-(std::log(1.0 / 3) + 2 * std::log(2.0 / 3)) / 3));
+  CHECK(levels.at("lm").value == Approx(std::log(50.0)));
+  const LossTerms terms = model.losses(make_batch(4), all_losses, step_of(0));
+  for (const char* name : {"itm", "lm"}) {
+    CAPTURE(name);
+    const double loss = terms.at(name).sum.item<double>() / terms.at(name).count;
+    CHECK(loss == Approx(levels.at(name).value).epsilon(0.25));
+  }
+  const auto captions = blip::BlipModel(tiny("captioning"), Key(1)).chance_levels(8);
+  CHECK(captions.size() == 1);
+  CHECK(captions.at("lm").value == Approx(std::log(50.0)));
+  CHECK(blip::BlipModel(tiny("reasoning"), Key(1)).chance_levels(8).at("nlvr2").value ==
+        Approx(std::log(2.0)));
+}
+
 }  // namespace blip_test

@@ -494,4 +494,16 @@ TEST_CASE("LLaVA: a dialogue's pictures stand where it says, and padding makes t
   CHECK(pair.rejected->labels.ne(-100).any().item<bool>());
 }
 
+TEST_CASE("LLaVA: the levels of chance are those of guessing, and an untrained model is there") {
+  llava::LlavaModel model(tiny(), Key(1));
+  const auto levels = model.chance_levels(8);
+  CHECK(levels.at("lm").value == Approx(std::log(40.0)));
+  CHECK(levels.at("dpo").value == Approx(std::log(2.0)));
+  const LossTerm term = losses(model, make_batch()).at("lm");
+  CHECK(term.sum.item<double>() / term.count == Approx(levels.at("lm").value).epsilon(0.05));
+  llava::Config config = tiny();
+  config.preference.kind = "ipo";  // a square has no such level
+  CHECK_FALSE(llava::LlavaModel(config, Key(1)).chance_levels(8).contains("dpo"));
+}
+
 }  // namespace llava_test

@@ -359,4 +359,18 @@ TEST_CASE("Qwen2-VL: config.json is read as it is written, by both versions") {
   CHECK_THROWS_AS(from_config_json(Version::two, R"({"hidden_size": 16})"), Error);
 }
 
+TEST_CASE("Qwen2-VL: the levels of chance are those of guessing, and an untrained model is there") {
+  for (const Version version : {Version::two, Version::two_five}) {
+    Qwen2VlModel model(tiny(version), Key(3));
+    const auto levels = model.chance_levels(8);
+    CHECK(levels.at("lm").value == Approx(std::log(44.0)));
+    CHECK(levels.at("dpo").value == Approx(std::log(2.0)));
+    const LossTerm term = model.losses(make_batch(), {.weights = {{"lm", 1}}}, {}).at("lm");
+    CHECK(term.sum.item<double>() / term.count == Approx(levels.at("lm").value).epsilon(0.05));
+    Config config = tiny(version);
+    config.preference.kind = "ipo";  // a square has no such level
+    CHECK_FALSE(Qwen2VlModel(config, Key(3)).chance_levels(8).contains("dpo"));
+  }
+}
+
 }  // namespace qwen2_vl_test

@@ -388,4 +388,13 @@ TEST_CASE("Qwen-VL: dialogues number their pictures and learn every turn's marks
   CHECK(batch.images->rows.numel() == 2);
 }
 
+TEST_CASE("Qwen-VL: the level of chance is that of guessing, and an untrained model is there") {
+  qwen_vl::QwenVlModel model(tiny(), Key(1));
+  const auto levels = model.chance_levels(8);
+  CHECK(levels.size() == 1);
+  CHECK(levels.at("lm").value == Approx(std::log(60.0)));
+  const Pass pass = pass_of(model, {batch_of({joined({{3}, picture(), {4, 9, 8}})}, 1)});
+  CHECK(pass.sum / pass.count == Approx(levels.at("lm").value).epsilon(0.05));
+}
+
 }  // namespace qwen_vl_test

@@ -387,4 +387,27 @@ TEST_CASE("a sample becomes words, hidden words and a picture of its own size") 
   CHECK_THROWS_AS(processor.prepare(data::Sample{}, Key(1), true), Error);
 }
 
+TEST_CASE("the levels of chance are those of guessing, and an untrained model is there") {
+  vilt::ViltModel model(tiny(), Key(1));
+  const auto levels = model.chance_levels(8);
+  CHECK(levels.at("mlm").value == Approx(std::log(50.0)));
+  CHECK(levels.at("itm").value == Approx(std::log(2.0)));  // half of the pairs match
+  CHECK(levels.at("wpa").value == 0);
+  const LossTerms terms = model.losses(make_batch(), request, {});
+  for (const char* name : {"itm", "mlm"}) {
+    CAPTURE(name);
+    const double loss = terms.at(name).sum.item<double>() / terms.at(name).count;
+    CHECK(loss == Approx(levels.at(name).value).epsilon(0.25));
+  }
+  vilt::Config config = tiny();
+  config.parts = {"rank"};  // a picture's text among those of 15 others, or of the batch
+  const vilt::ViltModel ranker(config, Key(1));
+  CHECK(ranker.chance_levels(64).at("itm").value == Approx(std::log(16.0)));
+  CHECK(ranker.chance_levels(4).at("itm").value == Approx(std::log(4.0)));
+  config.parts = {"nlvr2"};
+  config.modalities = 3;
+  CHECK(vilt::ViltModel(config, Key(1)).chance_levels(8).at("nlvr2").value ==
+        Approx(std::log(2.0)));
+}
+
 }  // namespace vilt_test
