@@ -333,6 +333,36 @@ TEST_CASE("a loader can be dropped at any time, and reads nothing afterwards") {
     CHECK_FALSE(late);
   }
 }
+TEST_CASE("a wait is split as the threads spent their time: on reading, or on preparing") {
+  using std::chrono::milliseconds;
+  const auto waits_of = [](milliseconds reading, milliseconds preparing) {
+    const Prepare slow = [&](const Sample& sample, Key key, bool train) {
+      std::this_thread::sleep_for(preparing);
+      return prepare(sample, key, train);
+    };
+    LoaderOptions options = options_of(8, 8, 1);
+    options.steps_ahead = 1;
+    const auto read = [&](std::int64_t) { std::this_thread::sleep_for(reading); };
+    Loader loader(one(40, read), order_of(40), slow, options);
+    Waits all;
+    for (int step = 0; step < 5; ++step) {
+      const Waits wait = loader.next().wait;
+      CHECK(wait.read + wait.prepare + wait.collate == Approx(wait.total));
+      all.total += wait.total;
+      all.read += wait.read;
+      all.prepare += wait.prepare;
+      all.collate += wait.collate;
+    }
+    CHECK(all.total > 0);
+    return all;
+  };
+  const Waits reading = waits_of(milliseconds(4), milliseconds(0));
+  CHECK(reading.read > reading.prepare);
+  CHECK(reading.read > reading.collate);
+  const Waits preparing = waits_of(milliseconds(0), milliseconds(4));
+  CHECK(preparing.prepare > preparing.read);
+  CHECK(preparing.prepare > preparing.collate);
+}
 
 TEST_CASE("pictures of two sources are never the same, and training is said") {
   std::vector<std::shared_ptr<const Source>> two{std::make_shared<Numbers>(5),
