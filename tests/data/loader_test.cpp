@@ -333,6 +333,7 @@ TEST_CASE("a loader can be dropped at any time, and reads nothing afterwards") {
     CHECK_FALSE(late);
   }
 }
+
 TEST_CASE("a wait is split as the threads spent their time: on reading, or on preparing") {
   using std::chrono::milliseconds;
   const auto waits_of = [](milliseconds reading, milliseconds preparing) {
