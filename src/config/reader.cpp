@@ -236,6 +236,11 @@ Reader::Suggestion Reader::suggestion(const std::string& unknown) const {
     for (const Known& known : known_) {
       if (alias(known) && known.name == wanted_name) return noted(known.path);
     }
+    if (theirs->key.starts_with("model.")) {  // systems have keys of their own for it
+      for (const Known& known : known_) {
+        if (alias(known)) return noted(known.path);
+      }
+    }
     return noted(std::string(theirs->key), true);
   }
   const std::string near = nearest(unknown, names);

@@ -24,10 +24,15 @@ void fields(FieldVisitor& v, PreferenceConfig& c) {
       {.doc = "what preferences are compared with: adapters (the model without them), copy (the "
               "language model as the stage found it) or none",
        .choices = {"adapters", "copy", "none"}});
-  v.field("kind", c.kind, {.doc = "of the loss", .choices = {"sigmoid", "ipo", "robust"}});
   v.field(
-      "beta", c.beta,
-      {.doc = "how closely the reference is followed", .min = 0, .max = 100, .above_min = true});
+      "kind", c.kind,
+      {.doc = "of the loss", .choices = {"sigmoid", "ipo", "robust"}, .aliases = {"pref_loss"}});
+  v.field("beta", c.beta,
+          {.doc = "how closely the reference is followed",
+           .min = 0,
+           .max = 100,
+           .above_min = true,
+           .aliases = {"pref_beta", "dpo_beta"}});
   v.field("smoothing", c.smoothing,
           {.doc = "share of pairs taken to be labelled the wrong way round", .min = 0, .max = 0.5});
   v.field("keep", c.keep,

@@ -1,6 +1,8 @@
 #include "config/foreign.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <map>
 #include <regex>
 #include <set>
 
@@ -65,6 +67,94 @@ TEST_CASE("every foreign name stands on that page with the same key, and once in
     REQUIRE(page.count(std::string(one.name)) > 0);
     const auto [first, last] = page.equal_range(std::string(one.name));
     for (auto it = first; it != last; ++it) CHECK(it->second == one.key);
+  }
+}
+
+namespace {
+
+// The keys of docs/config.md, dotted from the top as the page of other trainers writes them; those
+// of a system with the systems that have them, the others with none.
+std::map<std::string, std::set<std::string>> keys_of_schema() {
+  const std::string page =
+      read_file(std::filesystem::path(TANDEM_SOURCE_DIR) / "docs" / "config.md", 1 << 20);
+  const std::regex line(
+      R"(\n(?:## (?:Top level|`([\w.\[\]]+)`(?: with `(\w+): (\w+)`)?)|\| `([\w.]+)` \|))");
+  std::map<std::string, std::set<std::string>> keys;
+  std::string section, family;
+  for (auto it = std::sregex_iterator(page.begin(), page.end(), line); it != std::sregex_iterator();
+       ++it) {
+    const std::smatch& found = *it;
+    if (!found[4].matched) {
+      section = std::regex_replace(found[1].str(), std::regex(R"(\[\])"), ".NAME");
+      family = found[2] == "family" ? found[3].str() : "";
+      continue;
+    }
+    auto& systems = keys[(section.empty() ? "" : section + ".") + found[4].str()];
+    if (!family.empty()) systems.insert(family);
+  }
+  return keys;
+}
+
+// `of`: sections of that page with the systems that people train there.
+struct Trainer {
+  std::string of;
+  std::vector<std::string> systems;
+};
+
+}  // namespace
+
+TEST_CASE("every key that is named to people of other trainers is there", "[config]") {
+  const auto keys = keys_of_schema();
+  CHECK(keys.size() > 300);
+  CHECK(keys.at("model.text.context_length").count("clip"));
+  for (const Foreign& one : foreign_names()) {
+    INFO(one.name);
+    CHECK((one.key.empty() || keys.count(std::string(one.key))));
+  }
+  const std::string page =
+      read_file(std::filesystem::path(TANDEM_SOURCE_DIR) / "docs" / "migrate.md", 1 << 20);
+  const std::regex key(R"(`((?:model|stages|data|checkpoint|loader|report)\.[\w.]+)`)");
+  int named = 0;
+  for (auto it = std::sregex_iterator(page.begin(), page.end(), key); it != std::sregex_iterator();
+       ++it, ++named) {
+    INFO((*it)[1]);
+    // In the text on top, `data` is short for a stage's.
+    CHECK((keys.count((*it)[1]) || keys.count("stages.NAME." + (*it)[1].str())));
+  }
+  CHECK(named > 80);
+}
+
+TEST_CASE("a key of the model is named for each system that a trainer's people bring", "[config]") {
+  const auto keys = keys_of_schema();
+  const std::string page =
+      read_file(std::filesystem::path(TANDEM_SOURCE_DIR) / "docs" / "migrate.md", 1 << 20);
+  const std::vector<Trainer> trainers{{"open_clip", {"clip"}},
+                                      {"LAVIS", {"albef", "blip", "blip2"}},
+                                      {"LLaMA-Factory", {"llava", "qwen2_vl", "qwen25_vl"}}};
+  const std::regex row(R"(\n\| `-*([\w-]+)` \|[^\n]*)"), key(R"(`(model\.[\w.]+)`)");
+  const std::set<std::string> of_some{"image_max_pixels", "image_min_pixels"};  // as the page says
+  for (const Trainer& trainer : trainers) {
+    const std::size_t begin = page.find("\n## " + trainer.of + "\n");
+    REQUIRE(begin != std::string::npos);
+    const std::string part = page.substr(begin, page.find("\n## ", begin + 1) - begin);
+    for (auto it = std::sregex_iterator(part.begin(), part.end(), row);
+         it != std::sregex_iterator(); ++it) {
+      const std::string text = it->str(), theirs = (*it)[1];
+      std::vector<std::string> named;
+      for (auto k = std::sregex_iterator(text.begin(), text.end(), key);
+           k != std::sregex_iterator(); ++k) {
+        named.push_back((*k)[1]);
+      }
+      if (named.empty() || of_some.count(theirs)) continue;
+      for (const std::string& system : trainer.systems) {
+        INFO(trainer.of << ": " << theirs << " for " << system);
+        const auto has = [&](const std::string& one) {
+          const auto found = keys.find(one);
+          return found != keys.end() && (found->second.empty() || found->second.count(system));
+        };
+        CHECK(std::any_of(named.begin(), named.end(), has));
+      }
+    }
   }
 }
 

@@ -123,6 +123,22 @@ class Refused(common.RunTest):
         self.assertRegex(error, r"wrong\.yaml:17:19: .*many")
         self.assertFalse((self.folder / "runs").exists())
 
+    def test_a_name_of_another_trainer_is_answered_with_the_key_of_the_system(self):
+        for system, theirs, ours in (
+                ("llava", "cutoff_len", "model.max_tokens"),
+                ("llava", "template", "model.chat"),
+                ("llava", "pref_beta", "model.preference.beta"),
+                ("qwen2_vl", "cutoff_len", "model.text.context_length"),
+                ("qwen2_vl", "template", "model.dialogue.chat"),
+                ("qwen2_vl", "image_max_pixels", "model.dialogue.max_pixels"),
+                ("blip", "max_txt_len", "model.text.context_length"),
+                ("blip", "label_smoothing_factor", "model.text.label_smoothing"),
+                ("blip2", "max_txt_len", "model.qformer.context_length"),
+                ("blip2", "label_smoothing_factor", "model.label_smoothing")):
+            config = common.HERE.parent.parent / "configs" / system / "tiny.yaml"
+            error = self.refused("config", config, theirs + "=1")
+            self.assertIn("did you mean %s?" % ours, error)
+
     def test_a_tokenizer_that_is_not_said_or_said_twice(self):
         self.assertRegex(self.train("run", "model.vocabulary=0", code=64),
                          r"expected a tokenizer; got none .*model\.vocabulary")

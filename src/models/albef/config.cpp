@@ -58,7 +58,10 @@ void text_fields(FieldVisitor& v, TextConfig& c) {
   v.field("sep_id", c.sep_id, id);
   v.field("pad_id", c.pad_id, id);
   v.field("context_length", c.context_length,
-          {.doc = "most tokens of a text, [CLS] included", .min = 2, .max = 65536});
+          {.doc = "most tokens of a text, [CLS] included",
+           .min = 2,
+           .max = 65536,
+           .aliases = {"max_txt_len"}});
   v.field("words", c.words,
           {.doc = "most words of a caption that become tokens", .min = 1, .max = 65536});
   v.field("clean", c.clean,

@@ -39,7 +39,10 @@ void vision_fields(FieldVisitor& v, VisionConfig& c) {
 
 void text_fields(FieldVisitor& v, TextConfig& c) {
   v.field("context_length", c.context_length,
-          {.doc = "most tokens of a text, marks included", .min = 3, .max = 65536});
+          {.doc = "most tokens of a text, marks included",
+           .min = 3,
+           .max = 65536,
+           .aliases = {"max_txt_len"}});
   v.field("positions", c.positions, {.doc = "rows of positions", .min = 3, .max = 65536});
   v.field("vocab_size", c.vocab_size,
           {.doc = "rows of the table of words; 0: the tokenizer's and the marks'",
@@ -55,7 +58,10 @@ void text_fields(FieldVisitor& v, TextConfig& c) {
   v.field("attention_dropout", c.attention_dropout,
           {.doc = "of attention's probabilities", .min = 0, .max = 0.9});
   v.field("label_smoothing", c.label_smoothing,
-          {.doc = "of the decoder's loss; 0.1 is fixed in the released code", .min = 0, .max = 1});
+          {.doc = "of the decoder's loss; 0.1 is fixed in the released code",
+           .min = 0,
+           .max = 1,
+           .aliases = {"label_smoothing_factor"}});
   v.field("clean", c.clean,
           {.doc = "captions and questions in lower case, with spaces for . ! \" ( ) * # : ; ~, and "
                   "cut at `words`, as the released code has them"});

@@ -57,7 +57,10 @@ void qformer_fields(FieldVisitor& v, QFormerConfig& c) {
           {.doc = "every so many layers look at the picture", .min = 1, .max = deepest});
   v.field("text", c.text, {.doc = "with words and the second feed-forward part (retrieval)"});
   v.field("context_length", c.context_length,
-          {.doc = "most tokens of a text, marks included", .min = 3, .max = 65536});
+          {.doc = "most tokens of a text, marks included",
+           .min = 3,
+           .max = 65536,
+           .aliases = {"max_txt_len"}});
   v.field("positions", c.positions, {.doc = "rows of positions", .min = 3, .max = 65536});
   v.field("vocab_size", c.vocab_size,
           {.doc = "rows of the table of words; 0: the tokenizer's and the marks'",
@@ -117,7 +120,10 @@ void language_fields(FieldVisitor& v, LanguageConfig& c) {
           {.doc = "empty: relu of opt, gelu of t5 (as released)", .choices = choices});
   v.field("dropout", c.dropout, {.doc = "of rows", .min = 0, .max = 0.9});
   v.field("context_length", c.context_length,
-          {.doc = "most tokens of a text, marks included", .min = 3, .max = 65536});
+          {.doc = "most tokens of a text, marks included",
+           .min = 3,
+           .max = 65536,
+           .aliases = {"max_txt_len"}});
   v.field("vocab_size", c.vocab_size,
           {.doc = "rows of the table of words; 0: the tokenizer's", .min = 0, .max = most_words});
   const Rule id{.doc = "-1: the tokenizer's", .min = -1, .max = most_words};
@@ -234,7 +240,10 @@ void Config::fields(FieldVisitor& v) {
   v.field("temperature", temperature,
           {.doc = "that similarities are divided by at the start", .min = 0.001, .max = 1});
   v.field("label_smoothing", label_smoothing,
-          {.doc = "of contrast and words in the first stage; 0.1 in the code", .min = 0, .max = 1});
+          {.doc = "of contrast and words in the first stage; 0.1 in the code",
+           .min = 0,
+           .max = 1,
+           .aliases = {"label_smoothing_factor"}});
   v.field("prompt", prompt,
           {.doc = "words before every caption of the second stage; they are not learned"});
   v.field("question", question, {.doc = "how the second stage is asked; {}: the question"});

@@ -82,10 +82,14 @@ void Config::fields(FieldVisitor& v) {
   v.field("chat", chat,
           {.doc = "how dialogues are written down: plain for the first stage, v1 (LLaVA-1.5), v0, "
                   "llama_2, mpt",
-           .choices = text::chat_templates()});
+           .choices = text::chat_templates(),
+           .aliases = {"template", "conv_mode"}});
   v.field("system", system, {.doc = "what stands before a dialogue; empty: the template's"});
   v.field("max_tokens", max_tokens,
-          {.doc = "most tokens of a dialogue, pictures' included", .min = 1, .max = 100'000'000});
+          {.doc = "most tokens of a dialogue, pictures' included",
+           .min = 1,
+           .max = 100'000'000,
+           .aliases = {"cutoff_len", "model_max_length"}});
   v.field("aspect", aspect,
           {.doc = "pictures are padded to a square (LLaVA-1.5's second stage) or cut to one",
            .choices = {"pad", "crop"}});

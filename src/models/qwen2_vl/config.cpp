@@ -46,7 +46,8 @@ void text_fields(FieldVisitor& v, TextConfig& c) {
   v.field("context_length", c.context_length,
           {.doc = "most tokens of a sample, pictures included; longer ones are bad samples",
            .min = 8,
-           .max = 1 << 24});
+           .max = 1 << 24,
+           .aliases = {"cutoff_len", "model_max_length"}});
   v.field("activation", c.activation,
           {.doc = "of the gate", .choices = {"silu", "gelu", "gelu_new", "relu", "quick_gelu"}});
   v.field("rms_norm_eps", c.rms_norm_eps,
@@ -70,13 +71,21 @@ void mark_fields(FieldVisitor& v, Marks& marks) {
 }
 
 void dialogue_fields(FieldVisitor& v, DialogueConfig& c) {
-  v.field("chat", c.chat, {.doc = "template of dialogues", .choices = text::chat_templates()});
+  v.field(
+      "chat", c.chat,
+      {.doc = "template of dialogues", .choices = text::chat_templates(), .aliases = {"template"}});
   v.field("system", c.system, {.doc = "what stands at the beginning; empty: the template's"});
   v.field("number_pictures", c.number_pictures, {.doc = "\"Picture 1: \" before each"});
   v.field("min_pixels", c.min_pixels,
-          {.doc = "least area of a picture; smaller ones grow", .min = 1, .max = 1e9});
+          {.doc = "least area of a picture; smaller ones grow",
+           .min = 1,
+           .max = 1e9,
+           .aliases = {"image_min_pixels"}});
   v.field("max_pixels", c.max_pixels,
-          {.doc = "largest area of a picture; larger ones shrink", .min = 1, .max = 1e9});
+          {.doc = "largest area of a picture; larger ones shrink",
+           .min = 1,
+           .max = 1e9,
+           .aliases = {"image_max_pixels"}});
   v.field("resize", c.resize,
           {.doc = "whose rule of sizes: they differ for very narrow pictures",
            .choices = {"transformers", "qwen"}});

@@ -120,7 +120,8 @@ void Config::fields(FieldVisitor& v) {
   v.field("max_tokens", max_tokens,
           {.doc = "tokens of a sample, longer ones are cut; 0: language.seq_length",
            .min = 0,
-           .max = 1 << 20});
+           .max = 1 << 20,
+           .aliases = {"cutoff_len", "model_max_length"}});
   v.block("vision", {.doc = "the tower of pictures and the resampler on it"},
           [&](FieldVisitor& inner) { vision_fields(inner, vision); });
   v.block("language", {.doc = "the language model"},
