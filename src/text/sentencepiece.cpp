@@ -279,8 +279,17 @@ void SentencePiece::encode_bpe(std::string_view text, Emitter& emitter) const {
   if (symbols.capacity() > 1u << 16) symbols = {};
 }
 
+// As there, every byte that begins no character is one U+FFFD.
 void SentencePiece::Decoding::settle() {
-  repair_utf8(bytes_, text_);
+  const std::string_view bytes = bytes_;
+  for (std::size_t at = 0; at < bytes.size();) {
+    const auto first = static_cast<unsigned char>(bytes[at]);
+    const std::size_t length = first < 0x80 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
+    const std::string_view one = bytes.substr(at, length);
+    const bool whole = one.size() == length && valid_utf8(one);
+    text_ += whole ? one : std::string_view("\xEF\xBF\xBD");
+    at += whole ? length : 1;
+  }
   bytes_.clear();
 }
 

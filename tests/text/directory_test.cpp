@@ -235,6 +235,8 @@ TEST_CASE("byte pieces stand for unknown characters and come back") {
   CHECK(ids == Ids{7, 3, 8 + 0xC3, 8 + 0xA9});
   CHECK(t.decode(ids) == "ab é");
   CHECK(t.decode(Ids{8 + 0xC3, 4}) == "\uFFFDa");
+  CHECK(t.decode(Ids{8 + 0xF0, 8 + 0x9F, 8 + 0x98, 4}) == "\uFFFD\uFFFD\uFFFDa");
+  CHECK(t.decode(Ids{8 + 0xE4, 8 + 0xC3, 8 + 0xA9, 8 + 0x80}) == "\uFFFD\u00E9\uFFFD");
 }
 
 TEST_CASE("what is no SentencePiece model is refused with its place") {
