@@ -4,11 +4,17 @@ configs that ship."""
 import re
 
 import common
+import frozen
 from common import main, metrics, newest, tandem, tensors
 
 ROOT = common.HERE.parent.parent
 # By system; a second one of a system has its own name behind it (tiny_t5.yaml).
 TINY = {path.parent.name + path.stem[4:]: path for path in sorted(ROOT.glob("configs/*/tiny*.yaml"))}
+# The stages of those that freeze something.
+FREEZES = {"vlmo": {"vision", "language", "pairs"}, "blip2": {"first", "words", "second"},
+           "blip2_t5": {"first", "words", "second"}, "llava": {"connector", "instruct"},
+           "qwen_vl": {"pretrain", "instruct"}, "qwen2_vl": {"tower", "instruct"},
+           "qwen25_vl": {"tower", "instruct"}}
 
 
 class Families(common.RunTest):
@@ -21,7 +27,7 @@ class Families(common.RunTest):
         for name, config in TINY.items():
             with self.subTest(name):
                 whole, stopped = name + " whole", name + " stopped"
-                self.train(whole, config=config)
+                self.train(whole, frozen.KEEP, config=config)
                 rows = metrics(self.folder / whole)
                 last = [row["loss"] for row in rows if row["stage"] == rows[-1]["stage"]]
                 self.assertLess(min(last[1:]), last[0])
@@ -29,6 +35,23 @@ class Families(common.RunTest):
                     self.train(stopped, "--stop-after", step, config=config, code=75)
                 self.train(stopped, config=config)
                 self.assert_same_end(stopped, whole)
+                still = frozen.check(self, whole, config)
+                self.assertEqual({stage for stage, names in still.items() if names}, FREEZES.get(name, set()))
+                if name == "vlmo":
+                    self.check_language_stage(self.folder / whole)
+
+    def check_language_stage(self, run):
+        """Text alone changes neither attention nor what sees pictures, whatever the rules say."""
+        ends = frozen.ends_of(run)
+        before, after = (frozen.weights(ends[stage]) for stage in ("vision", "language"))
+        kinds = (".attn.", ".norm1.", ".gamma_", ".norm2_imag.", ".mlp_imag.", ".patch_embed.", ".cls_token")
+        for kind in kinds:
+            names = [n for n in after if kind in n]
+            self.assertGreater(len(names), 0, kind)
+            for n in names:
+                self.assertTrue(after[n] == before[n], n)
+        for kind in (".norm2_text.", ".mlp_text.", "text_embeddings.word_embeddings."):
+            self.assertTrue(all(after[n] != before[n] for n in after if kind in n), kind)
 
     def test_every_loss_is_also_measured(self):
         for name, config in TINY.items():

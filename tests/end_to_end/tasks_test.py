@@ -4,6 +4,7 @@ bytes across them; weights of another run's stage."""
 import json
 
 import common
+import frozen
 from common import main, metrics, newest, tandem, tensors
 
 ROOT = common.HERE.parent.parent
@@ -20,7 +21,7 @@ class Tasks(common.RunTest):
         for name, config in TASKS.items():
             with self.subTest(name):
                 whole, stopped = name + " whole", name + " stopped"
-                self.train(whole, config=config)
+                self.train(whole, frozen.KEEP, config=config)
                 rows = metrics(self.folder / whole)
                 ends = [i + 1 for i, row in enumerate(rows)
                         if i + 1 == len(rows) or rows[i + 1]["stage"] != row["stage"]]
@@ -29,6 +30,10 @@ class Tasks(common.RunTest):
                     self.train(stopped, "--stop-after", step, config=config, code=75)
                 self.train(stopped, config=config)
                 self.assert_same_end(stopped, whole)
+                still = frozen.check(self, whole, config)
+                if name == "vlmo":  # the others train everything
+                    for stage in ("vqa", "nlvr2", "retrieval"):
+                        self.assertEqual(still[stage], {"text_embeddings.position_embeddings.weight"})
 
     def test_a_task_is_measured_in_the_stage_that_trains_for_it(self):
         error = self.train("vilt", config=TASKS["vilt"])
