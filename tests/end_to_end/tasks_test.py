@@ -96,7 +96,7 @@ class Tasks(common.RunTest):
                                config=config)
                 for ranks in (2, 4):
                     self.assert_close(self.losses("%s 1" % name), self.losses("%s %d" % (name, ranks)),
-                                      1e-4, "%s on %d ranks" % (name, ranks))
+                                      1e-5, "%s on %d ranks" % (name, ranks))
                 error = self.train("bad", "--procs", 2, *more, *groups(16), config=config, code=64)
                 self.assertIn("expected whole groups on each of 2 ranks", error)
 
