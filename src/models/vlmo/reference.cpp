@@ -16,9 +16,9 @@ namespace {
 using Inputs = std::map<std::string, at::Tensor>;
 
 const std::set<std::string>& known() {
-  static const std::set<std::string> names{"pixel_values",    "input_ids",  "attention_mask",
-                                           "mlm_input_ids",   "mlm_labels", "itm_neg_image_idx",
-                                           "itm_neg_text_idx"};
+  static const std::set<std::string> names{
+      "pixel_values",      "input_ids",        "attention_mask",  "mlm_input_ids", "mlm_labels",
+      "itm_neg_image_idx", "itm_neg_text_idx", "bool_masked_pos", "visual_codes"};
   return names;
 }
 
@@ -48,16 +48,34 @@ class Recorded {
       negatives.image = indices("itm_neg_image_idx");
       negatives.text = indices("itm_neg_text_idx");
     }
-    if (!text.ids.defined() && !masked.ids.defined()) {
-      refuse_reference("expected input.input_ids or input.mlm_input_ids, which are missing");
+    if (in_.has("bool_masked_pos") || in_.has("visual_codes")) hide();
+    if (!text.ids.defined() && !masked.ids.defined() && !patches.hidden.defined()) {
+      refuse_reference(
+          "expected input.input_ids, input.mlm_input_ids or input.bool_masked_pos, which are "
+          "missing");
     }
   }
 
   at::Tensor pixels;    // undefined: the language stage
   Tokens text, masked;  // ids undefined: not recorded
   Negatives negatives;
+  HiddenPatches patches;  // hidden undefined: not recorded
 
  private:
+  void hide() {
+    if (!pixels.defined()) refuse_reference("expected input.pixel_values, which is missing");
+    const auto all = [&](const char* name, std::int64_t below) {
+      const at::Tensor found = in_.ids(name, below);
+      if (found.size(0) != rows_ || found.size(1) != config_.patches()) {
+        refuse_reference(std::string("expected input.") + name + " of each patch of the pictures");
+      }
+      return found;
+    };
+    patches.hidden = all("bool_masked_pos", 2);
+    patches.codes = all("visual_codes", config_.codes);
+    patches.most = patches.hidden.sum(1).max().item<std::int64_t>();
+  }
+
   Tokens tokens(const std::string& name) {
     Tokens found;
     found.ids = in_.ids(name, config_.vocab_size);
@@ -119,6 +137,11 @@ std::map<std::string, at::Tensor> VlmoModel::reference_outputs(const Inputs& inp
           mean(masked_language(*net_, in.pixels, in.masked, split, count, {})) * mlm_factor;
     }
     outputs["loss_text_mlm"] = mean(masked_text(*net_, in.masked, count, {}));
+  }
+  if (in.patches.hidden.defined() && config_.parts.mim) {
+    const auto count = static_cast<double>(in.patches.hidden.sum().item<std::int64_t>());
+    if (count < 1) refuse_reference("expected input.bool_masked_pos that hides a patch");
+    outputs["loss_mim"] = mean(masked_image(*net_, in.pixels, in.patches, count, {}));
   }
   return outputs;
 }
