@@ -148,6 +148,13 @@ def tensors(path):
             for name, entry in header.items()}
 
 
+def place_of(path, name):
+    """(first, end): where a tensor's bytes stand in a safetensors file."""
+    data = path.read_bytes()
+    (size,) = struct.unpack("<Q", data[:8])
+    return [8 + size + offset for offset in json.loads(data[8:8 + size])[name]["data_offsets"]]
+
+
 def floats(entry):
     dtype, _, data = entry
     assert dtype == "F32", dtype

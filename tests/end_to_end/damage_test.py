@@ -8,7 +8,8 @@ import shutil
 import common
 from common import main, newest
 
-RUN = ["stages.contrast.until.steps=8", "checkpoint.every=3", "eval.tasks=[]"]
+RUN = ["checkpoint.every=3", "eval.tasks=[]"]
+ALBEF = common.HERE.parent.parent / "configs" / "albef" / "tiny.yaml"
 FILES = ["config.json", "manifest.json", "model.safetensors", "optimizer.safetensors",
          "preprocessor_config.json", "state.json", "tokenizer.json"]
 
@@ -23,11 +24,19 @@ def flip(path, position, bit):
     path.write_bytes(data)
 
 
-class Damage(common.RunTest):
+class Broken(common.RunTest):
+    """A run of 8 steps, and one that stopped at step 6 with checkpoints of steps 3 and 6."""
+
+    config, stage = common.CONFIG, "contrast"
+
     def setUp(self):
         super().setUp()
         self.train("whole", *RUN)
         self.train("base", "--stop-after", 6, *RUN, code=75)
+
+    def train(self, name, *arguments, **options):
+        return super().train(name, "stages.%s.until.steps=8" % self.stage, *arguments,
+                             config=self.config, **options)
 
     def fresh(self, name):
         shutil.copytree(self.folder / "base", self.folder / name)
@@ -43,6 +52,25 @@ class Damage(common.RunTest):
         self.assert_same_end(name, "whole")
         shutil.rmtree(self.folder / name)
 
+
+class QueuesAndCopies(Broken):
+    config, stage = ALBEF, "pretrain"
+
+    def test_every_file_cut_and_bits_flipped_in_queues_and_copies(self):
+        for file in FILES:
+            with self.subTest(file=file):
+                path = self.fresh("cut") / file
+                cut(path, path.stat().st_size // 2)
+                self.goes_on("cut", file)
+        weights = newest(self.folder / "base") / "model.safetensors"
+        for name in ("image_queue", "queue_ptr", "text_encoder_m.cls.predictions.bias"):
+            with self.subTest(tensor=name):
+                first, end = common.place_of(weights, name)
+                flip(self.fresh("flipped") / weights.name, (first + end) // 2, 3)
+                self.goes_on("flipped", weights.name)
+
+
+class Damage(Broken):
     def test_the_files_are_those_that_are_damaged_here(self):
         self.assertEqual(sorted(os.listdir(newest(self.folder / "base"))), FILES)
 

@@ -2,14 +2,20 @@
 
 import os
 import random
+import re
 import time
 
 import common
-from common import main
+from common import HERE, main
 
 KILLS = 100 if os.environ.get("TANDEM_SLOW") else 20
 RUN = ["stages.contrast.until.steps=%d" % (20 * KILLS), "checkpoint.every=10", "eval.every=100",
        "loader.threads=2"]
+CONFIGS = HERE.parent.parent / "configs"
+# Stages with other heads, of which the first and the last have momentum copies and queues.
+STAGES = {"albef": ["pretrain", "ve", "nlvr2", "retrieval"],
+          "blip": ["pretrain", "nlvr2", "retrieval"]}
+LENGTH = 40  # of each stage
 
 
 class Kill9(common.RunTest):
@@ -41,6 +47,28 @@ class Kill9(common.RunTest):
         self.assertEqual(kills, KILLS, "the run was over before the kills were: make it longer")
         self.assertGreater(len(resumed), 3)
         self.assert_same_end("killed", "whole")
+
+    def test_killed_inside_each_stage(self):
+        for family, stages in STAGES.items():
+            with self.subTest(family):
+                config = CONFIGS / family / "tasks_tiny.yaml"
+                run = ["eval.every=0", "eval.tasks=[]", "checkpoint.every=4",
+                       *("stages.%s.until.steps=%d" % (stage, LENGTH) for stage in stages)]
+                whole, killed = family + " whole", family + " killed"
+                self.train(whole, *run, config=config)
+                for i in range(len(stages)):
+                    process = self.start(killed, *run, config=config)
+                    # Behind two checkpoints of the stage.
+                    self.wait_for_step(killed, i * LENGTH + 9, process)
+                    process.kill()
+                    code, error = self.end(process)
+                    self.assertEqual(code, -9, error)
+                    if i > 0:
+                        after = int(re.search(r"resuming after step (\d+)", error).group(1))
+                        self.assertGreaterEqual(after, (i - 1) * LENGTH + 8)
+                error = self.train(killed, *run, config=config)
+                self.assertNotIn("passed over", error)
+                self.assert_same_end(killed, whole)
 
 
 if __name__ == "__main__":

@@ -25,8 +25,9 @@ class Tasks(common.RunTest):
                 rows = metrics(self.folder / whole)
                 ends = [i + 1 for i, row in enumerate(rows)
                         if i + 1 == len(rows) or rows[i + 1]["stage"] != row["stage"]]
-                # In a stage, at its end, and behind it.
-                for step in (2, ends[0], ends[0] + 1, ends[-2], len(rows) - 1):
+                # Inside each stage, at the end of one, and behind it.
+                inside = [(start + end) // 2 for start, end in zip([0, *ends], ends)]
+                for step in sorted({*inside, ends[0], ends[0] + 1, ends[-2]}):
                     self.train(stopped, "--stop-after", step, config=config, code=75)
                 self.train(stopped, config=config)
                 self.assert_same_end(stopped, whole)
