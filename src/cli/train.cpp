@@ -3,6 +3,7 @@
 #include "cli/common.h"
 #include "cli/ranks.h"
 #include "cli/verbs.h"
+#include "tandem/base/files.h"
 #include "tandem/jobs/capfilt.h"
 #include "tandem/jobs/train_codes.h"
 #include "tandem/train/run.h"
@@ -82,12 +83,21 @@ void do_job(const train::StageJob& from) {
   }
 }
 
-int train_here(const config::Loaded& loaded, const TrainArguments& arguments,
-               const std::vector<std::string>& command, const Place& place) {
+// The config as the user wrote it; what it includes and what is written over it stands in
+// resolved.yaml.
+std::string written_config(const ConfigArguments& config) {
+  constexpr std::int64_t longest = std::int64_t{64} << 20;
+  return read_file(config.path, longest);
+}
+
+int train_here(const config::Loaded& loaded, const std::string& text,
+               const TrainArguments& arguments, const std::vector<std::string>& command,
+               const Place& place) {
   train::RunOptions options{.resume = arguments.resume,
                             .stage = arguments.stage,
                             .stop_after = arguments.stop_after,
                             .command = joined(command),
+                            .config = text,
                             .device = place.device,
                             .mesh = &place.mesh};
   options.local_ranks = place.local_ranks;
@@ -100,13 +110,14 @@ int train_here(const config::Loaded& loaded, const TrainArguments& arguments,
 int train(const ConfigArguments& config, const TrainArguments& arguments,
           const std::vector<std::string>& command) {
   const config::Loaded loaded = load(config);  // mistakes are told once, before any rank starts
+  const std::string text = written_config(config);
   if (starts_ranks(arguments.ranks)) {
     return start_ranks(arguments.ranks, command,
                        {"--rank-device", arguments.ranks.gpus > 0 ? "cuda" : "cpu"});
   }
   const std::string& said = arguments.rank_device;
   return work_as_rank(said.empty() ? loaded.config.device : said, [&](const Place& place) {
-    return train_here(loaded, arguments, command, place);
+    return train_here(loaded, text, arguments, command, place);
   });
 }
 

@@ -71,6 +71,7 @@ std::string run_config_before(const std::filesystem::path& directory) {
 
 void write_run_files(const config::Loaded& loaded, const RunOptions& options,
                      const std::string& environment) {
+  if (!options.config.empty()) replace_file(options.directory / "config.yaml", options.config);
   replace_file(options.directory / "resolved.yaml", loaded.resolved);
   replace_file(options.directory / "command.txt", options.command + "\n");
   replace_file(options.directory / "env.json", environment + "\n");

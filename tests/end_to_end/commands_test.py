@@ -81,6 +81,23 @@ class Refused(common.RunTest):
         self.assertEqual(len(metrics(self.folder / "run")), 20)
         self.assertEqual(newest(self.folder / "run").name, newest(self.folder / "whole").name)
 
+    def test_a_run_keeps_the_config_as_it_was_written(self):
+        path = self.folder / "own.yaml"
+        path.write_text("# mine\ninclude: [%s]\nseed:   4  # not 3\n" % CONFIG)
+        for ranks in (1, 2):
+            run = "%d ranks" % ranks
+            self.train(run, "--procs", ranks, *SHORT, config=path)
+            self.assertEqual((self.folder / run / "config.yaml").read_bytes(), path.read_bytes())
+            self.assertIn("\nseed: 4\n", (self.folder / run / "resolved.yaml").read_text())
+        # Gone on with, it is the newer one; a run that is refused leaves it.
+        path.write_text(path.read_text() + "name: other\n")
+        self.train(run, "--procs", 2, *SHORT, config=path)
+        changed = self.folder / "changed.yaml"
+        changed.write_text(path.read_text().replace("seed:   4", "seed:   5"))
+        self.train(run, *SHORT, config=changed, code=64)
+        self.assertNotEqual((self.folder / run / "config.yaml").read_bytes(),
+                            changed.read_bytes())
+
     def test_loader_threads_and_checkpoints_do_not_change_the_bits(self):
         self.train("whole")
         self.train("run", "--stop-after", 7, "loader.threads=3", "checkpoint.every=2", code=75)
@@ -176,6 +193,23 @@ class Printed(common.RunTest):
         self.assertRegex(plan, r"memory of a rank, about \d+ MiB: .*, activations \d+ MiB")
         self.assertEqual(os.listdir(self.folder), [])
 
+    def test_clips_released_sizes_have_as_many_parameters_as_the_released_files(self):
+        # Of openai/CLIP's models, logit_scale included.
+        sizes = {"clip_vit_b32": 151_277_313, "clip_vit_b16": 149_620_737,
+                 "clip_vit_l14": 427_616_513, "clip_vit_l14_336": 427_944_193}
+        models = {path.stem: path for path in common.HERE.parents[1].glob("configs/models/clip_*.yaml")}
+        self.assertEqual(set(models), {*sizes, "clip_small", "clip_tiny"})
+        for name, path in sorted(models.items()):
+            with self.subTest(name):
+                config = self.folder / (name + ".yaml")
+                config.write_text("include: [%s]\ndata: {sources: {a: {format: world, split: train, size: 99}}}\n"
+                                  "stages: [{name: s, losses: {itc: 1}, data: {batch: 8}, until: {steps: 1}}]\n"
+                                  % path)
+                more = [] if name in sizes else ["model.vocabulary=600"]
+                plan = self.printed("check", "--plan-only", config, *more)
+                if name in sizes:
+                    self.assertIn("  in all: %d trained, 0 frozen\n" % sizes[name], plan)
+
     def test_a_rule_that_catches_nothing_is_refused(self):
         code, _, error = tandem("check", CONFIG, "stages.contrast.train=['nothing.*', '*']")
         self.assertEqual(code, 64)
@@ -221,6 +255,41 @@ class Printed(common.RunTest):
     def test_help_is_no_error(self):
         for verb in ([], ["train"], ["check"], ["config"], ["data"]):
             self.assertIn("Usage", self.printed(*verb, "--help"))
+
+
+class Made(common.RunTest):
+    def make(self, out, *arguments):
+        code, _, error = tandem("data", "make", "tokenizer", CONFIG, "--out", self.folder / out,
+                                *arguments)
+        self.assertEqual(code, 0, error)
+        return error, self.folder / out / "tokenizer.json"
+
+    def test_a_vocabulary_of_a_configs_captions_serves_a_run(self):
+        for kind, mark in (("clip", "<|endoftext|>"), ("wordpiece", "[SEP]")):
+            with self.subTest(kind=kind):
+                told, path = self.make(kind, "--kind", kind, "--vocabulary", 560)
+                made = json.loads(path.read_text())
+                words = {*made["model"]["vocab"], *(token["content"] for token in made["added_tokens"])}
+                self.assertIn("%d tokens from" % len(words), told)
+                self.assertLessEqual(len(words), 560)
+                self.assertIn(mark, words)
+                again = self.make(kind + " again", "--kind", kind, "--vocabulary", 560)[1]
+                self.assertEqual(again.read_bytes(), path.read_bytes())
+                few = self.make(kind + " few", "--kind", kind, "--vocabulary", 560,
+                                "--samples", 2)[1]
+                self.assertNotEqual(few.read_bytes(), path.read_bytes())
+                self.train(kind + " run", "model.vocabulary=0", "model.tokenizer=%s" % path, *SHORT)
+                kept = newest(self.folder / (kind + " run")) / "tokenizer.json"
+                self.assertEqual(kept.read_bytes(), path.read_bytes())
+
+    def test_a_vocabulary_that_cannot_be_made_is_refused(self):
+        make = ["data", "make", "tokenizer", CONFIG, "--out", self.folder / "none"]
+        for more, told in ((["--vocabulary", 20], "expected"), (["--vocabulary", 560, "--kind", "x"], "--kind"),
+                           ([], "--vocabulary")):
+            code, _, error = tandem(*make, *more)
+            self.assertEqual(code, 64, error)
+            self.assertIn(told, error)
+        self.assertFalse((self.folder / "none").exists())
 
 
 if __name__ == "__main__":

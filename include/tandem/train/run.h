@@ -36,6 +36,7 @@ struct RunOptions {
   std::string stage{};                // only up to and with this stage; empty: all
   std::int64_t stop_after = 0;  // step of the run after which to stop with a checkpoint; 0: never
   std::string command{};        // for command.txt
+  std::string config{};         // for config.yaml: the file as it was given; empty: none is written
   at::Device device{at::kCPU};
   const dist::Mesh* mesh = nullptr;
   int local_ranks = 1;                         // on this machine: they share its cores
