@@ -65,17 +65,24 @@ at::Tensor as_begun(const at::Tensor& begun, const at::Tensor& like) {
 }
 
 // What the model began with, with the matched rows of `value` in their places. Rows behind the
-// tokens (marks that a model adds to a vocabulary without them) go on in their order.
+// tokens (marks that a model adds to a vocabulary without them) go on in their order; in a table of
+// as many rows (the settings are those of the weights, and with them the marks' ids) they stay.
 at::Tensor by_token(const at::Tensor& begun, const at::Tensor& value, const Matches& matches) {
   std::vector<std::int64_t> from, to;
-  const auto pair = [&](std::int64_t theirs, std::int64_t ours) {
-    if (theirs >= value.size(0) || ours >= begun.size(0)) return false;
-    from.push_back(theirs);
-    to.push_back(ours);
+  const auto pair = [&](std::int64_t there, std::int64_t here) {
+    if (there >= value.size(0) || here >= begun.size(0)) return false;
+    from.push_back(there);
+    to.push_back(here);
     return true;
   };
   for (std::size_t i = 0; i < matches.from.size(); ++i) pair(matches.from[i], matches.to[i]);
-  for (std::int64_t k = 0; pair(matches.their_tokens + k, matches.our_tokens + k); ++k) {
+  const bool stay = begun.size(0) == value.size(0);
+  const std::int64_t behind = std::max(matches.their_tokens, matches.our_tokens);
+  std::int64_t theirs = stay ? behind : matches.their_tokens;
+  std::int64_t ours = stay ? behind : matches.our_tokens;
+  while (pair(theirs, ours)) {
+    ++theirs;
+    ++ours;
   }
   return as_begun(begun, value)
       .index_copy_(0, at::tensor(to), value.index_select(0, at::tensor(from)));

@@ -132,6 +132,19 @@ TEST_CASE("marks that a model adds behind its tokens keep their rows") {
                   given.narrow(0, s.theirs.vocab_size(), 2)));
 }
 
+TEST_CASE("a table of as many rows keeps the marks behind all tokens where they are") {
+  Setting s;
+  const std::int64_t rows = std::max(s.theirs.vocab_size(), s.ours.vocab_size()) + 2;
+  REQUIRE(s.theirs.vocab_size() != s.ours.vocab_size());
+  vilt::ViltModel before(small(rows), Key(1)), now(small(rows), Key(2));
+  auto weights = weights_of(before);
+  const at::Tensor given = weights.at(table).clone();
+  refit_rows(weights, now, s.tables, s.theirs, s.ours);
+  CHECK(at::equal(weights.at(table).narrow(0, rows - 2, 2), given.narrow(0, rows - 2, 2)));
+  const auto red = *s.ours.id_of("red");
+  CHECK(at::equal(weights.at(table)[red], given[*s.theirs.id_of("red")]));
+}
+
 TEST_CASE("longer texts get places at the end of the table") {
   Setting s;
   auto weights = weights_of(s.before);

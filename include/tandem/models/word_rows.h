@@ -27,10 +27,10 @@ struct RefitRows {
 // Gives the tables in `weights` (in our names, as Family::import_weights gives them) the rows of
 // the model's. Of words, where both tokenizers are known and differ: each row is that of the same
 // token there, and a token that only ours has keeps what the model began with; rows behind the
-// tokens (marks that a model adds) go on in their order. Where theirs is not known (`theirs`
-// empty), or is the same, tables may only grow at their end, as in the originals; any other
-// difference is left for take_weights to refuse. Places may only grow, too. `model` is read, not
-// changed.
+// tokens (marks that a model adds) go on in their order, or stay where the table has as many rows.
+// Where theirs is not known (`theirs` empty), or is the same, tables may only grow at their end, as
+// in the originals; any other difference is left for take_weights to refuse. Places may only grow,
+// too. `model` is read, not changed.
 RefitRows refit_rows(std::map<std::string, at::Tensor>& weights, const Model& model,
                      const RowTables& tables, const text::Tokenizer& theirs,
                      const text::Tokenizer& ours);
