@@ -1,6 +1,7 @@
 #include "tandem/objectives/wpa.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/autocast_mode.h>
 #include <ATen/ops/allclose.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/ones.h>
@@ -11,6 +12,7 @@
 
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <utility>
 
 namespace wpa_test {
 
@@ -154,6 +156,32 @@ TEST_CASE("a text's inner tokens are those between its first and its last") {
   const at::Tensor expected =
       at::tensor({0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0}, at::kLong).view({3, 4}).to(at::kBool);
   CHECK(at::equal(inner_tokens(mask), expected));
+}
+
+TEST_CASE("within autocast the transport stays in single precision, and so does its gradient") {
+  const Pairs p = make_pairs();
+  const auto run = [&](bool cast) {
+    at::Tensor text = p.text.to(at::kFloat).requires_grad_();
+    const at::Tensor picture = p.picture.to(at::kFloat);
+    at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
+    at::autocast::set_autocast_enabled(at::kCPU, cast);
+    const at::Tensor distance = transport_distance(text, p.text_mask, picture, p.picture_mask);
+    CHECK(at::autocast::is_autocast_enabled(at::kCPU) == cast);
+    at::autocast::set_autocast_enabled(at::kCPU, false);
+    torch::autograd::backward({distance.sum()}, {});
+    return std::pair{distance.detach(), text.grad()};
+  };
+  const auto plain = run(false), cast = run(true);
+  CHECK(cast.first.scalar_type() == at::kFloat);
+  CHECK(at::equal(plain.first, cast.first));
+  CHECK(at::equal(plain.second, cast.second));
+  // What autocast gives it in bfloat16 is widened before anything is computed.
+  const at::Tensor half = transport_cost(p.text.to(at::kBFloat16), p.text_mask,
+                                         p.picture.to(at::kBFloat16), p.picture_mask);
+  CHECK(half.scalar_type() == at::kFloat);
+  CHECK(
+      at::equal(half, transport_cost(p.text.to(at::kBFloat16).to(at::kFloat), p.text_mask,
+                                     p.picture.to(at::kBFloat16).to(at::kFloat), p.picture_mask)));
 }
 
 }  // namespace wpa_test
