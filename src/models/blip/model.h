@@ -141,6 +141,7 @@ class BlipModel final : public Model {
   Outputs pretrain_reference(const Outputs& inputs);  // and matching's step
   Outputs captioning_reference(const Outputs& inputs) const;
   Outputs answering_reference(const Outputs& inputs) const;
+  Outputs weighed_reference(const Outputs& inputs) const;  // of the original's class
   Outputs retrieval_reference(const Outputs& inputs) const;
   Outputs contrast_reference(const Outputs& inputs) const;
   Outputs reasoning_reference(const Outputs& inputs) const;

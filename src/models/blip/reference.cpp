@@ -96,6 +96,8 @@ Outputs BlipModel::captioning_reference(const Outputs& recorded) const {
 
 // A question, read with the picture, whose rows the decoder of answers looks at.
 Outputs BlipModel::answering_reference(const Outputs& recorded) const {
+  if (recorded.contains("k") || recorded.contains("candidate_ids"))
+    return weighed_reference(recorded);
   const ReferenceInputs inputs(
       recorded, {"pixel_values", "input_ids", "attention_mask", "labels", "decoder_input_ids",
                  "decoder_attention_mask", "interpolate_pos_encoding"});
@@ -118,6 +120,52 @@ Outputs BlipModel::answering_reference(const Outputs& recorded) const {
   if (inputs.has("labels")) {
     out["loss"] =
         language_loss(logits, labels_of(inputs, answer, words), config_.text.label_smoothing);
+  }
+  return out;
+}
+
+// What the original's BLIP_VQA does, whose loss is another one: a question has k[i] answers, one
+// behind the other, with their weights; candidates are ranked, of each question the k_test whose
+// first word is likeliest. The marks in front are put there as in training.
+Outputs BlipModel::weighed_reference(const Outputs& recorded) const {
+  const ReferenceInputs inputs(recorded, {"pixel_values", "input_ids", "attention_mask",
+                                          "decoder_input_ids", "decoder_attention_mask", "k",
+                                          "weights", "candidate_ids", "candidate_mask", "k_test"});
+  if (config_.text.enc_id < 0 || config_.text.bos_id < 0) {
+    refuse_reference("expected text_config.enc_token_id and bos_token_id");
+  }
+  const auto tokens = [&](const char* ids, const char* mask) {
+    Tokens found;
+    found.ids = inputs.ids(ids, config_.text.vocab_size);
+    found.mask = inputs.mask(mask, found.ids);
+    if (!found.mask.defined() || found.ids.size(1) < 2) {
+      refuse_reference(std::string("expected input.") + ids + " of 2 tokens or more, with a mask");
+    }
+    return found;
+  };
+  Batch batch;
+  batch.images = Images{inputs.pixels()};
+  batch.text = tokens("input_ids", "attention_mask");
+  const std::int64_t count = batch.text->ids.size(0);
+  Outputs out;
+  if (inputs.has("k")) {
+    batch.answers = tokens("decoder_input_ids", "decoder_attention_mask");
+    const at::Tensor k = inputs.required("k").to(at::kLong).reshape({-1});
+    batch.answer_weights = inputs.required("weights").to(at::kFloat).reshape({-1});
+    const std::int64_t all = batch.answers->ids.size(0);
+    if (k.size(0) != count || k.min().item<std::int64_t>() < 0 ||
+        k.sum().item<std::int64_t>() != all || batch.answer_weights.size(0) != all) {
+      refuse_reference("expected input.k answers of each question, with their weights");
+    }
+    batch.answer_rows = at::arange(count, k.options()).repeat_interleave(k, 0);
+    const LossTerm term = answer_losses(batch, {}).at("vqa");
+    out["loss"] = term.sum / term.count;
+  }
+  if (inputs.has("candidate_ids")) {
+    const Ranked ranked = rank(batch, tokens("candidate_ids", "candidate_mask"),
+                               inputs.required("k_test").item<std::int64_t>());
+    out["ranked_index"] = ranked.index;
+    out["ranked_score"] = ranked.score;
   }
   return out;
 }
