@@ -9,12 +9,14 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 
+#include "../support/fixtures.h"
 #include "models/clip/model.h"
 #include "models/clip/weights.h"
 #include "tandem/base/error.h"
 #include "tandem/models/weights.h"
 #include "tandem/nn/normalize.h"
 #include "tandem/objectives/itc.h"
+#include "tandem/tensor/safetensors.h"
 
 namespace clip_test {
 
@@ -284,6 +286,23 @@ TEST_CASE("positions of another grid are resized on import, and no weight is dro
   CHECK(at::equal(out.at(name)[0], weights[name][0]));
   CHECK(out.at("text_model.embeddings.position_embedding.weight").size(0) == 10);
   CHECK(out.contains("something"));
+}
+
+TEST_CASE("positions of another grid are those that transformers interpolates") {
+  const TensorFile file =
+      load_safetensors(tandem::testing::fixture("clip_positions") / "reference.safetensors");
+  const std::string name = "vision_model.embeddings.position_embedding.weight";
+  for (const std::int64_t grid : {2, 3, 4, 5, 7}) {
+    CAPTURE(grid);
+    clip::Config config = tiny();
+    config.vision.image_size = grid * config.vision.patch_size;
+    const at::Tensor table = file.tensors.at("input.table");  // of 4 x 4 patches
+    const at::Tensor ours = clip::import_weights({{name, table}}, config).at(name);
+    const at::Tensor recorded =
+        grid == 4 ? table : file.tensors.at("output.grid_" + std::to_string(grid));
+    REQUIRE(ours.sizes() == recorded.sizes());
+    CHECK(at::allclose(ours, recorded, 0, 1e-6));
+  }
 }
 
 }  // namespace clip_test
