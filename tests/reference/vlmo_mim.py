@@ -133,7 +133,7 @@ def make_beit(case):
         layer_norm_eps=1e-6, image_size=case["image"], patch_size=case["patch"],
         use_mask_token=True, use_absolute_position_embeddings=case["absolute"],
         use_relative_position_bias=case["relative"], use_shared_relative_position_bias=False,
-        layer_scale_init_value=case["scale"] or 0, attn_implementation="eager")
+        layer_scale_init_value=case["scale"] or 0.0, attn_implementation="eager")
     return BeitForMaskedImageModeling(config).eval()
 
 
