@@ -3,12 +3,8 @@
 #include <ATen/TensorOperators.h>
 
 #include <catch2/catch.hpp>
-#include <filesystem>
-#include <map>
-#include <string>
 
 #include "support.h"
-#include "tandem/base/error.h"
 #include "tandem/jobs/model_files.h"
 #include "tandem/tensor/safetensors.h"
 
@@ -17,20 +13,6 @@ namespace albef_verify_test {
 using namespace tandem;
 using namespace tandem::jobs;
 using namespace tandem::testing;
-namespace fs = std::filesystem;
-
-namespace {
-
-// Tensors below `prefix`, without it.
-std::map<std::string, at::Tensor> below(const TensorFile& file, const std::string& prefix) {
-  std::map<std::string, at::Tensor> found;
-  for (const auto& [name, tensor] : file.tensors) {
-    if (name.rfind(prefix, 0) == 0) found[name.substr(prefix.size())] = tensor;
-  }
-  return found;
-}
-
-}  // namespace
 
 TEST_CASE("ALBEF: losses, gradients and states equal those that the original recorded") {
   check_recorded(
@@ -41,23 +23,7 @@ TEST_CASE("ALBEF: losses, gradients and states equal those that the original rec
 }
 
 TEST_CASE("ALBEF: three steps give the original's losses, copies and queues, around their end") {
-  const fs::path folder = fixture("albef_steps");
-  const TensorFile file = load_safetensors(folder / "reference.safetensors");
-  const auto model = make_model(read_model(folder, "ALBEF"));
-  model->train(false);
-  int compared = 0;
-  for (const std::string step : {"", "extra.0.", "extra.1."}) {
-    CAPTURE(step);
-    const auto ours = model->reference_outputs(below(file, step + "input."));
-    for (const auto& [name, recorded] : below(file, step + "output.")) {
-      CAPTURE(name);
-      const at::Tensor a = ours.at(name).to(at::kDouble), b = recorded.to(at::kDouble);
-      REQUIRE(a.sizes() == b.sizes());
-      CHECK(((a - b).abs() - b.abs() * 1e-5).max().item<double>() < 2e-6);
-      ++compared;
-    }
-  }
-  CHECK(compared > 100);
+  check_steps("albef_steps", "ALBEF", 100);
 }
 
 TEST_CASE("ALBEF: words are located as the original's Grad-CAM does") {

@@ -263,12 +263,39 @@ PRETRAIN = {
     "blip_pretrain_soft": dict(
         vision=vision(16, 2, 4, 32, 24, 8, eps=1e-5), text=text(16, 1, 2, 32), embed=8, queue=6,
         momentum=0.5, pointer=2, temp=0.7, alpha=0.85, rows=2, length=7, twice=True),
+    # Three steps: the queue goes round, the copies follow parameters that stand still.
+    "blip_steps": dict(
+        vision=vision(16, 1, 2, 32, 16, 8), text=text(16, 1, 2, 24), embed=8, queue=9, momentum=0.8,
+        pointer=6, temp=0.07, alpha=0.4, rows=3, length=6, twice=True, more=2),
 }
 
 # Retrieval, two texts of one picture in the batch and one more in the queue.
 RETRIEVAL = {"class": "BLIP_Retrieval", "idx": [3, 7, 3, 5], **dict(
     vision=vision(16, 1, 2, 32, 16, 8), text=text(16, 1, 2, 24), embed=8, queue=8, momentum=0.9,
     pointer=4, temp=0.11, alpha=0.4, rows=4, length=6, twice=True)}
+
+
+def pretraining_step(model, case, generator, text):
+    """One training step, its choices recorded: (losses, inputs and outputs)."""
+    ids, mask = text
+    side = case["vision"]["image_size"]
+    image = torch.randn(case["rows"], 3, side, side, generator=generator)
+    numbers = [torch.tensor(case["idx"])] if "class" in case else []
+    with common.Draws() as draws:
+        losses = model(image, None, case["alpha"], *numbers)
+    tensors = {"input.pixel_values": image, "input.input_ids": ids, "input.attention_mask": mask,
+               "input.alpha": torch.tensor(case["alpha"]),
+               **{"input." + k: v for k, v in draws.negatives(case["rows"]).items()}}
+    if numbers:
+        tensors["input.idx"] = numbers[0]
+    for key, loss in zip(("itc", "itm", "lm"), losses):
+        tensors["output.loss_" + key] = loss
+    state = model.state_dict()
+    for key in state:
+        copy = key.split(".")[0].endswith("_m") and not key.endswith("position_ids")
+        if copy or key in ("image_queue", "text_queue", "queue_ptr", "idx_queue", "ptr_queue", "temp"):
+            tensors["output.state." + key] = state[key]
+    return losses, common.copies(tensors)
 
 
 def make_pretraining(module, name, case, out):
@@ -287,26 +314,14 @@ def make_pretraining(module, name, case, out):
     common.save_weights(folder, {k: v for k, v in model.state_dict().items()
                                  if case["twice"] or k not in aliases})
     common.write_config(folder, config_json(case))
-    image = torch.randn(case["rows"], 3, case["vision"]["image_size"], case["vision"]["image_size"],
-                        generator=generator)
-    numbers = [torch.tensor(case["idx"])] if "class" in case else []
-    with common.Draws() as draws:
-        losses = model(image, None, case["alpha"], *numbers)
+    losses, tensors = pretraining_step(model, case, generator, (ids, mask))
     sum(losses).backward()
-    tensors = {"input.pixel_values": image, "input.input_ids": ids, "input.attention_mask": mask,
-               "input.alpha": torch.tensor(case["alpha"]), **{"input." + k: v for k, v in draws.negatives(case["rows"]).items()}}
-    if numbers:
-        tensors["input.idx"] = numbers[0]
-    for key, loss in zip(("itc", "itm", "lm"), losses):
-        tensors["output.loss_" + key] = loss
     tensors.update(common.gradients(model, frozen=False))
-    state = model.state_dict()
-    for key in ("image_queue", "text_queue", "queue_ptr", "idx_queue", "ptr_queue", "temp"):
-        if key in state:
-            tensors["output.state." + key] = state[key]
-    for key in state:
-        if key.split(".")[0].endswith("_m") and not key.endswith("position_ids"):
-            tensors["output.state." + key] = state[key]
+    for step in range(case.get("more", 0)):
+        text = texts(generator, case["rows"], case["length"])
+        model.tokenizer.batch = tokenizer_of(*text).batch
+        _, found = pretraining_step(model, case, generator, text)
+        tensors.update((f"extra.{step}." + key, value) for key, value in found.items())
     more = {} if case["twice"] else {"aliases": json.dumps(aliases)}
     common.save_reference(folder, tensors, case.get("class", "BLIP_Pretrain"), most=MOST, **more)
 
@@ -351,6 +366,102 @@ def make_nlvr(case, out):
     common.save_reference(folder, tensors, "BLIP_NLVR", most=MOST)
 
 
+# Questions: the original's class, whose loss and ranking transformers does not have.
+VQA = dict(vision=vision(24, 2, 3, 48, 16, 8), text=text(24, 2, 2, 40, smoothing=0.1), rows=3,
+           length=8, counts=[2, 1, 3], candidates=7, likely=4)
+
+
+class Lines:
+    """Tokenizer of the question and of its answers."""
+
+    def __init__(self, **lines):
+        self.lines = {k: common.Tokenizer(ids.clone(), mask, WORDS).batch
+                      for k, (ids, mask) in lines.items()}
+        self.enc_token_id, self.bos_token_id, self.pad_token_id = ENC, DEC, 0
+
+    def __call__(self, line, **_):
+        return self.lines[line]
+
+
+class Ranking:
+    """What rank_answer chooses from: the candidates of the likeliest first words and their losses."""
+
+    def __init__(self, decoder):
+        self.hook = decoder.register_forward_hook(self.decoded)
+        self.topk = torch.Tensor.topk
+
+    def decoded(self, _, __, output):
+        if output.loss is not None:
+            self.losses = output.loss
+
+    def __enter__(self):
+        def topk(*arguments, **named):
+            found = self.topk(*arguments, **named)
+            self.chosen = found[1]
+            return found
+
+        torch.Tensor.topk = topk
+        return self
+
+    def __exit__(self, *_):
+        torch.Tensor.topk = self.topk
+        self.hook.remove()
+
+    def ordered(self):
+        """[B, k]: rows of the candidates, the best first, and the logarithms of their probability."""
+        score, order = (-self.losses).view(self.chosen.shape).sort(dim=1, descending=True)
+        return self.chosen.gather(1, order), score
+
+
+def make_vqa(case, out):
+    name = "blip_vqa"
+    generator = torch.Generator().manual_seed(len(name))
+    folder = common.fresh(out, name)
+    module, blip = importlib.import_module("models.blip_vqa"), importlib.import_module("models.blip")
+    v, t = case["vision"], case["text"]
+    ids, mask = texts(generator, case["rows"], case["length"])
+    answers, answer_mask = texts(generator, sum(case["counts"]), 6)
+    candidates, candidate_mask = texts(generator, case["candidates"], 7)
+    candidates[2, 1] = candidates[0, 1]  # two that begin alike
+    module.init_tokenizer = lambda: Lines(question=(ids, mask), answer=(answers, answer_mask))
+    module.create_vit = lambda *_, **__: (blip.VisionTransformer(
+        img_size=v["image_size"], patch_size=v["patch_size"], embed_dim=v["hidden_size"],
+        depth=v["num_hidden_layers"], num_heads=v["num_attention_heads"],
+        mlp_ratio=v["intermediate_size"] / v["hidden_size"]), v["hidden_size"])
+    path = folder / "bert_config.json"
+    path.write_text(json.dumps(dict({k: t[k] for k in (
+        "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
+        "hidden_act", "layer_norm_eps", "vocab_size", "max_position_embeddings", "pad_token_id")},
+        add_cross_attention=True, encoder_width=t["hidden_size"])))
+    model = module.BLIP_VQA(str(path), v["image_size"], "base").eval()
+    path.unlink()
+    tie(model)
+    randomize(model.named_parameters(), generator)
+    aliases = common.aliases_of(model)
+    common.save_weights(folder, {k: w for k, w in model.state_dict().items() if k not in aliases})
+    common.write_config(folder, dict(architectures=["BlipForQuestionAnswering"], model_type="blip",
+                                     vision_config=v, text_config=dict(t, enc_token_id=ENC)))
+    image = torch.randn(case["rows"], 3, v["image_size"], v["image_size"], generator=generator)
+    weights = torch.rand(sum(case["counts"]), generator=generator)
+    loss = model(image, "question", "answer", n=case["counts"], weights=weights)
+    loss.backward()
+    started = common.Tokenizer(candidates.clone(), candidate_mask, WORDS).batch
+    started.input_ids[:, 0] = DEC  # as train_vqa.py does
+    with torch.no_grad(), Ranking(model.text_decoder) as ranking:
+        best = model(image, "question", started, train=False, inference="rank", k_test=case["likely"])
+    index, score = ranking.ordered()
+    assert index[:, 0].equal(best)
+    tensors = {"input.pixel_values": image, "input.input_ids": ids, "input.attention_mask": mask,
+               "input.decoder_input_ids": answers, "input.decoder_attention_mask": answer_mask,
+               "input.k": torch.tensor(case["counts"]), "input.weights": weights,
+               "input.candidate_ids": candidates, "input.candidate_mask": candidate_mask,
+               "input.k_test": torch.tensor(case["likely"]), "output.loss": loss,
+               "output.ranked_index": index, "output.ranked_score": score}
+    tensors.update(common.gradients(model))
+    common.save_reference(folder, tensors, "BlipForQuestionAnswering", most=MOST,
+                          aliases=json.dumps(aliases))
+
+
 def main():
     checkout = sys.argv[1]
     out = common.out_folder(2)
@@ -363,6 +474,7 @@ def main():
     retrieval = importlib.import_module("models.blip_retrieval")
     make_pretraining(retrieval, "blip_retrieval", RETRIEVAL, out)
     make_nlvr(NLVR, out)
+    make_vqa(VQA, out)
 
 
 if __name__ == "__main__":
