@@ -28,8 +28,8 @@ void refuse_other_run(const config::Loaded& loaded, const RunOptions& options);
 // The resolved config of the run that the folder holds; empty: it holds none.
 std::string run_config_before(const std::filesystem::path& directory);
 
-// Writes config.yaml (what the user wrote, where the options have it), resolved.yaml, command.txt and
-// env.json. Throws Error(io).
+// Writes config.yaml (what the user wrote, where the options have it), resolved.yaml, command.txt
+// and env.json. Throws Error(io).
 void write_run_files(const config::Loaded& loaded, const RunOptions& options,
                      const std::string& environment);
 
