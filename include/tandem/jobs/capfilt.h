@@ -54,10 +54,10 @@ bool is_finished(const std::filesystem::path& folder);
 // with the picture. Throws Error(config) for a model that does not write.
 void write_captions(const CapfiltJob& job);
 
-// Judges every text of every sample, each in a line of its own: those of a picture stand behind each
-// other, in their order. Lines say `match`, the probability, and why a caption was kept or dropped;
-// where the source knows whether its captions are true, `label` and `kind` too.
-// The summary then has the filter's area under the curve of true and wrong captions, of each kind.
+// Judges every text of every sample, each in a line of its own: those of a picture stand behind
+// each other, in their order. Lines say `match`, the probability, and why a caption was kept or
+// dropped; where the source knows whether its captions are true, `label` and `kind` too. The
+// summary then has the filter's area under the curve of true and wrong captions, of each kind.
 // Throws Error(config) for a model that does not match.
 void filter_captions(const CapfiltJob& job);
 

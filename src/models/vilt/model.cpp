@@ -85,7 +85,7 @@ LossTerm ViltModel::masked_words(const Tokens& masked, const Images& images, boo
       heads_->vilt->forward({.text = masked, .images = images, .pack = pack}, context);
   at::Tensor rows = seen.text().flatten(0, 1);  // [B T, D]
   at::Tensor labels = masked.labels.flatten();
-  double count = 0;  // it is divided by what counts() said
+  double count = 0;                // it is divided by what counts() said
   if (labels.device().is_cpu()) {  // only the rows that count; a GPU would wait for their number
     const at::Tensor places = labels.ne(objectives::ignored).nonzero().squeeze(1);
     rows = rows.index_select(0, places);
