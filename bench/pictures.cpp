@@ -1,5 +1,6 @@
 // JPEG files to what a model sees, on one core:  bench_pictures FOLDER SIZE SECONDS MODE [DUMP]
-// MODE: view (the evaluation transform), full or scaled (the training view, `decode: scaled`).
+// MODE: view (the evaluation transform), decode (its first half alone), full or scaled (the training
+// view, `decode: scaled`).
 // DUMP takes the pixels of the first 8 files (by name), SIZE x SIZE x 3 bytes each. Prints one line
 // of JSON: pictures a second of the fastest pass.
 
@@ -35,9 +36,10 @@ std::vector<Bytes> files_of(const char* folder) {
   return files;
 }
 
-vision::Image view(const Bytes& bytes, const vision::ImageSettings& settings, bool train,
-                   std::size_t number) {
-  if (!train) {
+vision::Image view(const Bytes& bytes, const vision::ImageSettings& settings,
+                   const std::string& mode, std::size_t number) {
+  if (mode == "decode") return vision::decode(bytes, "", settings);
+  if (mode == "view") {
     return vision::evaluation_view(vision::decode(bytes, "", settings), settings);
   }
   vision::AugmentSettings augment;
@@ -61,7 +63,7 @@ int main(int argc, char** argv) {
   if (argc > 5) {
     std::ofstream dump(argv[5], std::ios::binary);
     for (std::size_t i = 0; i < std::min<std::size_t>(8, files.size()); ++i) {
-      const vision::Image image = view(files[i], settings, mode != "view", i);
+      const vision::Image image = view(files[i], settings, mode, i);
       dump.write(reinterpret_cast<const char*>(image.rgb.data()),
                  static_cast<std::streamsize>(image.rgb.size()));
     }
@@ -69,7 +71,7 @@ int main(int argc, char** argv) {
   double best = 1e30;
   for (const auto begin = Clock::now(); best > 1e29 || seconds_since(begin) < std::atof(argv[3]);) {
     const auto pass = Clock::now();
-    for (std::size_t i = 0; i < files.size(); ++i) view(files[i], settings, mode != "view", i);
+    for (std::size_t i = 0; i < files.size(); ++i) view(files[i], settings, mode, i);
     best = std::min(best, seconds_since(pass));
   }
   std::printf("{\"per_second\": %.2f}\n", static_cast<double>(files.size()) / best);

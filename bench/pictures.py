@@ -2,7 +2,8 @@
 
 pictures.py make FOLDER COUNT WIDTH HEIGHT       JPEGs of quality 90: smooth shapes and 1/f noise
 pictures.py tar FOLDER TAR COPIES                a webdataset of them
-pictures.py pil|torchvision FOLDER SIZE SECONDS  pictures a second of the fastest pass, one core
+pictures.py pil|torchvision|decode FOLDER SIZE SECONDS  pictures a second of the fastest pass, one core;
+                                                 decode: torchvision's decoder alone
 pictures.py crops FOLDER SIZE DUMP               largest difference of PIL's view from DUMP's pixels
 pictures.py loader TAR SIZE BATCH SECONDS WORKERS
 """
@@ -73,6 +74,11 @@ def torchvision(size):
     return view
 
 
+def decode(_):
+    from torchvision.io import ImageReadMode, decode_jpeg
+    return lambda data: decode_jpeg(torch.frombuffer(bytearray(data), dtype=torch.uint8), ImageReadMode.RGB)
+
+
 def fastest(view, folder, seconds):
     torch.set_num_threads(1)
     data = [path.read_bytes() for path in files_of(folder)]
@@ -127,8 +133,8 @@ def main():
         return make(rest[0], *map(int, rest[1:]))
     if verb == "tar":
         return make_tar(rest[0], rest[1], int(rest[2]))
-    if verb in ("pil", "torchvision"):
-        view = {"pil": pil, "torchvision": torchvision}[verb](int(rest[1]))
+    if verb in ("pil", "torchvision", "decode"):
+        view = {"pil": pil, "torchvision": torchvision, "decode": decode}[verb](int(rest[1]))
         print(json.dumps(fastest(view, rest[0], float(rest[2]))))
     elif verb == "crops":
         print(json.dumps(crops(rest[0], int(rest[1]), rest[2])))
