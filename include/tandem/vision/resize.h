@@ -1,8 +1,9 @@
 #pragma once
 // Resampling equal to Pillow's Image.resize for 8-bit RGB: antialiased (the filter widens with the
-// reduction), two passes, horizontal first, coefficients of 22 bits, rounded to 8 bits between the
-// passes. The same bytes on every machine. (Pillow 13 takes the vertical pass first where the
-// height shrinks much more than the width; a pixel may then differ by one.)
+// reduction), two passes, coefficients of 22 bits, rounded to 8 bits between the passes. The same
+// bytes on every machine. The horizontal pass comes first, as in all Pillows up to 12; as in 13 the
+// vertical one does where the height shrinks by more than twice what the width does (pixels of
+// noise then differ by up to twenty from the older ones).
 
 #include <optional>
 
