@@ -12,7 +12,7 @@ runs = [
 
 # System, run, its stages, the stage that answers.
 SYSTEMS = [
-    ("LLaVA", "llava", ("language", "captions", "instruct"), "instruct"),
+    ("LLaVA", "llava", ("captions", "instruct"), "instruct"),
     ("Qwen2-VL", "qwen2_vl", ("captions", "everything", "instruct"), "instruct"),
     ("Qwen2.5-VL", "qwen25_vl", ("captions", "everything", "instruct"), "instruct"),
 ]

@@ -22,7 +22,7 @@ SYSTEMS = [
         "retrieval": ("retrieval", "test.retrieval.text_to_image.r1"), "hard": ("retrieval", "hard.hard.text_to_image"),
         "vqa": ("vqa", "listed_test.vqa.accuracy"), "nlvr2": ("nlvr2", "reasons_test.nlvr2.accuracy")}),
     ("BLIP-2", "blip2", ("tower", "first", "words", "second"), {"vqa": ("second", "questions_test.vqa.accuracy")}),
-    ("LLaVA-1.5", "llava", ("language", "captions", "instruct"), {"vqa": ("instruct", "test.vqa.accuracy")}),
+    ("LLaVA-1.5", "llava", ("captions", "instruct"), {"vqa": ("instruct", "test.vqa.accuracy")}),
     ("Qwen-VL", "qwen_vl", ("pretrain", "multitask", "instruct"), {
         "vqa": ("instruct", "test.vqa.accuracy"), "grounding": ("instruct", "places.boxes.accuracy")}),
     ("Qwen2-VL", "qwen2_vl", ("captions", "everything", "instruct"), {
