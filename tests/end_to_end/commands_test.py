@@ -16,6 +16,27 @@ class Refused(common.RunTest):
         self.assertEqual(got, code, error)
         return out + error
 
+    def test_the_answers_of_two_files_are_counted_into_one_list(self):
+        def annotations(name, answers):
+            path = self.folder / name
+            path.write_text(json.dumps({"annotations": [
+                {"question_id": i, "multiple_choice_answer": answer, "answer_type": "other",
+                 "answers": [{"answer": answer}]} for i, answer in enumerate(answers)]}))
+            return path
+
+        train = annotations("train.json", ["A dog"] * 5 + ["two"] * 9 + ["cat"] * 8)
+        val = annotations("val.json", ["Yes"] * 9 + ["the dog!"] * 4)
+        out = self.folder / "lists" / "answers.json"
+        code, _, error = tandem("data", "make", "answers", train, val, "--out", out)
+        self.assertEqual(code, 0, error)
+        self.assertIn("3 answers of at least 9 questions", error)
+        self.assertEqual(json.loads(out.read_text()), ["dog", "2", "yes"])
+        code, _, error = tandem("data", "make", "answers", val, train, "--least", 8, "--out", out)
+        self.assertEqual(code, 0, error)
+        self.assertEqual(json.loads(out.read_text()), ["yes", "dog", "2", "cat"])
+        self.refused("data", "make", "answers", val, "--least", 10, "--out", out, code=65)
+        self.refused("data", "make", "answers", self.folder / "none.json", "--out", out, code=65)
+
     def test_recipes_are_listed_with_their_stages_and_copied(self):
         code, out, error = tandem("recipes")
         self.assertEqual(code, 0, error)
@@ -230,27 +251,6 @@ class Printed(common.RunTest):
         page = common.HERE.parents[1] / "docs" / "config.md"
         self.assertTrue(page.read_text() == self.printed("config", "--schema"),
                         "docs/config.md is stale: tandem config --schema > docs/config.md")
-
-    def test_the_answers_of_two_files_are_counted_into_one_list(self):
-        def annotations(name, answers):
-            path = self.folder / name
-            path.write_text(json.dumps({"annotations": [
-                {"question_id": i, "multiple_choice_answer": answer, "answer_type": "other",
-                 "answers": [{"answer": answer}]} for i, answer in enumerate(answers)]}))
-            return path
-
-        train = annotations("train.json", ["A dog"] * 5 + ["two"] * 9 + ["cat"] * 8)
-        val = annotations("val.json", ["Yes"] * 9 + ["the dog!"] * 4)
-        out = self.folder / "lists" / "answers.json"
-        code, _, error = tandem("data", "make", "answers", train, val, "--out", out)
-        self.assertEqual(code, 0, error)
-        self.assertIn("3 answers of at least 9 questions", error)
-        self.assertEqual(json.loads(out.read_text()), ["dog", "2", "yes"])
-        code, _, error = tandem("data", "make", "answers", val, train, "--least", 8, "--out", out)
-        self.assertEqual(code, 0, error)
-        self.assertEqual(json.loads(out.read_text()), ["yes", "dog", "2", "cat"])
-        self.refused("data", "make", "answers", val, "--least", 10, "--out", out, code=65)
-        self.refused("data", "make", "answers", self.folder / "none.json", "--out", out, code=65)
 
     def test_help_is_no_error(self):
         for verb in ([], ["train"], ["check"], ["config"], ["data"]):

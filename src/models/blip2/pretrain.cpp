@@ -35,9 +35,12 @@ at::Tensor padded(const at::Tensor& ids, std::int64_t length, std::int64_t pad) 
 
 // The same on all ranks: rank 0's.
 Key shared_key(Key key, const dist::Mesh& mesh) {
-  if (mesh.size() == 1) return key;
-  const at::Tensor bits = at::full({1}, static_cast<std::int64_t>(key.bits()), at::kLong);
-  return Key(static_cast<std::uint64_t>(dist::all_gather(mesh, bits)[0].item<std::int64_t>()));
+  std::uint64_t seed = key.bits();  // one rank draws from it, too: a Key's seed is not the Key
+  if (mesh.size() > 1) {
+    const at::Tensor bits = at::full({1}, static_cast<std::int64_t>(seed), at::kLong);
+    seed = static_cast<std::uint64_t>(dist::all_gather(mesh, bits)[0].item<std::int64_t>());
+  }
+  return Key(seed);
 }
 
 at::Tensor gathered(const at::Tensor& rows, const dist::Mesh& mesh) {
