@@ -56,11 +56,14 @@ class ZeroShot(common.RunTest):
             for key, value in expected.items():
                 self.assertEqual(shown["eval.own.zero_shot." + key], "%.4f" % value)
 
-    def test_a_picture_of_no_class_ends_the_run_with_its_name(self):
+    def test_a_picture_of_no_class_is_left_out_by_its_name(self):
         (self.folder / "pictures" / "07.txt").write_text("purple\n")
-        error = self.train("run", self.task, "eval.every=10 steps", config=self.config, code=64)
-        self.assertIn("purple", error)
-        self.assertIn("07.png", error)
+        error = self.train("run", self.task, "eval.every=10 steps", config=self.config)
+        self.assertRegex(error, "left out 07.png: .*'purple'")
+        self.assertEqual(metrics(self.folder / "run")[-1]["eval.own.zero_shot.left_out"], 1)
+        predictions = lines(self.folder / "run" / "eval" / "own.zero_shot.jsonl")
+        self.assertEqual(len(predictions), COUNT - 1)
+        self.assertNotIn("07.png", [one["id"] for one in predictions])
 
 
 if __name__ == "__main__":

@@ -122,7 +122,7 @@ def try_planted(target, source, folder):
 def search_planted():
     source, folder = ROOT / "build/planted/source", ROOT / "build/planted/build"
     shutil.rmtree(source, ignore_errors=True)
-    for part in ["src", "include", "cmake", "tests", "CMakeLists.txt", "CMakePresets.json"]:
+    for part in ["src", "include", "cmake", "bench", "tests", "CMakeLists.txt", "CMakePresets.json"]:
         copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy2
         source.mkdir(parents=True, exist_ok=True)
         copy(ROOT / part, source / part)
