@@ -15,6 +15,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import unicodedata
 
 os.environ["TOKENIZERS_PARALLELISM"] = "false"  # two processes of ours instead
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, normalizers, pre_tokenizers, processors
@@ -238,18 +239,17 @@ KINDS = {
     "bert": lambda lines: bert(lines, extra=added()),
     "gpt2": lambda lines: gpt2(lines, False),
     "llama3": lambda lines: byte_level(lines, LLAMA3, added(), None, True, ignore_merges=True),
-    "ICU": lambda lines: byte_level(lines, r"[A-Za-z]+|\d{2}|.", (), normalizers.NFD()),
     "characters": chars_bpe,
-    "bert, cased": lambda lines: bert(
-        lines, normalizers.BertNormalizer(lowercase=False, strip_accents=True, clean_text=False),
-        pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()]), added()),
-    "bert, BertProcessing": bert_processing,
 }
 
 
 def variants(lines):
     """Tokenizers that differ from a kind in an option."""
     nfkc = normalizers.Sequence([normalizers.NFKC(), normalizers.Strip(left=True, right=False)])
+    cased = normalizers.BertNormalizer(lowercase=False, strip_accents=True, clean_text=False)
+    spaces = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()])
+    yield "bert, cased", bert(lines, cased, spaces, added())
+    yield "bert, BertProcessing", bert_processing(lines)
     yield "clip, marks in the pattern", clip(lines, CLIP_MARKED, added())
     yield "gpt2, prefix space", gpt2(lines, True)
     yield "qwen2, NFKC", byte_level(lines, QWEN2, added(), nfkc)
@@ -342,10 +342,14 @@ def jobs(tool, folder, count):
     data = strings(count, seed=2)
     every = list(every_char())
     few = data[:count // 20] + every[::10]
+    # A pattern of no family of ours is matched by ICU, whose Unicode is older than the package's: there are fewer digits.
+    known = [one for one in few if all(unicodedata.category(c) != "Cn" for c in one.decode("utf-8", errors="replace"))]
+    by_icu = lambda lines: [("ICU", byte_level(lines, r"[A-Za-z]+|\d{2}|.", (), normalizers.NFD()))]
     for name, make in KINDS.items():
         yield lambda name=name, make=make: check(tool, folder, data + every, [(name, make(lines))])
     yield lambda: check(tool, folder, few, variants(lines))
     yield lambda: check(tool, folder, few, splits(lines))
+    yield lambda: check(tool, folder, known, by_icu(lines))
     yield lambda: compare_training(tool, folder, lines, data[:count // 20])
 
 
