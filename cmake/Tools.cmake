@@ -29,7 +29,8 @@ if(TANDEM_ASAN OR TANDEM_FUZZ)
   add_link_options(-fsanitize=address,undefined)
 endif()
 if(TANDEM_FUZZ)  # scripts/fuzz, with clang; its warnings are not those that the code is kept free of
-  add_compile_options(-fsanitize=fuzzer-no-link -Wno-unknown-warning-option)
+  add_compile_options(-fsanitize=fuzzer-no-link,float-cast-overflow
+                      -fno-sanitize-recover=float-cast-overflow -Wno-unknown-warning-option)
   add_link_options(-fsanitize=fuzzer-no-link)
 endif()
 find_package(Threads REQUIRED)
