@@ -13,6 +13,7 @@
 
 #include "models/blip2/model.h"
 #include "models/pass.h"
+#include "models/shared_key.h"
 #include "tandem/base/error.h"
 #include "tandem/objectives/hard_negatives.h"
 #include "tandem/objectives/query_itc.h"
@@ -31,16 +32,6 @@ at::Tensor mask_of(const Texts& texts) {
 at::Tensor padded(const at::Tensor& ids, std::int64_t length, std::int64_t pad) {
   if (ids.size(1) >= length) return ids;
   return at::cat({ids, at::full({ids.size(0), length - ids.size(1)}, pad, ids.options())}, 1);
-}
-
-// The same on all ranks: rank 0's.
-Key shared_key(Key key, const dist::Mesh& mesh) {
-  std::uint64_t seed = key.bits();  // one rank draws from it, too: a Key's seed is not the Key
-  if (mesh.size() > 1) {
-    const at::Tensor bits = at::full({1}, static_cast<std::int64_t>(seed), at::kLong);
-    seed = static_cast<std::uint64_t>(dist::all_gather(mesh, bits)[0].item<std::int64_t>());
-  }
-  return Key(seed);
 }
 
 at::Tensor gathered(const at::Tensor& rows, const dist::Mesh& mesh) {

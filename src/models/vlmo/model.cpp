@@ -1,12 +1,12 @@
 #include "models/vlmo/model.h"
 
 #include <ATen/ops/constant_pad_nd.h>
-#include <ATen/ops/full.h>
 
 #include <algorithm>
 #include <cmath>
 
 #include "models/pass.h"
+#include "models/shared_key.h"
 #include "tandem/base/error.h"
 #include "tandem/nn/naming.h"
 #include "tandem/objectives/itc.h"
@@ -168,13 +168,11 @@ Tokens padded(const Tokens& text, std::int64_t length, std::int64_t pad_id) {
           at::constant_pad_nd(text.mask, {0, missing}, 0)};
 }
 
-// The samples of all ranks, in global order; seed: becomes rank 0's, so that all draw under one.
-Candidates gathered(const Candidates& own, const dist::Mesh& mesh, std::uint64_t& seed) {
+// The samples of all ranks, in global order.
+Candidates gathered(const Candidates& own, const dist::Mesh& mesh) {
   const auto all = [&](const at::Tensor& rows) {
     return dist::all_gather(mesh, rows.contiguous()).flatten(0, 1);
   };
-  const at::Tensor bits = at::full({1}, static_cast<std::int64_t>(seed), at::kLong);
-  seed = static_cast<std::uint64_t>(dist::all_gather(mesh, bits)[0].item<std::int64_t>());
   return {{all(own.features.image), all(own.features.text)},
           all(own.pixels),
           {all(own.text.ids), all(own.text.mask)},
@@ -188,13 +186,15 @@ LossTerm VlmoModel::match_loss(const Batch& batch, const Contrast& features,
   const dist::Mesh& mesh = mesh_of(context);
   const std::int64_t size = batch.images->pixels.size(0);
   Candidates among{features, batch.images->pixels, *batch.text, 0};
-  std::uint64_t seed = context.key.fold("itm negatives").bits();
+  const Key own_key = context.key.fold("itm negatives");
+  Key key(own_key.bits());
   if (mesh.size() > 1 && config_.negatives == "global") {
     among.text =
         padded(among.text, config_.context_length, std::max<std::int64_t>(config_.pad_id, 0));
-    among = gathered(among, mesh, seed);
+    among = gathered(among, mesh);
+    key = shared_key(own_key, mesh);
   }
-  const Negatives drawn = draw_negatives(*net_, among, size, Key(seed));
+  const Negatives drawn = draw_negatives(*net_, among, size, key);
   const auto own = [&](const at::Tensor& rows) { return rows.narrow(0, among.first, size); };
   const Tokens text{own(among.text.ids), own(among.text.mask)};
   const Tokens hard{among.text.ids.index_select(0, drawn.text),
