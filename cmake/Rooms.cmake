@@ -3,8 +3,8 @@
 # nn and models include torch/nn, 15 s a file: they and their tests share one precompiled header,
 # built with nn. The other rooms keep to headers that are cheaper than it. Headers are most of what a
 # file costs all the same, so several are compiled together (TANDEM_UNITY): in nn and models those of
-# one folder (a family: half a minute, where its files one by one took two), in the other rooms and
-# in their tests eight or four at a time. The names that a file keeps to itself therefore differ
+# one folder (a family: half a minute, where its files one by one took two), in the other rooms
+# twelve at a time, in their tests four. The names that a file keeps to itself therefore differ
 # within a room; a test file has a namespace of its own.
 set(TANDEM_PCH_ROOMS nn models)
 function(tandem_precompile target room)
@@ -19,11 +19,20 @@ function(tandem_precompile target room)
 endfunction()
 
 option(TANDEM_UNITY "Compile several files of a room together" ON)
-set(TANDEM_APART base config vision report)  # their headers are cheap, but Catch's are not
+set(TANDEM_CHEAP base config vision report)  # without ATen
 function(tandem_in_batches target size)
   if(TANDEM_UNITY)
     set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_MODE BATCH
                           UNITY_BUILD_BATCH_SIZE ${size})
+  endif()
+endfunction()
+
+# -O3 only where loops of our own run over bytes and pixels. The other rooms call ATen, and what they
+# take is headers: -O1 compiles them in three fifths of the time, and the same bits come out.
+set(TANDEM_HOT base text vision)
+function(tandem_optimise target room)
+  if(NOT room IN_LIST TANDEM_HOT)
+    target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1>)
   endif()
 endfunction()
 
@@ -50,10 +59,11 @@ function(tandem_room name)
     add_library(tandem_${name} STATIC ${sources})
     target_link_libraries(tandem_${name} PUBLIC tandem_options ${ARG_LINKS})
     tandem_precompile(tandem_${name} ${name})
+    tandem_optimise(tandem_${name} ${name})
     if(name IN_LIST TANDEM_PCH_ROOMS)
       tandem_together(tandem_${name} ${sources})
-    elseif(NOT name IN_LIST TANDEM_APART)
-      tandem_in_batches(tandem_${name} 8)
+    elseif(NOT name STREQUAL "vision")  # one file a variant of the same operations, under the same names
+      tandem_in_batches(tandem_${name} 12)
     endif()
   endif()
 endfunction()
@@ -80,14 +90,16 @@ function(tandem_tests room)
       set_source_files_properties(${CMAKE_SOURCE_DIR}/tests/data/${one}_test.cpp
                                   PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
     endforeach()
-  elseif(NOT room STREQUAL "text" AND NOT room IN_LIST TANDEM_APART)
+  elseif(NOT room STREQUAL "text" AND NOT room IN_LIST TANDEM_CHEAP)
     # c10 and Catch both have a CHECK: Catch's has to come last.
     set_target_properties(test_${room} PROPERTIES
                           UNITY_BUILD_CODE_BEFORE_INCLUDE "#include <c10/util/Logging.h>")
   endif()
   # Catch's macros are slow to optimise and gain nothing; the precompiled header wants its own flags.
-  if(NOT room IN_LIST TANDEM_PCH_ROOMS)
-    target_compile_options(test_${room} PRIVATE -O1)
+  if(room IN_LIST TANDEM_PCH_ROOMS)
+    tandem_optimise(test_${room} ${room})
+  else()
+    target_compile_options(test_${room} PRIVATE $<$<CONFIG:Release>:-Og>)
   endif()
   add_test(NAME ${room} COMMAND test_${room} "~[slow]~[gpu]~[.]")
   # Tests run side by side: threads of two of them on the same cores wait for each other for minutes.

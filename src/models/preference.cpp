@@ -1,6 +1,5 @@
 #include "models/preference.h"
 
-#include <ATen/autocast_mode.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
 
@@ -15,6 +14,7 @@
 #include "tandem/nn/naming.h"
 #include "tandem/objectives/divergence.h"
 #include "tandem/objectives/lm.h"
+#include "tandem/tensor/autocast.h"
 
 namespace tandem::models {
 
@@ -198,7 +198,7 @@ ReferenceFacts facts_of(const AnswerReader& reader, const at::Device& device) {
   }
   for (const auto& buffer : buffers_of(reader.copy)) facts.weights.push_back(buffer);
   facts.config = reader.config();
-  const bool mixed = at::autocast::is_autocast_enabled(device.type());
+  const bool mixed = autocast_setting(device.type()).on;
   facts.config += mixed ? "\nautocast" : "";
   return facts;
 }

@@ -1,7 +1,6 @@
 #include "tandem/nn/run_block.h"
 
 #include <ATen/Context.h>
-#include <ATen/autocast_mode.h>
 #include <ATen/ops/empty.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -11,45 +10,13 @@
 #include <utility>
 
 #include "tandem/base/error.h"
+#include "tandem/tensor/autocast.h"
 
 namespace tandem::nn {
 namespace {
 
 namespace ag = torch::autograd;
 using MaybeTensor = std::optional<at::Tensor>;
-
-// Autocast is a setting of the thread, and a GPU's backward runs on another one. Its cache of cast
-// weights is off inside: what it would keep of the first, gradient-free run has no history.
-class AutocastGuard {
- public:
-  struct Setting {
-    bool on = false;
-    at::ScalarType type = at::kFloat;
-  };
-  static Setting current(at::DeviceType device) {
-    return {at::autocast::is_autocast_enabled(device), at::autocast::get_autocast_dtype(device)};
-  }
-  AutocastGuard(at::DeviceType device, Setting setting)
-      : device_(device),
-        before_(current(device)),
-        cache_before_(at::autocast::is_autocast_cache_enabled()) {
-    at::autocast::set_autocast_enabled(device, setting.on);
-    at::autocast::set_autocast_dtype(device, setting.type);
-    at::autocast::set_autocast_cache_enabled(false);
-  }
-  ~AutocastGuard() {
-    at::autocast::set_autocast_enabled(device_, before_.on);
-    at::autocast::set_autocast_dtype(device_, before_.type);
-    at::autocast::set_autocast_cache_enabled(cache_before_);
-  }
-  AutocastGuard(const AutocastGuard&) = delete;
-  AutocastGuard& operator=(const AutocastGuard&) = delete;
-
- private:
-  at::DeviceType device_;
-  Setting before_;
-  bool cache_before_;
-};
 
 void seed(const at::Device& device, const std::optional<Key>& key) {
   if (!key) return;
@@ -62,7 +29,7 @@ void seed(const at::Device& device, const std::optional<Key>& key) {
 struct Recipe : torch::CustomClassHolder {
   Block block;
   std::optional<Key> key;
-  AutocastGuard::Setting autocast;
+  AutocastSetting autocast;
 };
 
 struct Recompute : ag::Function<Recompute> {
@@ -77,7 +44,7 @@ struct Recompute : ag::Function<Recompute> {
     }
     context->save_for_backward(inputs);
     context->saved_data["recipe"] = at::IValue::make_capsule(recipe);
-    const AutocastGuard autocast(inputs[0].device().type(), recipe->autocast);
+    const Autocast autocast(inputs[0].device().type(), recipe->autocast);
     seed(inputs[0].device(), recipe->key);
     return recipe->block(inputs);  // gradients are off inside a Function's forward
   }
@@ -92,7 +59,7 @@ struct Recompute : ag::Function<Recompute> {
     }
     {
       const at::AutoGradMode grad_mode(true);
-      const AutocastGuard autocast(inputs[0].device().type(), recipe->autocast);
+      const Autocast autocast(inputs[0].device().type(), recipe->autocast);
       seed(inputs[0].device(), recipe->key);
       const at::Tensor output = recipe->block(inputs);
       // Parameters get their gradients here, through the same accumulators (and hooks) as always.
@@ -135,7 +102,9 @@ at::Tensor run_block(const torch::nn::Module& module, const Block& block,
   auto recipe = c10::make_intrusive<Recipe>();
   recipe->block = block;
   recipe->key = context.key;
-  recipe->autocast = AutocastGuard::current(device.type());
+  recipe->autocast = autocast_setting(device.type());
+  // What its cache kept of the first, gradient-free run would have no history.
+  recipe->autocast.caches = false;
   const auto input = [&](std::size_t i) {
     return i < inputs.size() ? MaybeTensor(inputs[i]) : std::nullopt;
   };

@@ -1,6 +1,5 @@
 #include "tandem/objectives/lm.h"
 
-#include <ATen/autocast_mode.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
@@ -19,7 +18,7 @@
 #include "objectives/softmax_loss.h"
 #include "tandem/base/error.h"
 #include "tandem/objectives/token_loss.h"
-#include "tandem/tensor/autocast_off.h"
+#include "tandem/tensor/autocast.h"
 
 namespace tandem::objectives {
 namespace {
@@ -27,9 +26,8 @@ namespace {
 namespace ag = torch::autograd;
 
 at::ScalarType compute_type(const at::Tensor& hidden) {
-  const at::DeviceType device = hidden.device().type();
-  return at::autocast::is_autocast_enabled(device) ? at::autocast::get_autocast_dtype(device)
-                                                   : hidden.scalar_type();
+  const AutocastSetting autocast = autocast_setting(hidden.device().type());
+  return autocast.on ? autocast.type : hidden.scalar_type();
 }
 
 // What a pass works on: the rows that have a label, in the type of the products.

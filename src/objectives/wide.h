@@ -3,7 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "tandem/tensor/autocast_off.h"
+#include "tandem/tensor/autocast.h"
 
 namespace tandem::objectives {
 

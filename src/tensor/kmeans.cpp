@@ -15,7 +15,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "tandem/tensor/autocast_off.h"
+#include "tandem/tensor/autocast.h"
 
 namespace tandem {
 namespace {

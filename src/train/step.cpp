@@ -1,7 +1,7 @@
 #include "train/step.h"
 
 #include <ATen/Context.h>
-#include <ATen/autocast_mode.h>
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
@@ -9,32 +9,10 @@
 
 #include "tandem/base/error.h"
 #include "tandem/objectives/itc.h"
+#include "tandem/tensor/autocast.h"
 
 namespace tandem::train {
 namespace {
-
-// bf16 where it is safe, fp32 elsewhere, by ATen's own lists.
-class Autocast {
- public:
-  Autocast(bool on, at::DeviceType device) : on_(on), device_(device) {
-    if (!on_) return;
-    was_ = at::autocast::is_autocast_enabled(device_);
-    at::autocast::set_autocast_dtype(device_, at::kBFloat16);
-    at::autocast::set_autocast_enabled(device_, true);
-    at::autocast::increment_nesting();
-  }
-  ~Autocast() {
-    if (!on_) return;
-    if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
-    at::autocast::set_autocast_enabled(device_, was_);
-  }
-  Autocast(const Autocast&) = delete;
-  Autocast& operator=(const Autocast&) = delete;
-
- private:
-  bool on_, was_ = false;
-  at::DeviceType device_;
-};
 
 class Pass {
  public:
@@ -64,7 +42,7 @@ class Pass {
     std::vector<at::Tensor> images, texts;
     for (std::size_t i = 0; i < batches.size(); ++i) {
       const models::StepContext ctx = context(static_cast<std::int64_t>(i), batches[i]);
-      const Autocast autocast(settings_.bf16, settings_.device.type());
+      const Autocast scope(settings_.device.type(), autocast());
       const models::Features features = model_.features(batches[i], settings_.request, ctx);
       if (!features.image.defined()) return nullptr;
       images.push_back(features.image);
@@ -75,11 +53,17 @@ class Pass {
   }
 
   LossTerms losses(const Batch& batch, models::StepContext ctx) const {
-    const Autocast autocast(settings_.bf16, settings_.device.type());
+    const Autocast scope(settings_.device.type(), autocast());
     return model_.losses(batch, settings_.request, ctx);
   }
 
  private:
+  AutocastSetting autocast() const {
+    AutocastSetting setting = autocast_setting(settings_.device.type());
+    if (settings_.bf16) setting = {true, at::kBFloat16, true};
+    return setting;
+  }
+
   models::Model& model_;
   const StepSettings& settings_;
   Key key_;

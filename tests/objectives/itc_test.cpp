@@ -1,15 +1,16 @@
 #include "tandem/objectives/itc.h"
 
 #include <ATen/ATen.h>
-#include <ATen/autocast_mode.h>
 #include <sys/resource.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <optional>
 #include <string>
 
 #include "tandem/base/error.h"
+#include "tandem/tensor/autocast.h"
 
 namespace itc_test {
 
@@ -164,13 +165,11 @@ TEST_CASE("several paths side by side give the mean of their losses, in one pass
 
 TEST_CASE("itc is computed in fp32 within autocast") {
   const Pairs p = make_pairs(16, 8, at::kFloat), q = copy_of(p);
-  at::autocast::set_autocast_enabled(at::kCPU, true);
-  at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
+  auto autocast = std::make_optional<Autocast>(at::kCPU, AutocastSetting{true, at::kBFloat16});
   const LossTerm inside = itc(p.image, p.text, p.log_scale, dist::Mesh());
-  const bool still_on = at::autocast::is_autocast_enabled(at::kCPU);
-  at::autocast::set_autocast_enabled(at::kCPU, false);
-  at::autocast::clear_cache();
-  CHECK(still_on);
+  CHECK(autocast_setting(at::kCPU).on);
+  autocast.reset();
+  CHECK_FALSE(autocast_setting(at::kCPU).on);
   const LossTerm outside = itc(q.image, q.text, q.log_scale, dist::Mesh());
   CHECK(inside.sum.scalar_type() == at::kFloat);
   CHECK(inside.sum.equal(outside.sum));

@@ -1,7 +1,6 @@
 #include "tandem/objectives/momentum_itc.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/autocast_mode.h>
 #include <ATen/ops/allclose.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/equal.h>
@@ -18,6 +17,7 @@
 #include <functional>
 
 #include "tandem/base/error.h"
+#include "tandem/tensor/autocast.h"
 
 namespace momentum_itc_test {
 
@@ -137,11 +137,9 @@ TEST_CASE("within autocast the contrast stays in single precision") {
     *t = t->to(at::kFloat);
   }
   const auto plain = momentum_itc(in);
-  at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
-  at::autocast::set_autocast_enabled(at::kCPU, true);
+  const Autocast autocast(at::kCPU, {true, at::kBFloat16});
   const auto cast = momentum_itc(in);
-  CHECK(at::autocast::is_autocast_enabled(at::kCPU));
-  at::autocast::set_autocast_enabled(at::kCPU, false);
+  CHECK(autocast_setting(at::kCPU).on);
   CHECK(at::equal(plain.loss.sum, cast.loss.sum));
   CHECK(cast.image_to_text.scalar_type() == at::kFloat);
 }

@@ -1,7 +1,6 @@
 #include "tandem/objectives/wpa.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/autocast_mode.h>
 #include <ATen/ops/allclose.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/ones.h>
@@ -13,6 +12,8 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <utility>
+
+#include "tandem/tensor/autocast.h"
 
 namespace wpa_test {
 
@@ -163,11 +164,13 @@ TEST_CASE("within autocast the transport stays in single precision, and so does 
   const auto run = [&](bool cast) {
     at::Tensor text = p.text.to(at::kFloat).requires_grad_();
     const at::Tensor picture = p.picture.to(at::kFloat);
-    at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
-    at::autocast::set_autocast_enabled(at::kCPU, cast);
-    const at::Tensor distance = transport_distance(text, p.text_mask, picture, p.picture_mask);
-    CHECK(at::autocast::is_autocast_enabled(at::kCPU) == cast);
-    at::autocast::set_autocast_enabled(at::kCPU, false);
+    const auto distance_of = [&] {
+      const Autocast autocast(at::kCPU, {cast, at::kBFloat16});
+      const at::Tensor distance = transport_distance(text, p.text_mask, picture, p.picture_mask);
+      CHECK(autocast_setting(at::kCPU).on == cast);
+      return distance;
+    };
+    const at::Tensor distance = distance_of();
     torch::autograd::backward({distance.sum()}, {});
     return std::pair{distance.detach(), text.grad()};
   };

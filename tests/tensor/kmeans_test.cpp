@@ -4,7 +4,6 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
-#include <ATen/autocast_mode.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/ones.h>
@@ -14,6 +13,8 @@
 #include <catch2/catch.hpp>
 #include <set>
 #include <vector>
+
+#include "tandem/tensor/autocast.h"
 
 namespace kmeans_test {
 
@@ -121,10 +122,11 @@ TEST_CASE("one thread's bits are those of any number, and autocast changes none"
   };
   const at::Tensor centers = trained(1);
   CHECK(at::equal(trained(2), centers));
-  at::autocast::set_autocast_enabled(at::kCPU, true);
-  const at::Tensor inside = nearest_rows(rows, centers);
-  at::autocast::set_autocast_enabled(at::kCPU, false);
-  CHECK(at::equal(inside, nearest_rows(rows, centers)));
+  const at::Tensor outside = nearest_rows(rows, centers);
+  {
+    const Autocast autocast(at::kCPU, {true, at::kBFloat16});
+    CHECK(at::equal(nearest_rows(rows, centers), outside));
+  }
   // Shared out at whole runs, the parts are those of the whole.
   const at::Tensor cut = at::cat({nearest_rows(rows.slice(0, 0, nearest_at_once), centers),
                                   nearest_rows(rows.slice(0, nearest_at_once), centers)});

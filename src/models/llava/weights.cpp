@@ -122,11 +122,11 @@ void read_pretrained(Llava& llava, const Config& c) {
 
 void fit_weights(Settings& settings, const Weights& weights) {
   auto& c = dynamic_cast<Config&>(settings);
+  const std::string begin = std::string(connector) + "linear_";
   std::int64_t layers = 0;
   bool alone = false;  // a matrix without a number
   for (const auto& [name, value] : weights) {
     const std::string ours = our_name(name);
-    const std::string begin = std::string(connector) + "linear_";
     if (!ours.starts_with(begin)) continue;
     layers = std::max<std::int64_t>(layers, ours[begin.size()] - '0');
     alone = alone || name.ends_with("projector.weight");
