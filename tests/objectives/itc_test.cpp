@@ -1,6 +1,7 @@
 #include "tandem/objectives/itc.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <sys/resource.h>
 #include <torch/csrc/autograd/autograd.h>
 

@@ -130,7 +130,7 @@ TEST_CASE("one thread's bits are those of any number, and autocast changes none"
   // Shared out at whole runs, the parts are those of the whole.
   const at::Tensor cut = at::cat({nearest_rows(rows.slice(0, 0, nearest_at_once), centers),
                                   nearest_rows(rows.slice(0, nearest_at_once), centers)});
-  CHECK(at::equal(cut, inside));
+  CHECK(at::equal(cut, outside));
 }
 
 }  // namespace kmeans_test
