@@ -32,11 +32,15 @@ inline void require(bool holds, const char* what) {
   std::abort();
 }
 
+// How often a target accepted what it was given: one that refuses everything looks at nothing.
+inline std::size_t inputs_read = 0;
+
 // True when `act` ran to its end, false when it refused its input.
 template <class Act>
 bool accepted(const Act& act) {
   try {
     act();
+    ++inputs_read;
     return true;
   } catch (const Error& error) {
     require(error.kind() == ErrorKind::data || error.kind() == ErrorKind::config ||
@@ -44,6 +48,17 @@ bool accepted(const Act& act) {
             error.what());
     require(!error.message().empty(), "an error says what is wrong");
     return false;
+  }
+}
+
+// What was made here from an accepted input: to refuse that is a find.
+template <class Act>
+auto read_back(const Act& act) {
+  try {
+    return act();
+  } catch (const Error& error) {
+    require(false, error.what());
+    throw;
   }
 }
 

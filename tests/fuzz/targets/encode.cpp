@@ -21,6 +21,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace tandem;
   static const std::vector<text::Tokenizer> all = make();
   const std::string_view line = fuzz::text_of(data, size);
+  ++fuzz::inputs_read;
   for (const text::Tokenizer& tokenizer : all) {
     const auto ids = tokenizer.encode(line);
     for (const std::int32_t id : ids) {

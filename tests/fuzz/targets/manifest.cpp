@@ -17,8 +17,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     for (const checkpoint::FileFacts& file : manifest.files) {
       fuzz::require(checkpoint::is_plain_name(file.name), "names stay in the folder");
     }
-    const checkpoint::Manifest again =
-        checkpoint::parse_manifest(checkpoint::manifest_text(manifest, {}), "again");
+    const checkpoint::Manifest again = fuzz::read_back([&] {
+      return checkpoint::parse_manifest(checkpoint::manifest_text(manifest, {}), "again");
+    });
     fuzz::require(again.step == manifest.step && again.files.size() == manifest.files.size(),
                   "the same after a round");
   });
