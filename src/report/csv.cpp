@@ -4,6 +4,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "report/row_json.h"
 #include "tandem/base/error.h"
 #include "tandem/base/files.h"
 
@@ -19,7 +20,7 @@ std::string quoted(const std::string& text) {
   return out + "\"";
 }
 
-// A number or a word; of what no row has, nothing (it may be nested too deeply to be written).
+// A number or a word; of what no row has, nothing.
 std::string cell_of(const nlohmann::ordered_json& value) {
   if (value.is_string()) return value.get<std::string>();
   if (value.is_null()) return "nan";
@@ -29,8 +30,7 @@ std::string cell_of(const nlohmann::ordered_json& value) {
 // Of a line of metrics.jsonl; empty for one that is none.
 Cells cells_of(const std::string& line) {
   Cells cells;
-  const auto json = nlohmann::ordered_json::parse(line, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object()) return cells;
+  const nlohmann::ordered_json json = row_json(line);
   for (const auto& [name, value] : json.items()) {
     cells.emplace_back(name, cell_of(value));
   }

@@ -3,8 +3,10 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "report/row_json.h"
 #include "tandem/base/error.h"
 #include "tandem/base/files.h"
+#include "tandem/base/json.h"
 
 namespace tandem::report {
 namespace {
@@ -33,6 +35,16 @@ std::string json_of(const Row& row) {
   return json.dump();
 }
 
+nlohmann::ordered_json row_json(const std::string& line) {
+  try {
+    nlohmann::ordered_json json = parse_ordered_json(line, "metrics.jsonl");
+    const bool good = json.is_object() && json.contains("step") && json["step"].is_number_integer();
+    if (good) return json;
+  } catch (const Error&) {  // as a line that was cut
+  }
+  return nullptr;
+}
+
 void keep_lines_until(const std::filesystem::path& path, std::int64_t last_step) {
   std::ifstream in(path, std::ios::binary);
   if (!in) return;
@@ -40,10 +52,8 @@ void keep_lines_until(const std::filesystem::path& path, std::int64_t last_step)
   bool changed = false;
   while (std::getline(in, line)) {
     const bool whole = !in.eof();
-    const auto json = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
-    const bool keep = whole && json.is_object() && json.contains("step") &&
-                      json["step"].is_number_integer() && json["step"] <= last_step;
-    if (keep) {
+    const nlohmann::ordered_json json = row_json(line);
+    if (whole && !json.is_null() && json["step"] <= last_step) {
       kept += line + "\n";
     } else {
       changed = true;

@@ -34,11 +34,13 @@ TEST_CASE("a table has a column for every key and empty cells where nothing was 
   CHECK(text_of(folder.path() / "metrics.csv") == "step,stage,loss\n1,a,0.5\n2,a,3\n");
 }
 
-TEST_CASE("what no row holds is an empty cell, however deeply it is nested") {
+TEST_CASE("what no row holds is an empty cell, and what is nested deeper than any row is none") {
   const tandem::testing::TemporaryDirectory folder;
   const std::string deep = std::string(100'000, '[') + std::string(100'000, ']');
   tandem::testing::put_file(folder / "metrics.jsonl", R"({"step":1,"loss":)" + deep +
                                                           R"(,"lr":null})"
+                                                          "\n"
+                                                          R"({"step":1,"loss":[[1]],"lr":null})"
                                                           "\n");
   Recorder recorder({.directory = folder.path(), .last_step = 1, .tensorboard = false});
   CHECK(text_of(folder.path() / "metrics.csv") == "step,loss,lr\n1,,nan\n");

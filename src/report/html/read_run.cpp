@@ -6,6 +6,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "report/row_json.h"
 #include "tandem/base/error.h"
 #include "tandem/base/files.h"
 #include "tandem/base/json.h"
@@ -55,10 +56,9 @@ std::vector<Row> rows_of(const fs::path& path) {
   std::int64_t number = 0;
   for (std::string line; std::getline(in, line);) {
     ++number;
-    const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
-    const bool good = json.is_object() && json.contains("step") && json["step"].is_number_integer();
-    if (!good && in.eof()) break;  // cut: it is being written
-    if (!good) {
+    const Json json = row_json(line);
+    if (json.is_null() && in.eof()) break;  // cut: it is being written
+    if (json.is_null()) {
       throw Error(ErrorKind::data, "[report] expected a row with its step",
                   path.string() + ":" + std::to_string(number));
     }
