@@ -18,6 +18,7 @@ CORPUS = ROOT / "tests/fuzz/corpus"
 PAGE = ROOT / "docs/fuzzing.md"
 LARGEST = 4096  # bytes of an input; what parsers get wrong, they get wrong with little
 KEPT = 2048     # bytes of an input that may enter the corpus in git
+MOST = 40       # inputs of a target there, the smallest: each is replayed in hundreds of changes by every test run
 
 
 def build(source, folder, targets):
@@ -62,6 +63,16 @@ def keep_small(target, new):
     subprocess.run([ROOT / f"build/fuzz/tests/fuzz/fuzz_{target}", "-merge=1", into, new],
                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                    env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"})
+    drop_the_largest(into)
+
+
+def drop_the_largest(corpus):
+    """Those that somebody named stay; libFuzzer names by a hash."""
+    files = list(corpus.iterdir())
+    found = sorted((path for path in files if re.fullmatch("[0-9a-f]{40}", path.name)),
+                   key=lambda path: (path.stat().st_size, path.name))
+    for path in found[max(0, MOST - (len(files) - len(found))):]:
+        path.unlink()
 
 
 def record(target, cells):
