@@ -19,7 +19,6 @@ function(tandem_precompile target room)
 endfunction()
 
 option(TANDEM_UNITY "Compile several files of a room together" ON)
-set(TANDEM_CHEAP base config vision report)  # without ATen
 function(tandem_in_batches target size)
   if(TANDEM_UNITY)
     set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_MODE BATCH
@@ -68,6 +67,7 @@ function(tandem_room name)
   endif()
 endfunction()
 
+set(TANDEM_WITHOUT_ATEN base config text vision report)
 # tandem_tests(ROOM [LINKS ...]): one Catch2 binary per room from tests/ROOM/*.cpp. Its cases run as
 # one test, those tagged [slow] as another, those tagged [gpu] one by one.
 function(tandem_tests room)
@@ -90,7 +90,7 @@ function(tandem_tests room)
       set_source_files_properties(${CMAKE_SOURCE_DIR}/tests/data/${one}_test.cpp
                                   PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
     endforeach()
-  elseif(NOT room STREQUAL "text" AND NOT room IN_LIST TANDEM_CHEAP)
+  elseif(NOT room IN_LIST TANDEM_WITHOUT_ATEN)
     # c10 and Catch both have a CHECK: Catch's has to come last.
     set_target_properties(test_${room} PROPERTIES
                           UNITY_BUILD_CODE_BEFORE_INCLUDE "#include <c10/util/Logging.h>")
@@ -99,7 +99,7 @@ function(tandem_tests room)
   if(room IN_LIST TANDEM_PCH_ROOMS)
     tandem_optimise(test_${room} ${room})
   else()
-    target_compile_options(test_${room} PRIVATE $<$<CONFIG:Release>:-Og>)
+    target_compile_options(test_${room} PRIVATE $<$<NOT:$<CONFIG:Debug>>:-Og>)
   endif()
   add_test(NAME ${room} COMMAND test_${room} "~[slow]~[gpu]~[.]")
   # Tests run side by side: threads of two of them on the same cores wait for each other for minutes.

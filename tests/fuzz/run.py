@@ -18,7 +18,7 @@ CORPUS = ROOT / "tests/fuzz/corpus"
 PAGE = ROOT / "docs/fuzzing.md"
 LARGEST = 4096  # bytes of an input; what parsers get wrong, they get wrong with little
 KEPT = 2048     # bytes of an input that may enter the corpus in git
-MOST = 40       # inputs of a target there, the smallest: each is replayed in hundreds of changes by every test run
+MOST = 40       # inputs of a target there: every test run replays each in hundreds of changes
 
 
 def build(source, folder, targets):

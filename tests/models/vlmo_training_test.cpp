@@ -1,7 +1,6 @@
 // What a VLMo learns from: losses of the three stages, negatives, codes, two passes, batches.
 
 #include <ATen/ATen.h>
-#include <ATen/autocast_mode.h>
 
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -11,6 +10,7 @@
 #include "models/vlmo/model.h"
 #include "tandem/base/error.h"
 #include "tandem/objectives/itc.h"
+#include "tandem/tensor/autocast.h"
 
 namespace vlmo_training_test {
 
@@ -358,9 +358,10 @@ TEST_CASE("codes that a job trained are taken, seen by others as the model's, an
     if (name == "codes.centers") CHECK(at::equal(buffer, given));
   }
   // Under autocast the same patches have the same codes.
-  at::autocast::set_autocast_enabled(at::kCPU, true);
-  CHECK(at::equal(codes->codes(batch.images->pixels), found));
-  at::autocast::set_autocast_enabled(at::kCPU, false);
+  {
+    const Autocast autocast(at::kCPU, {true, at::kBFloat16});
+    CHECK(at::equal(codes->codes(batch.images->pixels), found));
+  }
   vlmo::Config without = tiny();
   without.parts.mim = false;
   CHECK(learned_codes(vlmo::VlmoModel(without, Key(1))) == nullptr);

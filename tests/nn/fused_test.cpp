@@ -1,7 +1,6 @@
 // RMSNorm, rotary positions and SwiGLU by our kernels against their twins, forward and backward: on
 // the CPU by the same arithmetic in a loop (host_kernels.h), on a GPU by the kernels themselves.
 #include <ATen/TensorOperators.h>
-#include <ATen/autocast_mode.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/allclose.h>
 #include <ATen/ops/arange.h>
@@ -21,6 +20,7 @@
 #include "tandem/nn/mlp.h"
 #include "tandem/nn/rms_norm.h"
 #include "tandem/nn/rotary.h"
+#include "tandem/tensor/autocast.h"
 #include "tandem/tensor/device.h"
 
 namespace fused_test {
@@ -304,12 +304,8 @@ void check_decoder(const Place& place) {
     BlockContext context;
     context.recompute = again;
     const auto run = [&, half = half] {
-      at::autocast::set_autocast_enabled(place.device.type(), half);
-      at::autocast::set_autocast_dtype(place.device.type(), at::kBFloat16);
-      const at::Tensor out = decoder.forward(x, rotary, causal_mask(), context);
-      at::autocast::set_autocast_enabled(place.device.type(), false);
-      at::autocast::clear_cache();
-      return Tensors{out};
+      const Autocast autocast(place.device.type(), {half, at::kBFloat16});
+      return Tensors{decoder.forward(x, rotary, causal_mask(), context)};
     };
     const Tensors twin = traced(run, leaves, nullptr), own = traced(run, leaves, &place);
     for (std::size_t i = 0; i < twin.size(); ++i) {

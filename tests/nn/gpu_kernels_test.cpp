@@ -2,7 +2,6 @@
 #include "tandem/nn/gpu_kernels.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/autocast_mode.h>
 #include <ATen/ops/allclose.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
@@ -19,6 +18,7 @@
 #include "nn/packed_attention.h"
 #include "tandem/nn/attention.h"
 #include "tandem/nn/normalize.h"
+#include "tandem/tensor/autocast.h"
 #include "tandem/tensor/device.h"
 
 namespace gpu_kernels_test {
@@ -142,12 +142,11 @@ TEST_CASE("a step in bfloat16 on the GPU agrees with float32", "[gpu]") {
   const at::Tensor input = at::randn({32, 128}, on_gpu);
   const auto gradient = [&](bool half) {
     weight.mutable_grad() = at::Tensor();
-    at::autocast::set_autocast_enabled(at::kCUDA, half);
-    at::autocast::set_autocast_dtype(at::kCUDA, at::kBFloat16);
-    const at::Tensor loss = at::linear(input, weight).to(at::kFloat).square().mean();
-    at::autocast::set_autocast_enabled(at::kCUDA, false);
-    at::autocast::clear_cache();
-    loss.backward();
+    const auto loss_of = [&] {
+      const Autocast autocast(at::kCUDA, {half, at::kBFloat16});
+      return at::linear(input, weight).to(at::kFloat).square().mean();
+    };
+    loss_of().backward();
     return weight.grad().clone();
   };
   const at::Tensor exact = gradient(false), half = gradient(true);

@@ -1,6 +1,5 @@
 #include "tandem/nn/run_block.h"
 
-#include <ATen/autocast_mode.h>
 #include <ATen/ops/dropout.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/ones.h>
@@ -12,6 +11,7 @@
 
 #include "tandem/nn/encoder_block.h"
 #include "tandem/nn/init.h"
+#include "tandem/tensor/autocast.h"
 
 namespace run_block_test {
 
@@ -85,12 +85,8 @@ TEST_CASE("recomputation repeats the draws of its key, whatever else was drawn")
 
 TEST_CASE("recomputation runs in the autocast of the forward pass") {
   const auto in_bf16 = [](bool recompute) {
-    at::autocast::set_autocast_enabled(at::kCPU, true);
-    at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
-    const Result result = run(recompute, true, {});
-    at::autocast::set_autocast_enabled(at::kCPU, false);
-    at::autocast::clear_cache();
-    return result;
+    const Autocast autocast(at::kCPU, {true, at::kBFloat16});
+    return run(recompute, true, {});
   };
   const Result plain = in_bf16(false);
   CHECK(equal(plain, in_bf16(true)));

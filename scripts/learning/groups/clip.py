@@ -29,7 +29,8 @@ words occur (`tandem data baselines --max-objects 2`).
 {table(["", *KEYS, "minutes"], rows)}
 
 The bag of attributes finds every picture among 500: only the hard gallery tells whether a model knows
-what is bound to what. There every seed is above the bag, and the wanted 0.50 is missed. Earlier runs of seed 1 (commits up to 556d55d, not in the record) had there 0.488
+what is bound to what. There every seed is above the bag, and the wanted 0.50 is missed. Earlier runs of
+seed 1 (commits up to 556d55d, not in the record) had there 0.488
 and 0.496 on two threads, 0.420 and 0.414 on one: the two differ in threads and build, not in what is
 computed, so 0.07 is what chance does to this figure. What moved it: a first stage on single objects
 (without it nothing is learned in this time), a second on random scenes of two, patches that are as
