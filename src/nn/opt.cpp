@@ -108,15 +108,22 @@ at::Tensor Opt::forward(const at::Tensor& words, const at::Tensor& given,
                                           : at::ones({words.size(0), earlier + queries},
                                                      words.options().dtype(at::kLong));
   TANDEM_CHECK(mask.size(1) == earlier + queries, "[opt] expected a mask of all keys");
-  if (mask.size(1) > shape.positions) {
-    throw Error(ErrorKind::data, "[text] expected at most " + std::to_string(shape.positions) +
-                                     " tokens; got " + std::to_string(mask.size(1)));
-  }
-  const at::Tensor positions =
-      (at::cumsum(mask, 1) * mask + (opt_offset - 1)).narrow(1, earlier, queries);
+  expect_room(mask.size(1));
+  const at::Tensor positions = (at::cumsum(mask, 1) * mask - 1).narrow(1, earlier, queries);
+  return forward_at(words, positions, decoder_mask(mask, queries, /*every_token=*/!given.defined()),
+                    context, cache);
+}
+
+void Opt::expect_room(std::int64_t tokens) const {
+  if (tokens <= shape.positions) return;
+  throw Error(ErrorKind::data, "[text] expected at most " + std::to_string(shape.positions) +
+                                   " tokens; got " + std::to_string(tokens));
+}
+
+at::Tensor Opt::forward_at(const at::Tensor& words, const at::Tensor& positions, const Mask& seen,
+                           const BlockContext& context, KvCache* cache) const {
   at::Tensor x = project_in ? project_in->forward(words) : words;
-  x = x + embed_positions->forward(positions);
-  const Mask seen = decoder_mask(mask, queries, /*every_token=*/!given.defined());
+  x = x + embed_positions->forward(positions + opt_offset);
   for (std::size_t i = 0; i < layers.size(); ++i) {
     const auto block = [layer = layers[i], seen, cache, i](const std::vector<at::Tensor>& in) {
       return layer->forward(in[0], seen, cache, i);

@@ -2,6 +2,8 @@
 
 #include <ATen/ops/cat.h>
 
+#include <algorithm>
+
 #include "tandem/base/error.h"
 #include "tandem/nn/dropout.h"
 #include "tandem/nn/naming.h"
@@ -78,18 +80,35 @@ at::Tensor Vit::forward(const at::Tensor& pixels, const BlockContext& context) c
 }
 
 at::Tensor Vit::forward_blocks(const at::Tensor& pixels, const BlockContext& context) const {
+  return states(pixels, {static_cast<std::int64_t>(blocks.size())}, context)[0];
+}
+
+std::vector<at::Tensor> Vit::states(const at::Tensor& pixels,
+                                    const std::vector<std::int64_t>& after,
+                                    const BlockContext& context) const {
+  TANDEM_CHECK(!after.empty(), "[vit] expected a block to read");
+  const auto last = static_cast<std::size_t>(*std::max_element(after.begin(), after.end()));
+  TANDEM_CHECK(last <= blocks.size(), "[vit] expected a block of the tower");
   const at::Tensor first = class_token.expand({pixels.size(0), 1, -1});
   const at::Tensor rows = interpolate_positions(
       positions.squeeze(0), 1, pixels.size(2) / patch->patch, pixels.size(3) / patch->patch);
   at::Tensor x = at::cat({first, patch->forward(pixels)}, 1) + rows;  // [B, 1 + P, D]
   if (first_norm) x = first_norm->forward(x);
-  for (std::size_t i = 0; i < blocks.size(); ++i) {
+  std::vector<at::Tensor> seen(after.size());
+  const auto keep = [&](std::size_t done) {
+    for (std::size_t j = 0; j < after.size(); ++j) {
+      if (after[j] == static_cast<std::int64_t>(done)) seen[j] = x;
+    }
+  };
+  keep(0);
+  for (std::size_t i = 0; i < last; ++i) {
     const auto block = [layer = blocks[i]](const std::vector<at::Tensor>& in) {
       return layer->forward(in[0], no_mask());
     };
     x = run_block(*blocks[i], block, {x}, of_block(context, i));
+    keep(i + 1);
   }
-  return x;
+  return seen;
 }
 
 }  // namespace tandem::nn

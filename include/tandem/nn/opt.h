@@ -69,6 +69,12 @@ struct Opt : torch::nn::Module {
   // cache: the S - T tokens before these, extended by them; or null.
   at::Tensor forward(const at::Tensor& words, const at::Tensor& mask, const BlockContext& context,
                      KvCache* cache = nullptr) const;
+  // The same at positions of the caller's own, int64 [1 or B, T], from 0 (of padding: -1): texts
+  // laid end to end, or a cache with texts of several lengths. The caller calls expect_room.
+  at::Tensor forward_at(const at::Tensor& words, const at::Tensor& positions, const Mask& mask,
+                        const BlockContext& context, KvCache* cache = nullptr) const;
+  // Throws Error(data) for a text of more tokens than there are positions.
+  void expect_room(std::int64_t tokens) const;
   at::Tensor logits(const at::Tensor& rows) const;  // [..., W] -> [..., V]
 };
 

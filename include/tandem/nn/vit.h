@@ -60,6 +60,10 @@ struct Vit : torch::nn::Module {
   at::Tensor forward(const at::Tensor& pixels, const BlockContext& context) const;
   // The same before the last norm.
   at::Tensor forward_blocks(const at::Tensor& pixels, const BlockContext& context) const;
+  // The same after so many blocks, for each of `blocks`; no block behind the last of them runs. 0:
+  // before the first.
+  std::vector<at::Tensor> states(const at::Tensor& pixels, const std::vector<std::int64_t>& blocks,
+                                 const BlockContext& context) const;
 };
 
 }  // namespace tandem::nn
