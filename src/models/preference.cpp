@@ -8,7 +8,6 @@
 #include <tuple>
 #include <unordered_set>
 
-#include "models/language_config.h"
 #include "models/pass.h"
 #include "tandem/base/error.h"
 #include "tandem/nn/naming.h"
@@ -84,18 +83,18 @@ LanguageCopy::LanguageCopy(const nn::DecoderShape& shape, bool tied, const std::
         *this, prefix + "lm_head",
         std::make_shared<nn::Linear>(shape.width, shape.vocab_size, /*with_bias=*/false));
   }
-  for (at::Tensor& parameter : parameters()) parameter.set_requires_grad(false);
 }
 
-void LanguageCopy::copy_from(const torch::nn::Module& policy) {
+void freeze_copy(torch::nn::Module& copy, const torch::nn::Module& policy) {
   const at::NoGradGuard no_grad;
-  auto own = named_parameters();
+  auto own = copy.named_parameters();
+  for (auto& item : own) item.value().set_requires_grad(false);
   for (const auto& item : policy.named_parameters()) {
-    if (at::Tensor* copy = own.find(item.key())) copy->copy_(item.value());
+    if (at::Tensor* to = own.find(item.key())) to->copy_(item.value());
   }
 }
 
-NamedTensors buffers_of(const LanguageCopy* copy) {
+NamedTensors buffers_of(const torch::nn::Module* copy) {
   NamedTensors all;
   if (copy == nullptr) return all;
   for (const auto& [name, tensor] : parameters_of(*copy)) {
@@ -132,10 +131,9 @@ struct ReadAnswers {
   at::Tensor head;              // [V, D]
 };
 
-ReadAnswers read_answers(const AnswerReader& reader, const nn::Decoder& decoder,
-                         const nn::Linear* head, const Batch& batch, const at::Tensor& looks) {
-  return {reader.read(decoder, batch.text.value(), looks, {}),
-          reader.read(decoder, batch.rejected.value(), looks, {}), head_matrix(head, decoder)};
+ReadAnswers read_answers(const AnswerModel& model, const Batch& batch, const at::Tensor& looks) {
+  return {model.read(batch.text.value(), looks, {}), model.read(batch.rejected.value(), looks, {}),
+          model.head()};
 }
 
 void expect_frozen_looks(const at::Tensor& looks) {
@@ -154,12 +152,11 @@ std::optional<ReadAnswers> of_reference(const AnswerReader& reader, const Batch&
   const bool known = looks.defined() && at::GradMode::is_enabled();  // whether it is learned
   const at::NoGradGuard no_grad;
   if (reader.copy != nullptr) {
-    return read_answers(reader, *reader.copy->decoder, reader.copy->head.get(), batch, looks);
+    return read_answers(reader.of_copy, batch, looks);
   }
   const WithoutAdapters off(reader.module);
   if (!off.is_reference()) return std::nullopt;
-  return read_answers(reader, reader.decoder, reader.head, batch,
-                      known && !learned ? looks : reader.look(batch));
+  return read_answers(reader.own, batch, known && !learned ? looks : reader.look(batch));
 }
 
 // log p of each answer [B]: of a row, or of the samples of a pack.
@@ -229,9 +226,8 @@ LossTerm preference_loss(const AnswerReader& reader, const PreferenceConfig& con
                          const Batch& batch, const at::Tensor& looks, const at::Tensor& hidden,
                          const nn::BlockContext& rejected) {
   const objectives::DpoOptions options = options_of(config);
-  const ReadAnswers own{hidden,
-                        reader.read(reader.decoder, batch.rejected.value(), looks, rejected),
-                        head_matrix(reader.head, reader.decoder)};
+  const ReadAnswers own{hidden, reader.own.read(batch.rejected.value(), looks, rejected),
+                        reader.own.head()};
   std::pair<at::Tensor, at::Tensor> reference;
   if (!options.reference_free) {
     if (reader.copy != nullptr) expect_frozen_looks(looks);
@@ -251,7 +247,7 @@ Preferred preferred(const AnswerReader& reader, const PreferenceConfig& config,
                     const Batch& batch) {
   const at::NoGradGuard no_grad;
   const at::Tensor looks = reader.look(batch);
-  const ReadAnswers own = read_answers(reader, reader.decoder, reader.head, batch, looks);
+  const ReadAnswers own = read_answers(reader.own, batch, looks);
   Preferred made;
   std::tie(made.chosen, made.rejected) = log_probs(own, batch);
   made.tokens = objectives::answer_tokens(batch.text->labels);

@@ -56,28 +56,33 @@ struct LanguageCopy : torch::nn::Module {
   std::shared_ptr<nn::Linear> head;  // null: tied
 
   LanguageCopy(const nn::DecoderShape& shape, bool tied, const std::string& prefix);
-  void copy_from(const torch::nn::Module& policy);
 };
 
+// Each tensor of the copy takes the value of the policy's of the same name, and learns nothing.
+void freeze_copy(torch::nn::Module& copy, const torch::nn::Module& policy);
+
 // "reference.NAME" of each of its tensors; none where `copy` is null.
-NamedTensors buffers_of(const LanguageCopy* copy);
+NamedTensors buffers_of(const torch::nn::Module* copy);
 
 // For import_weights: a copy that a file does not have begins as the language model, whose names
 // begin with one of `parts`; where none is wanted, a file's is left out.
 Weights with_reference(Weights weights, std::initializer_list<const char*> parts, bool wanted);
 
+// A language model, as answers are read with it.
+struct AnswerModel {
+  // Texts, with what stands in their pictures' places -> hidden states [B, T, D].
+  std::function<at::Tensor(const Tokens&, const at::Tensor& looks, const nn::BlockContext&)> read{};
+  std::function<at::Tensor()> head{};  // [V, D], with what an adapter adds
+};
+
 // How a family reads texts behind a batch's pictures. What it refers to lives as long as it does.
 struct AnswerReader {
   const torch::nn::Module& module;  // of all parameters
-  const nn::Decoder& decoder;       // the language model
-  const nn::Linear* head;           // null: tied
-  const LanguageCopy* copy;         // null: there is none
+  AnswerModel own;
+  const torch::nn::Module* copy;  // that preferences are compared with; null: there is none
+  AnswerModel of_copy;            // empty where there is none
   // Looks at the pictures: what stands in their places; undefined without pictures.
   std::function<at::Tensor(const Batch&)> look;
-  // -> hidden states [B, T, D]
-  std::function<at::Tensor(const nn::Decoder&, const Tokens&, const at::Tensor& looks,
-                           const nn::BlockContext&)>
-      read;
   KeptReference* kept = nullptr;          // null: nothing is kept
   std::function<std::string()> config{};  // what else its values follow from: config.json
   // Of Batch::patches, where each sample's pictures begin, and the end; empty: there are none.

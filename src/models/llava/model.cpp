@@ -71,7 +71,7 @@ LlavaModel::LlavaModel(const Config& config, Key init)
   if (config.preference.reference != "copy") return;
   reference_ = std::make_shared<LanguageCopy>(shape_of(config.language), config.language.tied,
                                               "language_model.");
-  reference_->copy_from(*llava_);
+  freeze_copy(*reference_, *llava_);
 }
 
 // --- 4.1: H_v = W Z_v, in the words' places ---------------------------------------------------
@@ -166,16 +166,22 @@ LossTerms LlavaModel::losses(const Batch& batch, const LossRequest& request,
 }
 
 AnswerReader LlavaModel::reader_of() {
-  return {
-      *llava_,
-      *llava_->decoder,
-      llava_->head.get(),
-      reference_.get(),
-      [this](const Batch& batch) { return read_pictures(batch, nullptr); },
-      [this](const nn::Decoder& decoder, const Tokens& text, const at::Tensor& pictures,
-             const nn::BlockContext& context) { return read(decoder, text, pictures, context); },
-      &kept_,
-      [this] { return to_config_json(config_); }};
+  const auto with = [this](const nn::Decoder* decoder, const nn::Linear* head) -> AnswerModel {
+    return {[this, decoder](const Tokens& text, const at::Tensor& pictures,
+                            const nn::BlockContext& context) {
+              return read(*decoder, text, pictures, context);
+            },
+            [decoder, head] { return head_matrix(head, *decoder); }};
+  };
+  AnswerModel of_copy;
+  if (reference_ != nullptr) of_copy = with(reference_->decoder.get(), reference_->head.get());
+  return {*llava_,
+          with(llava_->decoder.get(), llava_->head.get()),
+          reference_.get(),
+          of_copy,
+          [this](const Batch& batch) { return read_pictures(batch, nullptr); },
+          &kept_,
+          [this] { return to_config_json(config_); }};
 }
 
 // --- Replies ----------------------------------------------------------------------------------

@@ -44,7 +44,7 @@ Qwen2VlModel::Qwen2VlModel(const Config& config, Key init)
   read_pretrained(*model_, config);
   if (config.preference.reference != "copy") return;
   reference_ = std::make_shared<LanguageCopy>(config.decoder_shape(), config.text.tied, "");
-  reference_->copy_from(*model_);
+  freeze_copy(*reference_, *model_);
 }
 
 NamedTensors Qwen2VlModel::parameters() const { return parameters_of(*model_); }
@@ -176,13 +176,20 @@ std::vector<std::int64_t> Qwen2VlModel::picture_ends(const Batch& batch) const {
 
 // Chosen and rejected answers stand behind the same pictures, which are looked at once.
 AnswerReader Qwen2VlModel::reader_of() {
+  const auto with = [this](const nn::Decoder* decoder, const nn::Linear* head) -> AnswerModel {
+    return {[this, decoder](const Tokens& tokens, const at::Tensor& looks,
+                            const nn::BlockContext& context) {
+              return read(*decoder, tokens, looks, context);
+            },
+            [decoder, head] { return head_matrix(head, *decoder); }};
+  };
+  AnswerModel of_copy;
+  if (reference_ != nullptr) of_copy = with(reference_->decoder.get(), reference_->head.get());
   return {*model_,
-          *model_->model,
-          model_->lm_head.get(),
+          with(model_->model.get(), model_->lm_head.get()),
           reference_.get(),
+          of_copy,
           [this](const Batch& batch) { return look(batch.patches, {}); },
-          [this](const nn::Decoder& decoder, const Tokens& tokens, const at::Tensor& looks,
-                 const nn::BlockContext& context) { return read(decoder, tokens, looks, context); },
           &kept_,
           [this] { return to_config_json(config_); },
           [this](const Batch& batch) { return picture_ends(batch); }};
