@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 
 #include "models/limits.h"
+#include "models/opt_language.h"
 #include "tandem/base/error.h"
 #include "tandem/base/files.h"
 #include "tandem/base/log.h"
@@ -33,20 +35,6 @@ void scaling_fields(FieldVisitor& v, nn::RopeScaling& s) {
   v.field("mscale", s.mscale, {.doc = "yarn", .min = 0, .max = 4096});
   v.field("mscale_all", s.mscale_all, {.doc = "yarn: mscale_all_dim", .min = 0, .max = 4096});
   v.field("truncate", s.truncate, {.doc = "yarn"});
-}
-
-void read_eos(const ConfigNode& node, LanguageConfig& c, std::int64_t fallback) {
-  const json* found = node.find("eos_token_id");
-  if (found == nullptr && node.value->contains("eos_token_id")) return;  // null: none
-  if (found == nullptr || !found->is_array()) {
-    const std::int64_t id = node.whole("eos_token_id", fallback, -1, 10'000'000);
-    if (id >= 0) c.eos_ids = {id};
-    return;
-  }
-  for (const json& id : *found) {
-    if (!id.is_number_integer()) wrong_config(node.path + "eos_token_id", "ids", *found);
-    c.eos_ids.push_back(id.get<std::int64_t>());
-  }
 }
 
 // rope_parameters of transformers 5, or rope_theta and rope_scaling of the files before.
@@ -112,6 +100,22 @@ json id_json(std::int64_t id) { return id < 0 ? json() : json(id); }
 
 }  // namespace
 
+std::vector<std::int64_t> read_eos(const ConfigNode& node, std::int64_t fallback) {
+  const json* found = node.find("eos_token_id");
+  if (found == nullptr && node.value->contains("eos_token_id")) return {};
+  std::vector<std::int64_t> ids;
+  if (found == nullptr || !found->is_array()) {
+    const std::int64_t id = node.whole("eos_token_id", fallback, -1, 10'000'000);
+    if (id >= 0) ids.push_back(id);
+    return ids;
+  }
+  for (const json& id : *found) {
+    if (!id.is_number_integer()) wrong_config(node.path + "eos_token_id", "ids", *found);
+    ids.push_back(id.get<std::int64_t>());
+  }
+  return ids;
+}
+
 void sliding_fields(FieldVisitor& v, SlidingWindow& c) {
   v.field("window", c.window,
           {.doc = "tokens that a token sees, itself included; 0: all before it",
@@ -157,8 +161,8 @@ void write_sliding(nlohmann::json& text, const SlidingWindow& sliding, std::int6
 
 void language_fields(FieldVisitor& v, LanguageConfig& c) {
   v.field("kind", c.kind,
-          {.doc = "llama (Vicuna too), or qwen2: biases of queries, keys and values",
-           .choices = {"llama", "qwen2"}});
+          {.doc = "llama (Vicuna too), qwen2 (biases of queries, keys and values) or opt",
+           .choices = {"llama", "qwen2", "opt"}});
   v.field("width", c.width, {.doc = "numbers per token", .min = 1, .max = widest});
   v.field("layers", c.layers, {.doc = "blocks", .min = 1, .max = deepest});
   v.field("heads", c.heads, {.doc = "attention heads", .min = 1, .max = widest});
@@ -168,12 +172,12 @@ void language_fields(FieldVisitor& v, LanguageConfig& c) {
            .max = widest});
   v.field("head_dim", c.head_dim,
           {.doc = "numbers of a head; 0: width / heads", .min = 0, .max = widest});
-  v.field("mlp", c.mlp, {.doc = "hidden width of the gated MLP", .min = 1, .max = 16 * widest});
+  v.field("mlp", c.mlp, {.doc = "hidden width of the MLP", .min = 1, .max = 16 * widest});
   v.field("context_length", c.context_length,
           {.doc = "positions trained on", .min = 1, .max = 100'000'000});
   v.field(
       "activation", c.activation,
-      {.doc = "of the gate",
+      {.doc = "llama, qwen2: of the gate",
        .choices = {"silu", "gelu", "gelu_new", "gelu_pytorch_tanh", "quick_gelu", "relu", "tanh"}});
   v.field("rms_norm_eps", c.rms_norm_eps, {.doc = "added to the mean square", .min = 0, .max = 1});
   v.field("attention_bias", c.attention_bias, {.doc = "llama: biases of all four projections"});
@@ -190,9 +194,13 @@ void language_fields(FieldVisitor& v, LanguageConfig& c) {
   v.field("bos_id", c.bos_id, id);
   v.field("pad_id", c.pad_id, id);
   v.field("eos_ids", c.eos_ids, {.doc = "where a reply ends; empty: the tokenizer's"});
+  v.block("opt", {.doc = "what only opt has"},
+          [&](FieldVisitor& inner) { opt_fields(inner, c.opt); });
 }
 
-void check_language(Problems& found, const std::string& block, const LanguageConfig& c) {
+namespace {
+
+void check_rotary_language(Problems& found, const std::string& block, const LanguageConfig& c) {
   if (c.head_dim == 0) check_heads(found, block + ".heads", c.width, c.heads);
   if (c.heads > 0 && c.key_heads() > 0 && c.heads % c.key_heads() != 0) {
     found.emplace_back(block + ".kv_heads", "expected a divisor of heads");
@@ -203,20 +211,12 @@ void check_language(Problems& found, const std::string& block, const LanguageCon
   if (c.sliding.window > 0 && c.kind != "qwen2") {
     found.emplace_back(block + ".window", "expected 0: only Qwen2 has sliding windows");
   }
-  if (c.vocab_size > 0 && c.pad_id >= c.vocab_size) {
-    found.emplace_back(block + ".pad_id", "expected an id below vocab_size");
-  }
   if (c.scaled && c.scaling.trained < 1) {
     found.emplace_back(block + ".rope_scaling.trained", "expected a number above 0");
   }
 }
 
-void read_language(const ConfigNode& node, LanguageConfig& c) {
-  c.kind = node.text("model_type", "llama");
-  if (c.kind == "llava" || c.kind == "llava_llama") c.kind = "llama";  // of a flat file
-  if (c.kind != "llama" && c.kind != "qwen2") {
-    wrong_config(node.path + "model_type", "llama or qwen2", c.kind);
-  }
+void read_rotary_language(const ConfigNode& node, LanguageConfig& c) {
   const bool qwen = c.kind == "qwen2";
   c.width = node.whole("hidden_size", 4096, 1, 65536);
   c.layers = node.whole("num_hidden_layers", 32, 1, 1024);
@@ -239,12 +239,78 @@ void read_language(const ConfigNode& node, LanguageConfig& c) {
   c.vocab_size = node.whole("vocab_size", qwen ? 151936 : 32000, 1, 10'000'000);
   c.pad_id = node.whole("pad_token_id", -1, -1, 10'000'000);
   c.bos_id = node.whole("bos_token_id", qwen ? -1 : 1, -1, 10'000'000);
-  read_eos(node, c, qwen ? -1 : 2);
+  c.eos_ids = read_eos(node, qwen ? -1 : 2);
   if (qwen) c.sliding = read_sliding(node, c.layers, 28);
   if (node.number("attention_dropout", 0) != 0) {
     log_warning("config.json: " + node.path + "attention_dropout is not supported and taken as 0");
   }
   read_rope(node, c);
+}
+
+json rotary_language_json(const LanguageConfig& c) {
+  const bool qwen = c.kind == "qwen2";
+  json text = {{"architectures", {qwen ? "Qwen2ForCausalLM" : "LlamaForCausalLM"}},
+               {"hidden_size", c.width},
+               {"num_hidden_layers", c.layers},
+               {"num_attention_heads", c.heads},
+               {"num_key_value_heads", c.key_heads()},
+               {"head_dim", c.width_of_head()},
+               {"intermediate_size", c.mlp},
+               {"max_position_embeddings", c.context_length},
+               {"hidden_act", c.activation},
+               {"rms_norm_eps", c.rms_norm_eps},
+               {"initializer_range", c.init},
+               {"attention_dropout", 0.0},
+               {"use_cache", true},
+               {"rope_theta", c.rope_theta},
+               {"rope_parameters", rope_json(c)}};
+  if (qwen) {
+    write_sliding(text, c.sliding, c.layers);
+  } else {
+    text["attention_bias"] = c.attention_bias;
+    text["mlp_bias"] = c.mlp_bias;
+  }
+  return text;
+}
+
+// How a kind is checked, read from a file and written to one; what all have in common is not
+// theirs.
+struct LanguageKind {
+  void (*check)(Problems&, const std::string&, const LanguageConfig&);
+  void (*read)(const ConfigNode&, LanguageConfig&);
+  json (*write)(const LanguageConfig&);
+};
+
+// nullptr: there is none of that name.
+const LanguageKind* language_kind(const std::string& name) {
+  static const LanguageKind rotary{check_rotary_language, read_rotary_language,
+                                   rotary_language_json};
+  static const std::map<std::string, LanguageKind> kinds{
+      {"llama", rotary},
+      {"qwen2", rotary},
+      {"opt", {check_opt_language, read_opt_language, opt_language_json}}};
+  const auto found = kinds.find(name);
+  return found == kinds.end() ? nullptr : &found->second;
+}
+
+}  // namespace
+
+void check_language(Problems& found, const std::string& block, const LanguageConfig& c) {
+  if (const LanguageKind* kind = language_kind(c.kind)) kind->check(found, block, c);
+  if (c.vocab_size > 0 && c.pad_id >= c.vocab_size) {
+    found.emplace_back(block + ".pad_id", "expected an id below vocab_size");
+  }
+}
+
+void read_language(const ConfigNode& node, LanguageConfig& c) {
+  c.kind = node.text("model_type", "llama");
+  if (c.kind == "llava" || c.kind == "llava_llama") c.kind = "llama";  // of a flat file
+  const LanguageKind* kind = language_kind(c.kind);
+  if (kind == nullptr) {
+    wrong_config(node.path + "model_type", "llama, qwen2 or opt, decoders that write by themselves",
+                 c.kind);
+  }
+  kind->read(node, c);
 }
 
 void read_language_sizes(LanguageConfig& c, const std::string& folder) {
@@ -257,36 +323,17 @@ void read_language_sizes(LanguageConfig& c, const std::string& folder) {
 }
 
 nlohmann::json language_json(const LanguageConfig& c) {
-  const bool qwen = c.kind == "qwen2";
-  json text = {{"model_type", c.kind},
-               {"architectures", {qwen ? "Qwen2ForCausalLM" : "LlamaForCausalLM"}},
-               {"hidden_size", c.width},
-               {"num_hidden_layers", c.layers},
-               {"num_attention_heads", c.heads},
-               {"num_key_value_heads", c.key_heads()},
-               {"head_dim", c.width_of_head()},
-               {"intermediate_size", c.mlp},
-               {"max_position_embeddings", c.context_length},
-               {"hidden_act", c.activation},
-               {"rms_norm_eps", c.rms_norm_eps},
-               {"tie_word_embeddings", c.tied},
-               {"initializer_range", c.init},
-               {"vocab_size", c.vocab_size},
-               {"pad_token_id", id_json(c.pad_id)},
-               {"bos_token_id", id_json(c.bos_id)},
-               {"attention_dropout", 0.0},
-               {"use_cache", true},
-               {"rope_theta", c.rope_theta},
-               {"rope_parameters", rope_json(c)}};
+  const LanguageKind* kind = language_kind(c.kind);
+  TANDEM_CHECK(kind != nullptr, "[models] expected a kind of language model");
+  json text = kind->write(c);
+  text["model_type"] = c.kind;
+  text["tie_word_embeddings"] = c.tied;
+  text["vocab_size"] = c.vocab_size;
+  text["pad_token_id"] = id_json(c.pad_id);
+  text["bos_token_id"] = id_json(c.bos_id);
   text["eos_token_id"] = c.eos_ids.size() == 1 ? json(c.eos_ids[0])
                          : c.eos_ids.empty()   ? json()
                                                : json(c.eos_ids);
-  if (qwen) {
-    write_sliding(text, c.sliding, c.layers);
-  } else {
-    text["attention_bias"] = c.attention_bias;
-    text["mlp_bias"] = c.mlp_bias;
-  }
   return text;
 }
 

@@ -1,6 +1,6 @@
 #pragma once
-// Settings of a decoder of LLaMA's kind; the names in YAML are plain words, those of config.json
-// Hugging Face's (LlamaConfig, Qwen2Config).
+// Settings of a decoder; the names in YAML are plain words, those of config.json Hugging Face's
+// (LlamaConfig, Qwen2Config, OPTConfig).
 
 #include <cstdint>
 #include <nlohmann/json.hpp>
@@ -27,9 +27,16 @@ void sliding_fields(FieldVisitor& visitor, SlidingWindow& sliding);
 SlidingWindow read_sliding(const ConfigNode& node, std::int64_t layers, std::int64_t first);
 void write_sliding(nlohmann::json& text, const SlidingWindow& sliding, std::int64_t layers);
 
+// Of kind opt, beside what all have (opt_language.h).
+struct OptConfig {
+  std::string activation = "relu";
+  std::int64_t word_width = 0;  // of the table of words; 0: width
+  bool norm_before = true, last_norm = true, bias = true, norm_weights = true;
+};
+
 // What the vocabulary says is open (0, -1) until a tokenizer or a config.json fills it in.
 struct LanguageConfig {
-  std::string kind = "llama";  // llama, qwen2: with biases of q, k and v
+  std::string kind = "llama";  // llama, qwen2: with biases of q, k and v; opt
   std::int64_t width = 4096, layers = 32, heads = 32;
   std::int64_t kv_heads = 0;  // 0: heads
   std::int64_t head_dim = 0;  // 0: width / heads
@@ -46,6 +53,7 @@ struct LanguageConfig {
   double rope_theta = 10000;
   bool scaled = false;  // `scaling` counts
   nn::RopeScaling scaling{.type = "linear"};
+  OptConfig opt{};
 
   std::int64_t key_heads() const { return kv_heads > 0 ? kv_heads : heads; }
   std::int64_t width_of_head() const { return head_dim > 0 ? head_dim : width / heads; }
@@ -58,11 +66,14 @@ void check_language(Problems& found, const std::string& block, const LanguageCon
 // The object `text_config`, or a whole flat file. Throws Error(config) for another kind of model.
 void read_language(const ConfigNode& node, LanguageConfig& config);
 nlohmann::json language_json(const LanguageConfig& config);
+// eos_token_id: an id or a list; null: none, absent: the fallback (-1: none).
+std::vector<std::int64_t> read_eos(const ConfigNode& node, std::int64_t fallback);
 
 // Sizes of a Hugging Face directory of a language model; a plan is made without it, from the sizes
 // that the settings name.
 void read_language_sizes(LanguageConfig& config, const std::string& folder);
 
+// Of llama and qwen2.
 nn::DecoderShape shape_of(const LanguageConfig& config);
 nn::RopeShape rope_of(const LanguageConfig& config);
 
