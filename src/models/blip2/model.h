@@ -10,17 +10,22 @@
 #include <vector>
 
 #include "models/blip2/config.h"
-#include "models/blip2/qformer.h"
 #include "tandem/base/random.h"
 #include "tandem/models/contrast_columns.h"
 #include "tandem/models/kept_tower.h"
 #include "tandem/models/model.h"
 #include "tandem/nn/bert.h"
 #include "tandem/nn/normalize.h"
+#include "tandem/nn/qformer.h"
 #include "tandem/nn/run_block.h"
 #include "tandem/nn/vit.h"
 
 namespace tandem::models::blip2 {
+
+using nn::LayerInputs;
+using nn::QFormer;
+using nn::QFormerShape;
+using nn::QWords;
 
 // All parts that have parameters of their own, under Hugging Face's names; a part that the class
 // does not have is null.

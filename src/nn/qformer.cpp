@@ -1,4 +1,4 @@
-#include "models/blip2/qformer.h"
+#include "tandem/nn/qformer.h"
 
 #include <ATen/ops/cat.h>
 #include <ATen/ops/embedding.h>
@@ -10,10 +10,7 @@
 #include "tandem/nn/dropout.h"
 #include "tandem/nn/naming.h"
 
-namespace tandem::models::blip2 {
-
-using nn::Linear;
-using nn::register_module_at;
+namespace tandem::nn {
 
 QAttention::QAttention(const QFormerShape& s, std::int64_t key_width)
     : heads(s.heads), rate(s.dropout), attention_rate(s.attention_dropout) {
@@ -26,17 +23,16 @@ QAttention::QAttention(const QFormerShape& s, std::int64_t key_width)
   key = linear("attention.key", key_width);
   value = linear("attention.value", key_width);
   dense = linear("output.dense", s.width);
-  norm = register_module_at(*this, "output.LayerNorm",
-                            std::make_shared<nn::LayerNorm>(s.width, s.eps));
+  norm = register_module_at(*this, "output.LayerNorm", std::make_shared<LayerNorm>(s.width, s.eps));
 }
 
 at::Tensor QAttention::forward(const at::Tensor& x, const at::Tensor& rows,
-                               const nn::Mask& mask) const {
-  const auto q = nn::split_heads(query->forward(x), 1, heads);
-  const auto k = nn::split_heads(key->forward(rows), 1, heads);
-  const auto v = nn::split_heads(value->forward(rows), 1, heads);
-  const at::Tensor seen = nn::attend(q[0], k[0], v[0], mask, is_training() ? attention_rate : 0);
-  return norm->forward(x + nn::drop(dense->forward(seen), rate, is_training()));
+                               const Mask& mask) const {
+  const auto q = split_heads(query->forward(x), 1, heads);
+  const auto k = split_heads(key->forward(rows), 1, heads);
+  const auto v = split_heads(value->forward(rows), 1, heads);
+  const at::Tensor seen = attend(q[0], k[0], v[0], mask, is_training() ? attention_rate : 0);
+  return norm->forward(x + drop(dense->forward(seen), rate, is_training()));
 }
 
 QLayer::QLayer(const QFormerShape& s, bool cross) : activation(s.activation), rate(s.dropout) {
@@ -46,33 +42,33 @@ QLayer::QLayer(const QFormerShape& s, bool cross) : activation(s.activation), ra
         register_module("crossattention", std::make_shared<QAttention>(s, s.image_width));
   }
   const auto part = [&](const std::string& suffix, std::shared_ptr<Linear>& in,
-                        std::shared_ptr<Linear>& out, std::shared_ptr<nn::LayerNorm>& norm) {
+                        std::shared_ptr<Linear>& out, std::shared_ptr<LayerNorm>& norm) {
     in = register_module_at(*this, "intermediate" + suffix + ".dense",
                             std::make_shared<Linear>(s.width, s.hidden));
     out = register_module_at(*this, "output" + suffix + ".dense",
                              std::make_shared<Linear>(s.hidden, s.width));
     norm = register_module_at(*this, "output" + suffix + ".LayerNorm",
-                              std::make_shared<nn::LayerNorm>(s.width, s.eps));
+                              std::make_shared<LayerNorm>(s.width, s.eps));
   };
   if (s.text) part("", text_in, text_out, text_norm);
   part("_query", query_in, query_out, query_norm);
 }
 
-at::Tensor QLayer::forward(const at::Tensor& x, std::int64_t queries, const nn::Mask& mask,
+at::Tensor QLayer::forward(const at::Tensor& x, std::int64_t queries, const Mask& mask,
                            const at::Tensor& before, const at::Tensor& image) const {
   const at::Tensor keys = before.defined() ? at::cat({before, x}, 1) : x;
   const at::Tensor y = attention->forward(x, keys, mask);
   const auto fed = [&](const at::Tensor& in, const Linear& a, const Linear& b,
-                       const nn::LayerNorm& norm) {
+                       const LayerNorm& norm) {
     const at::Tensor hidden = b.forward(activation(a.forward(in)));
-    return norm.forward(in + nn::drop(hidden, rate, is_training()));
+    return norm.forward(in + drop(hidden, rate, is_training()));
   };
   const std::int64_t words = x.size(1) - queries;
   at::Tensor of_words, of_queries;
   if (words > 0) of_words = fed(y.narrow(1, queries, words), *text_in, *text_out, *text_norm);
   if (queries > 0) {
     at::Tensor rows = y.narrow(1, 0, queries);
-    if (crossattention) rows = crossattention->forward(rows, image, nn::no_mask());
+    if (crossattention) rows = crossattention->forward(rows, image, no_mask());
     of_queries = fed(rows, *query_in, *query_out, *query_norm);
   }
   if (words == 0) return of_queries;
@@ -80,20 +76,20 @@ at::Tensor QLayer::forward(const at::Tensor& x, std::int64_t queries, const nn::
 }
 
 QFormer::QFormer(const QFormerShape& s) : rate(s.dropout) {
-  layernorm = register_module("layernorm", std::make_shared<nn::LayerNorm>(s.width, s.eps));
+  layernorm = register_module("layernorm", std::make_shared<LayerNorm>(s.width, s.eps));
   for (std::int64_t i = 0; i < s.layers; ++i) {
     layers.push_back(register_module_at(*this, "encoder.layer." + std::to_string(i),
                                         std::make_shared<QLayer>(s, i % s.cross_every == 0)));
   }
 }
 
-at::Tensor QFormer::forward(const at::Tensor& embedded, std::int64_t queries, const nn::Mask& mask,
-                            const at::Tensor& image, const nn::BlockContext& context,
+at::Tensor QFormer::forward(const at::Tensor& embedded, std::int64_t queries, const Mask& mask,
+                            const at::Tensor& image, const BlockContext& context,
                             const LayerInputs* before, LayerInputs* inputs) const {
   const auto first = [this](const std::vector<at::Tensor>& in) {
-    return nn::drop(layernorm->forward(in[0]), rate, is_training());
+    return drop(layernorm->forward(in[0]), rate, is_training());
   };
-  at::Tensor x = nn::run_block(*layernorm, first, {embedded}, nn::of_part(context, "embeddings"));
+  at::Tensor x = run_block(*layernorm, first, {embedded}, of_part(context, "embeddings"));
   for (std::size_t i = 0; i < layers.size(); ++i) {
     const bool looks = image.defined() && layers[i]->crossattention != nullptr;
     const bool follows = before != nullptr;
@@ -108,7 +104,7 @@ at::Tensor QFormer::forward(const at::Tensor& embedded, std::int64_t queries, co
     std::vector<at::Tensor> in{inputs != nullptr ? x.view_as(x) : x};
     if (follows) in.push_back((*before)[i].view_as((*before)[i]));
     if (looks) in.push_back(image.view_as(image));
-    x = nn::run_block(*layers[i], block, in, nn::of_block(context, i));
+    x = run_block(*layers[i], block, in, of_block(context, i));
   }
   return x;
 }
@@ -117,9 +113,9 @@ QWords::QWords(std::int64_t vocab_size, std::int64_t positions, std::int64_t wid
                std::int64_t pad_id)
     : pad_id(pad_id) {
   word_embeddings =
-      register_module("word_embeddings", std::make_shared<nn::Embedding>(vocab_size, width));
+      register_module("word_embeddings", std::make_shared<Embedding>(vocab_size, width));
   position_embeddings =
-      register_module("position_embeddings", std::make_shared<nn::Embedding>(positions, width));
+      register_module("position_embeddings", std::make_shared<Embedding>(positions, width));
 }
 
 at::Tensor QWords::forward(const at::Tensor& ids) const {
@@ -132,4 +128,4 @@ at::Tensor QWords::forward(const at::Tensor& ids) const {
          position_embeddings->weight.narrow(0, 0, length);
 }
 
-}  // namespace tandem::models::blip2
+}  // namespace tandem::nn

@@ -14,39 +14,39 @@
 #include "tandem/nn/mlp.h"
 #include "tandem/nn/run_block.h"
 
-namespace tandem::models::blip2 {
+namespace tandem::nn {
 
 struct QFormerShape {
   std::int64_t width = 768, layers = 12, heads = 12, hidden = 3072;
   std::int64_t cross_every = 2, image_width = 1408;
   bool text = true;
   double eps = 1e-12, dropout = 0.1, attention_dropout = 0.1;
-  nn::Activation activation = nn::erf_gelu;
+  Activation activation = erf_gelu;
 };
 
 // "attention.{query, key, value}", "output.{dense, LayerNorm}": LayerNorm(x + dropout(dense(...))).
 struct QAttention : torch::nn::Module {
-  std::shared_ptr<nn::Linear> query, key, value, dense;
-  std::shared_ptr<nn::LayerNorm> norm;
+  std::shared_ptr<Linear> query, key, value, dense;
+  std::shared_ptr<LayerNorm> norm;
   std::int64_t heads;
   double rate, attention_rate;
 
   QAttention(const QFormerShape& shape, std::int64_t key_width);
   // Queries of x [B, T, D], keys and values of rows [B, S, E].
-  at::Tensor forward(const at::Tensor& x, const at::Tensor& rows, const nn::Mask& mask) const;
+  at::Tensor forward(const at::Tensor& x, const at::Tensor& rows, const Mask& mask) const;
 };
 
 struct QLayer : torch::nn::Module {
   std::shared_ptr<QAttention> attention, crossattention;  // the second in every n-th layer
-  std::shared_ptr<nn::Linear> query_in, query_out, text_in, text_out;
-  std::shared_ptr<nn::LayerNorm> query_norm, text_norm;  // text_*: null without words
-  nn::Activation activation;
+  std::shared_ptr<Linear> query_in, query_out, text_in, text_out;
+  std::shared_ptr<LayerNorm> query_norm, text_norm;  // text_*: null without words
+  Activation activation;
   double rate;
 
   QLayer(const QFormerShape& shape, bool cross);
   // The first `queries` rows of x [B, Q + T, D] are queries. before: rows that x also looks at and
   // that stand in front of it [B, Q, D], or undefined. image: [B, S, E], or undefined.
-  at::Tensor forward(const at::Tensor& x, std::int64_t queries, const nn::Mask& mask,
+  at::Tensor forward(const at::Tensor& x, std::int64_t queries, const Mask& mask,
                      const at::Tensor& before, const at::Tensor& image) const;
 };
 
@@ -55,22 +55,22 @@ struct QLayer : torch::nn::Module {
 using LayerInputs = std::vector<at::Tensor>;
 
 struct QFormer : torch::nn::Module {
-  std::shared_ptr<nn::LayerNorm> layernorm;  // of queries and words, before the first layer
+  std::shared_ptr<LayerNorm> layernorm;  // of queries and words, before the first layer
   std::vector<std::shared_ptr<QLayer>> layers;
   double rate;
 
   explicit QFormer(const QFormerShape& shape);
   // x [B, Q + T, D] as embedded -> the same shape. before: of each layer, or null. inputs: filled
   // where it is not null.
-  at::Tensor forward(const at::Tensor& x, std::int64_t queries, const nn::Mask& mask,
-                     const at::Tensor& image, const nn::BlockContext& context,
+  at::Tensor forward(const at::Tensor& x, std::int64_t queries, const Mask& mask,
+                     const at::Tensor& image, const BlockContext& context,
                      const LayerInputs* before = nullptr, LayerInputs* inputs = nullptr) const;
 };
 
 // Words and their positions, which begin at 0 also behind queries: "word_embeddings" and
 // "position_embeddings".
 struct QWords : torch::nn::Module {
-  std::shared_ptr<nn::Embedding> word_embeddings, position_embeddings;
+  std::shared_ptr<Embedding> word_embeddings, position_embeddings;
   std::int64_t pad_id;
 
   QWords(std::int64_t vocab_size, std::int64_t positions, std::int64_t width, std::int64_t pad_id);
@@ -78,4 +78,4 @@ struct QWords : torch::nn::Module {
   at::Tensor forward(const at::Tensor& ids) const;
 };
 
-}  // namespace tandem::models::blip2
+}  // namespace tandem::nn
