@@ -48,4 +48,13 @@ at::Tensor interpolate_positions(const at::Tensor& positions, std::int64_t prefi
   return at::cat({positions.slice(0, 0, prefix), resized});
 }
 
+at::Tensor square_positions(const at::Tensor& table, std::int64_t patches) {
+  const auto side = static_cast<std::int64_t>(std::sqrt(static_cast<double>(patches)));
+  if (side * side != patches) {
+    throw Error(ErrorKind::data,
+                "[vision] expected a square number of patches; got " + std::to_string(patches));
+  }
+  return interpolate_positions(table, 0, side, side);
+}
+
 }  // namespace tandem::nn

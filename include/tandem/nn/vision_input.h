@@ -28,4 +28,8 @@ struct PatchEmbed : torch::nn::Module {
 at::Tensor interpolate_positions(const at::Tensor& positions, std::int64_t prefix, std::int64_t h,
                                  std::int64_t w);
 
+// A table [g^2, D] without other rows for a square of `patches` cells: [P, D]. Throws Error(data)
+// where they are no square.
+at::Tensor square_positions(const at::Tensor& table, std::int64_t patches);
+
 }  // namespace tandem::nn

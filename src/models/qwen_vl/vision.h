@@ -8,6 +8,7 @@
 
 #include "models/qwen_vl/config.h"
 #include "tandem/nn/linear.h"
+#include "tandem/nn/resampler.h"
 #include "tandem/nn/run_block.h"
 #include "tandem/nn/vision_input.h"
 
@@ -23,26 +24,12 @@ struct VisionBlock : torch::nn::Module {
   at::Tensor forward(const at::Tensor& x) const;  // [N, P, V] -> [N, P, V]
 };
 
-// The only layer between tower and language model. Keys know where they stand, values do not.
-struct Resampler : torch::nn::Module {
-  at::Tensor query;                         // [Q, D]
-  at::Tensor pos_embed;                     // [Q, D], sines that are never trained
-  std::shared_ptr<nn::Linear> kv_proj;      // null where V = D
-  at::Tensor in_proj_weight, in_proj_bias;  // [3 D, D], [3 D]: q, k, v
-  std::shared_ptr<nn::Linear> out_proj;
-  std::shared_ptr<nn::LayerNorm> ln_q, ln_kv;
-  std::int64_t heads;
-
-  explicit Resampler(const Config& config);
-  at::Tensor forward(const at::Tensor& patches) const;  // [N, P, V] -> [N, Q, D]
-};
-
 struct VisionTower : torch::nn::Module {
   std::shared_ptr<nn::PatchEmbed> conv1;
   at::Tensor positional_embedding;  // [256, V], resized to the picture's grid
   std::shared_ptr<nn::LayerNorm> ln_pre, ln_post;
   std::vector<std::shared_ptr<VisionBlock>> blocks;
-  std::shared_ptr<Resampler> attn_pool;
+  std::shared_ptr<nn::Resampler> attn_pool;
   at::Tensor proj;  // [D, D], applied from the right
 
   explicit VisionTower(const Config& config);
@@ -50,9 +37,5 @@ struct VisionTower : torch::nn::Module {
   at::Tensor resampled(const at::Tensor& patches) const;  // [N, P, V] -> [N, Q, D]
   at::Tensor forward(const at::Tensor& pixels, const nn::BlockContext& context) const;  // [N, Q, D]
 };
-
-// [side^2, width]: half of the numbers say the column, half the row; of each half, the sines stand
-// before the cosines.
-at::Tensor sine_positions(std::int64_t width, std::int64_t side);
 
 }  // namespace tandem::models::qwen_vl

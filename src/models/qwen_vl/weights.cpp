@@ -34,7 +34,7 @@ void initialize(QwenVl& model, const Config& c, Key init) {
   nn::fill_normal(tower.positional_embedding, 1 / std::sqrt(static_cast<double>(c.vision.width)),
                   init, prefix + "positional_embedding");
   nn::fill_normal(tower.proj, 1 / std::sqrt(width), init, prefix + "proj");
-  Resampler& resampler = *tower.attn_pool;
+  nn::Resampler& resampler = *tower.attn_pool;
   nn::fill_normal(resampler.query, 0.02, init, prefix + "attn_pool.query");
   nn::fill_uniform(resampler.in_proj_weight, std::sqrt(6 / (4 * width)), init,
                    prefix + "attn_pool.attn.in_proj_weight");
