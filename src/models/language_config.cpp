@@ -211,6 +211,9 @@ void check_rotary_language(Problems& found, const std::string& block, const Lang
   if (c.sliding.window > 0 && c.kind != "qwen2") {
     found.emplace_back(block + ".window", "expected 0: only Qwen2 has sliding windows");
   }
+  if (c.opt.word_width > 0) {
+    found.emplace_back(block + ".opt.word_width", "expected 0: words have the width of the rows");
+  }
   if (c.scaled && c.scaling.trained < 1) {
     found.emplace_back(block + ".rope_scaling.trained", "expected a number above 0");
   }

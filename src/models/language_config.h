@@ -56,6 +56,7 @@ struct LanguageConfig {
   OptConfig opt{};
 
   std::int64_t key_heads() const { return kv_heads > 0 ? kv_heads : heads; }
+  std::int64_t words() const { return opt.word_width > 0 ? opt.word_width : width; }
   std::int64_t width_of_head() const { return head_dim > 0 ? head_dim : width / heads; }
 };
 

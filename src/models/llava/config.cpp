@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "tandem/nn/mlp.h"
+#include "models/limits.h"
 #include "tandem/text/chat.h"
 
 namespace tandem::models::llava {
@@ -11,15 +11,51 @@ namespace {
 constexpr const char* picture_token = "<image>";
 constexpr const char* pad_token = "<pad>";
 
+void eva_fields(FieldVisitor& v, EvaConfig& c) {
+  v.field("activation", c.activation,
+          {.doc = "instead of the tower's", .choices = {"gelu", "quick_gelu"}});
+  v.field("layer_norm_eps", c.layer_norm_eps,
+          {.doc = "instead of the tower's", .min = 0, .max = 1, .above_min = true});
+  v.field("qkv_bias", c.qkv_bias, {.doc = "biases of queries, keys and values"});
+}
+
+void resampler_fields(FieldVisitor& v, ResamplerConfig& c) {
+  v.field("grid", c.grid,
+          {.doc = "queries a side of their square; a picture is grid x grid tokens",
+           .min = 1,
+           .max = 256});
+  v.field(
+      "heads", c.heads,
+      {.doc = "attention heads; 0: one for each 128 numbers of a word", .min = 0, .max = widest});
+}
+
+void qformer_fields(FieldVisitor& v, QFormerConfig& c) {
+  v.field("queries", c.queries,
+          {.doc = "learned query tokens; a picture is as many tokens", .min = 1, .max = 65536});
+  v.field("width", c.width, {.doc = "numbers per query", .min = 1, .max = widest});
+  v.field("layers", c.layers, {.doc = "blocks", .min = 1, .max = deepest});
+  v.field("heads", c.heads, {.doc = "attention heads", .min = 1, .max = widest});
+  v.field("mlp", c.mlp,
+          {.doc = "hidden width of the MLP; 0: 4 x width", .min = 0, .max = 16 * widest});
+  v.field("cross_every", c.cross_every,
+          {.doc = "every so many layers look at the picture", .min = 1, .max = deepest});
+}
+
 void connector_fields(FieldVisitor& v, ConnectorConfig& c) {
   v.field("kind", c.kind,
-          {.doc = "linear as in LLaVA, mlp as in LLaVA-1.5", .choices = {"linear", "mlp"}});
+          {.doc = "linear as in LLaVA, mlp as in LLaVA-1.5; resampler (Qwen-VL's layer) or qformer "
+                  "(BLIP-2's) for a fixed number of tokens",
+           .choices = {"linear", "mlp", "resampler", "qformer"}});
   v.field("layers", c.layers, {.doc = "of the MLP", .min = 1, .max = 16});
   v.field("activation", c.activation,
           {.doc = "between the MLP's layers",
            .choices = {"gelu", "gelu_new", "gelu_pytorch_tanh", "quick_gelu", "relu", "silu",
                        "tanh", "linear"}});
   v.field("bias", c.bias, {.doc = "of its layers"});
+  v.block("resampler", {.doc = "of that kind"},
+          [&](FieldVisitor& inner) { resampler_fields(inner, c.resampler); });
+  v.block("qformer", {.doc = "of that kind"},
+          [&](FieldVisitor& inner) { qformer_fields(inner, c.qformer); });
 }
 
 }  // namespace
@@ -30,6 +66,12 @@ std::vector<std::int64_t> Config::blocks() const {
     blocks.push_back(layer < 0 ? vision.layers + 1 + layer : layer);
   }
   return blocks;
+}
+
+std::int64_t Config::picture_tokens() const { return rows_behind(connector, rows_seen()); }
+
+std::int64_t ResamplerConfig::heads_for(std::int64_t width) const {
+  return heads > 0 ? heads : std::max<std::int64_t>(width / 128, 1);
 }
 
 Problems problems(const Config& c) {
@@ -44,15 +86,25 @@ Problems problems(const Config& c) {
                                              std::to_string(c.vision.layers));
     break;
   }
+  check_connector(found, c);
   return found;
 }
 
 void Config::fields(FieldVisitor& v) {
-  v.block("vision", {.doc = "the tower of pictures (CLIP's)"}, [&](FieldVisitor& inner) {
+  v.block("vision", {.doc = "the tower of pictures"}, [&](FieldVisitor& inner) {
+    inner.field("kind", vision.kind,
+                {.doc = "clip, or eva: the tower of BLIP-2 (no norm in front, queries, keys and "
+                        "values in one layer); towers whose pictures have any number of rows do "
+                        "not stand here",
+                 .choices = {"clip", "eva"}});
     vision_fields(inner, vision);
-    inner.field(
-        "pretrained", vision_pretrained,
-        {.doc = "a folder with the weights of a CLIP, or of its tower", .unset = 0, .path = true});
+    inner.block("eva", {.doc = "what only eva has"},
+                [&](FieldVisitor& own) { eva_fields(own, vision.eva); });
+    inner.field("pretrained", vision_pretrained,
+                {.doc = "a folder with the weights of the tower, or of the CLIP or BLIP-2 (in "
+                        "Hugging Face's names) that it is of",
+                 .unset = 0,
+                 .path = true});
   });
   v.field(
       "feature_layers", feature_layers,
@@ -64,8 +116,8 @@ void Config::fields(FieldVisitor& v) {
   v.block("language", {.doc = "the language model"}, [&](FieldVisitor& inner) {
     language_fields(inner, language);
     inner.field("pretrained", language_pretrained,
-                {.doc = "a Hugging Face directory of LLaMA or Qwen2, whose sizes and weights "
-                        "are taken; name its tokenizer as `model.tokenizer`",
+                {.doc = "a Hugging Face directory of LLaMA, Qwen2 or OPT, whose sizes and "
+                        "weights are taken; name its tokenizer as `model.tokenizer`",
                  .unset = 0,
                  .path = true});
   });

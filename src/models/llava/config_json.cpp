@@ -1,6 +1,7 @@
 // config.json as transformers writes it (LlavaConfig, defaults of 5.17), and the flat file of the
 // original release (LlavaLlamaForCausalLM); preprocessor_config.json.
 
+#include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
 
@@ -53,9 +54,123 @@ void read_projector_type(const ConfigNode& top, Config& c) {
   c.connector.layers = type[3] - '0';
 }
 
+// --- Parts that transformers' LlavaConfig does not name ----------------------------------------
+
+// A kind of tower: what its vision_config is called, and how it is read and written.
+struct TowerFile {
+  const char* kind;
+  const char* model_type;
+  void (*read)(const ConfigNode&, TowerConfig&);
+  json (*write)(const TowerConfig&);
+};
+
+// Blip2VisionConfig.
+void read_eva(const ConfigNode& v, TowerConfig& c) {
+  c.width = v.whole("hidden_size", 1408, 1, 65536);
+  c.layers = v.whole("num_hidden_layers", 39, 1, 1024);
+  c.heads = v.whole("num_attention_heads", 16, 1, 65536);
+  c.mlp = v.whole("intermediate_size", 6144, 1, 1 << 20);
+  c.image_size = v.side("image_size", 224);
+  c.patch_size = v.side("patch_size", 14);
+  c.eva.layer_norm_eps = v.number("layer_norm_eps", 1e-6, 0, 1);
+  c.eva.qkv_bias = v.flag("qkv_bias", true);
+  c.eva.activation = v.text("hidden_act", "gelu");
+  if (nn::activation_of(c.eva.activation) == nullptr) {
+    wrong_config(v.path + "hidden_act", "an activation", c.eva.activation);
+  }
+}
+
+json eva_json(const TowerConfig& c) {
+  return {{"hidden_size", c.width},         {"intermediate_size", c.hidden()},
+          {"num_hidden_layers", c.layers},  {"num_attention_heads", c.heads},
+          {"image_size", c.image_size},     {"patch_size", c.patch_size},
+          {"hidden_act", c.eva.activation}, {"layer_norm_eps", c.eva.layer_norm_eps},
+          {"qkv_bias", c.eva.qkv_bias},     {"model_type", "blip_2_vision_model"}};
+}
+
+void read_clip(const ConfigNode& v, TowerConfig& c) { read_vision(v, c); }
+json clip_json(const TowerConfig& c) { return vision_json(c, 768); }
+
+const std::array<TowerFile, 2>& tower_files() {
+  static const std::array<TowerFile, 2> files{{{"clip", "clip_vision_model", read_clip, clip_json},
+                                               {"eva", "blip_2_vision_model", read_eva, eva_json}}};
+  return files;
+}
+
+void read_tower_file(const ConfigNode& v, TowerConfig& c) {
+  const std::string type = v.text("model_type", "clip_vision_model");
+  for (const TowerFile& file : tower_files()) {
+    if (type != file.model_type) continue;
+    c.kind = file.kind;
+    file.read(v, c);
+    return;
+  }
+  wrong_config(v.path + "model_type",
+               "clip_vision_model or blip_2_vision_model (a fixed number of rows a picture)", type);
+}
+
+json tower_file_json(const TowerConfig& c) {
+  const auto found = std::find_if(tower_files().begin(), tower_files().end(),
+                                  [&](const TowerFile& file) { return c.kind == file.kind; });
+  TANDEM_CHECK(found != tower_files().end(), "[models] expected a kind of tower");
+  return found->write(c);
+}
+
+// A kind of connector, in `tandem.connector`.
+struct ConnectorFile {
+  const char* kind;
+  void (*read)(const ConfigNode&, ConnectorConfig&);
+  json (*write)(const ConnectorConfig&);
+};
+
+void read_resampler(const ConfigNode& node, ConnectorConfig& c) {
+  c.resampler.grid = node.whole("grid", c.resampler.grid, 1, 256);
+  c.resampler.heads = node.whole("heads", c.resampler.heads, 0, 65536);
+}
+
+json resampler_json(const ConnectorConfig& c) {
+  return {{"grid", c.resampler.grid}, {"heads", c.resampler.heads}};
+}
+
+void read_queries(const ConfigNode& node, ConnectorConfig& c) {
+  c.qformer.queries = node.whole("queries", c.qformer.queries, 1, 65536);
+  c.qformer.width = node.whole("width", c.qformer.width, 1, 65536);
+  c.qformer.layers = node.whole("layers", c.qformer.layers, 1, 1024);
+  c.qformer.heads = node.whole("heads", c.qformer.heads, 1, 65536);
+  c.qformer.mlp = node.whole("mlp", c.qformer.mlp, 0, 1 << 20);
+  c.qformer.cross_every = node.whole("cross_every", c.qformer.cross_every, 1, 1024);
+}
+
+json queries_json(const ConnectorConfig& c) {
+  const QFormerConfig& q = c.qformer;
+  return {{"queries", q.queries}, {"width", q.width}, {"layers", q.layers},
+          {"heads", q.heads},     {"mlp", q.mlp},     {"cross_every", q.cross_every}};
+}
+
+// Of those with keys of transformers' or of the original nothing stands there.
+const ConnectorFile* connector_file(const std::string& kind) {
+  static const std::array<ConnectorFile, 2> files{
+      {{"resampler", read_resampler, resampler_json}, {"qformer", read_queries, queries_json}}};
+  for (const ConnectorFile& file : files) {
+    if (kind == file.kind) return &file;
+  }
+  return nullptr;
+}
+
+void read_own_connector(const ConfigNode& own, ConnectorConfig& c) {
+  if (own.find("connector") == nullptr) return;
+  const ConfigNode node = own.part("connector");
+  const std::string kind = node.text("kind", "");
+  const ConnectorFile* file = connector_file(kind);
+  if (file == nullptr) wrong_config(node.path + "kind", "resampler or qformer", kind);
+  c.kind = kind;
+  file->read(node, c);
+}
+
 // What only our own files say.
 void read_own(const ConfigNode& top, Config& c) {
   const ConfigNode own = top.part("tandem");
+  read_own_connector(own, c.connector);
   c.chat = own.text("chat", c.chat);
   c.system = own.text("system", "");
   c.max_tokens = own.whole("max_tokens", c.max_tokens, 1, 100'000'000);
@@ -136,11 +251,7 @@ std::unique_ptr<Settings> from_config_json(const std::string& text) {
     }
     const json holder = {{"vision_config", vision}};
     const ConfigNode v = ConfigNode{&holder, ""}.part("vision_config");
-    const std::string tower = v.text("model_type", "clip_vision_model");
-    if (tower != "clip_vision_model") {
-      wrong_config("vision_config.model_type", "clip_vision_model", tower);
-    }
-    read_vision(v, config->vision);
+    read_tower_file(v, config->vision);
     read_language(top.part("text_config"), config->language);
     config->language.tied = config->language.tied || top.flag("tie_word_embeddings", false);
     read_feature_layers(top, *config);
@@ -173,7 +284,7 @@ std::string to_config_json(const Settings& settings) {
                {"vision_feature_select_strategy", c.class_token ? "full" : "default"},
                {"tie_word_embeddings", c.language.tied},
                {"text_config", language_json(c.language)},
-               {"vision_config", vision_json(c.vision, 768)}};
+               {"vision_config", tower_file_json(c.vision)}};
   root["vision_feature_layer"] =
       c.feature_layers.size() == 1 ? json(c.feature_layers[0]) : json(c.feature_layers);
   const bool linear = c.connector.kind == "linear";
@@ -189,6 +300,11 @@ std::string to_config_json(const Settings& settings) {
                     {"picture_marks", c.picture_marks},
                     {"start_id", c.start_id},
                     {"end_id", c.end_id}};
+  if (const ConnectorFile* file = connector_file(c.connector.kind)) {
+    json& own = root["tandem"]["connector"];
+    own = file->write(c.connector);
+    own["kind"] = c.connector.kind;
+  }
   return root.dump(2) + "\n";
 }
 

@@ -22,6 +22,7 @@ Family llava_family() {
   family.processor = llava::make_processor;
   family.fit_vocabulary = llava::fit_vocabulary;
   family.rows.words = {"embed_tokens.weight", "lm_head.weight"};
+  family.rows.places = {"embed_positions.weight"};
   family.fit_weights = llava::fit_weights;
   family.import_weights = llava::import_weights;
   return family;

@@ -11,9 +11,9 @@
 #include <utility>
 
 #include "models/pass.h"
-#include "models/tower_text.h"
 #include "tandem/base/error.h"
 #include "tandem/models/generate_steps.h"
+#include "tandem/nn/decoder.h"
 #include "tandem/nn/naming.h"
 #include "tandem/objectives/lm.h"
 #include "tandem/objectives/token_loss.h"
@@ -22,55 +22,27 @@ namespace tandem::models::llava {
 
 // --- Parts: figure 1 -------------------------------------------------------------------------
 
-Connector::Connector(const ConnectorConfig& c, std::int64_t in, std::int64_t out)
-    : activation(nn::activation_of(c.activation)) {
-  const std::int64_t count = c.kind == "linear" ? 1 : c.layers;
-  if (c.kind == "linear") activation = nullptr;
-  for (std::int64_t i = 0; i < count; ++i) {
-    layers.push_back(register_module("linear_" + std::to_string(i + 1),
-                                     std::make_shared<nn::Linear>(i == 0 ? in : out, out, c.bias)));
-  }
-}
-
-at::Tensor Connector::forward(at::Tensor x) const {
-  for (std::size_t i = 0; i < layers.size(); ++i) {
-    x = layers[i]->forward(x);
-    // An MLP of one layer is what transformers' projector is without its second one.
-    if (activation != nullptr && (i + 1 < layers.size() || i == 0)) x = activation(x);
-  }
-  return x;
-}
-
-Llava::Llava(const Config& c) {
-  vision_tower = nn::register_module_at(*this, "vision_tower.vision_model",
-                                        std::make_shared<nn::VisionTower>(shape_of(c.vision)));
+Llava::Llava(const Config& c) : tower(make_tower(c.vision)), language(make_language(c.language)) {
   const auto seen = static_cast<std::int64_t>(c.feature_layers.size());
-  connector = register_module(
-      "multi_modal_projector",
-      std::make_shared<Connector>(c.connector, seen * c.vision.width, c.language.width));
-  decoder = nn::register_module_at(*this, "language_model.model",
-                                   std::make_shared<nn::Decoder>(shape_of(c.language)));
-  if (c.language.tied) return;
-  head = nn::register_module_at(
-      *this, "language_model.lm_head",
-      std::make_shared<nn::Linear>(c.language.width, c.language.vocab_size, /*with_bias=*/false));
+  connector = make_connector(c.connector, seen * c.vision.width, c.language.words());
+  nn::register_module_at(*this, "vision_tower.vision_model", tower->module());
+  register_module("multi_modal_projector", connector->module());
+  register_module("language_model", language->module());
 }
 
-at::Tensor Llava::head_weight() const { return head_matrix(head.get(), *decoder); }
-
-LlavaModel::LlavaModel(const Config& config, Key init)
-    : config_(config), rope_(rope_of(config.language)) {
+LlavaModel::LlavaModel(const Config& config, Key init) : config_(config) {
   if (config.language.vocab_size < 1 || config.image_id < 0) {
     throw Error(ErrorKind::config, "[models] expected model.language.vocab_size and image_id", "",
                 "give the model a tokenizer, or set them");
   }
   statistics_ = statistics_of(config.image);
   llava_ = std::make_shared<Llava>(config);
-  initialize(*llava_, config, init);
+  initialize(*llava_, init);
   read_pretrained(*llava_, config);
   if (config.preference.reference != "copy") return;
-  reference_ = std::make_shared<LanguageCopy>(shape_of(config.language), config.language.tied,
-                                              "language_model.");
+  copied_ = make_language(config.language);
+  reference_ = std::make_shared<torch::nn::Module>();
+  reference_->register_module("language_model", copied_->module());
   freeze_copy(*reference_, *llava_);
 }
 
@@ -78,27 +50,20 @@ LlavaModel::LlavaModel(const Config& config, Key init)
 
 at::Tensor LlavaModel::seen_rows(const at::Tensor& pixels, const std::vector<std::int64_t>& blocks,
                                  bool class_token, const nn::BlockContext& context) const {
-  std::vector<at::Tensor> seen = llava_->vision_tower->states(pixels, blocks, context);
+  std::vector<at::Tensor> seen = llava_->tower->states(pixels, blocks, context);
   if (!class_token) {
     for (at::Tensor& rows : seen) rows = rows.narrow(1, 1, rows.size(1) - 1);
   }
   return seen.size() == 1 ? seen[0] : at::cat(seen, -1);
 }
 
-at::Tensor LlavaModel::connected(const at::Tensor& seen, const nn::BlockContext& context) const {
-  const auto block = [part = llava_->connector](const std::vector<at::Tensor>& in) {
-    return part->forward(in[0]);
-  };
-  return nn::run_block(*llava_->connector, block, {seen}, context);
-}
-
 TowerPart LlavaModel::tower_part() const {
   const auto seen = static_cast<std::int64_t>(config_.feature_layers.size());
-  TowerPart part{.rows = config_.picture_tokens(), .width = seen * config_.vision.width};
-  for (const auto& item : llava_->vision_tower->named_parameters()) {
+  TowerPart part{.rows = config_.rows_seen(), .width = seen * config_.vision.width};
+  for (const auto& item : llava_->tower->module()->named_parameters()) {
     part.weights.emplace_back("vision_tower.vision_model." + item.key(), item.value());
   }
-  part.settings = tower_text(config_.vision, config_.vision.patch_size, config_.image_settings());
+  part.settings = llava_->tower->text(config_.image_settings());
   for (const std::int64_t block : config_.blocks()) {
     part.settings += " block " + std::to_string(block);
   }
@@ -106,11 +71,11 @@ TowerPart LlavaModel::tower_part() const {
   return part;
 }
 
-at::Tensor LlavaModel::embed(const nn::Decoder& decoder, const at::Tensor& ids,
+at::Tensor LlavaModel::embed(const LanguageModel& language, const at::Tensor& ids,
                              const at::Tensor& pictures) const {
   // The picture's token need not be a row of the table.
   const at::Tensor places = ids == config_.image_id;
-  const at::Tensor words = decoder.embed(
+  const at::Tensor words = language.embed(
       config_.image_id < config_.language.vocab_size ? ids : ids.masked_fill(places, 0));
   if (!pictures.defined()) return words;
   return words.masked_scatter(places.unsqueeze(-1).expand_as(words),
@@ -127,10 +92,10 @@ at::Tensor LlavaModel::read_pictures(const Batch& batch, const StepContext* cont
         return seen_rows(nn::normalize_pixels(some, statistics_), config_.blocks(),
                          config_.class_token, own("image"));
       });
-  return connected(seen, own("connector"));
+  return llava_->connector->forward(seen, own("connector"));
 }
 
-at::Tensor LlavaModel::read(const nn::Decoder& decoder, const Tokens& text,
+at::Tensor LlavaModel::read(const LanguageModel& language, const Tokens& text,
                             const at::Tensor& pictures, const nn::BlockContext& context) const {
   std::int64_t length = text.ids.size(1);  // of the longest text: scaled positions depend on it
   nn::Mask mask = nn::causal_mask();       // hides padding, which stands behind the words
@@ -143,20 +108,20 @@ at::Tensor LlavaModel::read(const nn::Decoder& decoder, const Tokens& text,
   const at::Tensor positions = text.positions.defined()
                                    ? text.positions
                                    : at::arange(text.ids.size(1), text.ids.options()).unsqueeze(0);
-  return decoder.forward(embed(decoder, text.ids, pictures),
-                         nn::make_rotary(rope_, positions, length), mask, context);
+  return language.forward(embed(language, text.ids, pictures), {positions, length, mask}, context,
+                          nullptr);
 }
 
 LossTerms LlavaModel::losses(const Batch& batch, const LossRequest& request,
                              const StepContext& context) {
   const Tokens& text = batch.text.value();
   const at::Tensor pictures = read_pictures(batch, &context);
-  const at::Tensor hidden = read(*llava_->decoder, text, pictures, blocks_of(context, "language"));
+  const at::Tensor hidden = read(*llava_->language, text, pictures, blocks_of(context, "language"));
   LossTerms terms;
   if (asks(request, "lm")) {
     const at::Tensor labels = objectives::shifted_labels(text.labels);
-    terms["lm"] =
-        objectives::lm_loss(hidden, llava_->head_weight(), labels, objectives::host_count(labels));
+    terms["lm"] = objectives::lm_loss(hidden, llava_->language->head(), labels,
+                                      objectives::host_count(labels));
   }
   if (asks(request, "dpo")) {
     terms["dpo"] = preference_loss(reader_of(), config_.preference, batch, pictures, hidden,
@@ -166,17 +131,17 @@ LossTerms LlavaModel::losses(const Batch& batch, const LossRequest& request,
 }
 
 AnswerReader LlavaModel::reader_of() {
-  const auto with = [this](const nn::Decoder* decoder, const nn::Linear* head) -> AnswerModel {
-    return {[this, decoder](const Tokens& text, const at::Tensor& pictures,
-                            const nn::BlockContext& context) {
-              return read(*decoder, text, pictures, context);
+  const auto with = [this](const LanguageModel* language) -> AnswerModel {
+    return {[this, language](const Tokens& text, const at::Tensor& pictures,
+                             const nn::BlockContext& context) {
+              return read(*language, text, pictures, context);
             },
-            [decoder, head] { return head_matrix(head, *decoder); }};
+            [language] { return language->head(); }};
   };
   AnswerModel of_copy;
-  if (reference_ != nullptr) of_copy = with(reference_->decoder.get(), reference_->head.get());
+  if (copied_ != nullptr) of_copy = with(copied_.get());
   return {*llava_,
-          with(llava_->decoder.get(), llava_->head.get()),
+          with(llava_->language.get()),
           reference_.get(),
           of_copy,
           [this](const Batch& batch) { return read_pictures(batch, nullptr); },
@@ -190,26 +155,26 @@ std::vector<std::vector<std::int64_t>> LlavaModel::write(const Batch& prompts,
                                                          const GenerateOptions& options) const {
   const at::NoGradGuard no_grad;
   const Tokens& text = prompts.text.value();
-  const at::Tensor head = llava_->head_weight();
-  nn::KvCache cache(static_cast<std::int64_t>(llava_->decoder->layers.size()));
+  const LanguageModel& language = *llava_->language;
+  const at::Tensor head = language.head();
+  nn::KvCache cache(language.layers());
   at::Tensor mask = text.mask.defined() ? text.mask : at::ones_like(text.ids);
   const auto next = [&](const GenerationStep& step) {
     at::Tensor embeds;
     if (step.first) {
-      embeds = embed(*llava_->decoder, text.ids, read_pictures(prompts, nullptr));
+      embeds = embed(language, text.ids, read_pictures(prompts, nullptr));
     } else {
       if (step.from.defined()) {
         cache.reorder(step.from);
         mask = mask.index_select(0, step.from);
       }
       mask = at::cat({mask, at::ones({mask.size(0), 1}, mask.options())}, 1);
-      embeds = embed(*llava_->decoder, step.ids.narrow(1, step.ids.size(1) - 1, 1), {});
+      embeds = embed(language, step.ids.narrow(1, step.ids.size(1) - 1, 1), {});
     }
     const std::int64_t tokens = embeds.size(1), length = mask.size(1);
     const at::Tensor positions = nn::positions_of(mask).narrow(1, length - tokens, tokens);
     const at::Tensor hidden =
-        llava_->decoder->forward(embeds, nn::make_rotary(rope_, positions, length),
-                                 nn::decoder_mask(mask, tokens), {}, &cache);
+        language.forward(embeds, {positions, length, nn::decoder_mask(mask, tokens)}, {}, &cache);
     return at::linear(hidden.select(1, tokens - 1), head);
   };
   return generate_steps(next, text.ids, config_.language.eos_ids, options);

@@ -1,7 +1,6 @@
 // `tandem verify`: LlavaForConditionalGeneration.forward of transformers, argument by argument and
 // output by output.
 
-#include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/zeros.h>
@@ -81,8 +80,8 @@ std::map<std::string, at::Tensor> LlavaModel::reference_outputs(
   std::map<std::string, at::Tensor> outputs;
   at::Tensor rows;
   if (pixels.defined()) {
-    rows =
-        connected(seen_rows(pixels, blocks_of_call(inputs, config_), config_.class_token, {}), {});
+    rows = llava_->connector->forward(
+        seen_rows(pixels, blocks_of_call(inputs, config_), config_.class_token, {}), {});
     const auto places = (ids == config_.image_id).sum().item<std::int64_t>();
     if (places != rows.size(0) * rows.size(1)) {
       refuse_reference("expected a picture token in input.input_ids for each of the pictures' " +
@@ -94,7 +93,8 @@ std::map<std::string, at::Tensor> LlavaModel::reference_outputs(
   const std::int64_t length = ids.size(1);
   const at::Tensor mask = inputs.mask("attention_mask", ids);
   nn::Mask visible = mask.defined() ? nn::causal_padding_mask(mask) : nn::causal_mask();
-  at::Tensor positions = at::arange(length, ids.options()).unsqueeze(0);
+  const LanguageModel& language = *llava_->language;
+  at::Tensor positions = language.positions_of(ids, mask);
   if (inputs.has("position_ids")) {
     positions = inputs.required("position_ids").to(at::kLong);
     if (positions.dim() != 2 || positions.size(1) != length) {
@@ -105,12 +105,11 @@ std::map<std::string, at::Tensor> LlavaModel::reference_outputs(
     }
   }
   const std::int64_t longest = positions.max().item<std::int64_t>() + 1;
-  const nn::Decoder& decoder = *llava_->decoder;
-  const at::Tensor hidden = decoder.forward(embed(decoder, ids, rows),
-                                            nn::make_rotary(rope_, positions, longest), visible);
+  const at::Tensor hidden =
+      language.forward(embed(language, ids, rows), {positions, longest, visible}, {}, nullptr);
   const std::int64_t keep =
       inputs.has("logits_to_keep") ? inputs.required("logits_to_keep").item<std::int64_t>() : 0;
-  const at::Tensor head = llava_->head_weight();
+  const at::Tensor head = language.head();
   const at::Tensor kept = keep > 0 ? hidden.slice(1, -keep) : hidden;
   outputs["logits"] = at::linear(kept, head);
   outputs["last_hidden_state"] = hidden;

@@ -1,33 +1,21 @@
 #include "models/llava/weights.h"
 
 #include <algorithm>
-#include <cmath>
 #include <string_view>
 #include <vector>
 
 #include "models/llava/model.h"
 #include "models/pretrained_parts.h"
-#include "tandem/nn/init.h"
 #include "tandem/nn/vision_input.h"
 
 namespace tandem::models::llava {
 
 // --- Initialisation ---------------------------------------------------------------------------
 
-void initialize(Llava& llava, const Config& c, Key init) {
-  initialize_vision(*llava.vision_tower, c.vision, "vision_tower.vision_model.", init);
-  initialize_decoder(*llava.decoder, c.language, "language_model.model.", init);
-  if (llava.head != nullptr) {
-    nn::fill_normal(llava.head->weight, c.language.init, init, "language_model.lm_head.weight");
-  }
-  // PyTorch's default of a Linear, as the original leaves it.
-  for (std::size_t i = 0; i < llava.connector->layers.size(); ++i) {
-    const auto& layer = llava.connector->layers[i];
-    const std::string name = "multi_modal_projector.linear_" + std::to_string(i + 1);
-    const double bound = 1 / std::sqrt(static_cast<double>(layer->weight.size(1)));
-    nn::fill_uniform(layer->weight, bound, init, name + ".weight");
-    if (layer->bias.defined()) nn::fill_uniform(layer->bias, bound, init, name + ".bias");
-  }
+void initialize(const Llava& llava, Key init) {
+  llava.tower->initialize("vision_tower.vision_model.", init);
+  llava.connector->initialize("multi_modal_projector.", init);
+  llava.language->initialize("language_model.", init);
 }
 
 // --- Names -----------------------------------------------------------------------------------
@@ -98,16 +86,19 @@ Weights import_weights(Weights weights, const Settings& settings) {
     positions->second =
         nn::interpolate_positions(positions->second, 1, c.vision.grid(), c.vision.grid());
   }
+  // EVA's is a tensor of its own.
+  resize_grid(out, std::string(tower) + "vision_model.embeddings.position_embedding",
+              c.vision.grid());
   return with_reference(std::move(out), {"language_model."}, c.preference.reference == "copy");
 }
 
 void read_pretrained(Llava& llava, const Config& c) {
-  if (llava.decoder->embed_tokens->weight.is_meta()) return;  // an outline: names and shapes alone
-  constexpr std::string_view clip = "vision_model.";
+  if (llava.parameters().front().is_meta()) return;   // an outline: names and shapes alone
+  constexpr std::string_view part = "vision_model.";  // of CLIP's files and of BLIP-2's
   Weights tower_weights, words;
   if (!c.vision_pretrained.empty()) {
     for (auto& [name, value] : weights_in(c.vision_pretrained)) {
-      const std::size_t at = name.find(clip);
+      const std::size_t at = name.find(part);
       if (at == std::string::npos) continue;
       tower_weights[std::string(tower) + name.substr(at)] = value;
     }
