@@ -16,7 +16,7 @@ import torch
 import transformers
 from safetensors.torch import load_file
 from transformers import (CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration,
-                          Qwen2Config)
+                          OPTConfig, Qwen2Config)
 
 import common
 
@@ -45,6 +45,13 @@ def text(width=16, layers=2, heads=4, kv=4, hidden=28, ends=2, **more):
     return dict(hidden_size=width, num_hidden_layers=layers, num_attention_heads=heads,
                 num_key_value_heads=kv, intermediate_size=hidden, vocab_size=WORDS,
                 max_position_embeddings=64, bos_token_id=1, eos_token_id=ends, **more)
+
+
+def opt(width=16, layers=2, heads=4, hidden=28, **more):
+    return dict(model_type="opt", hidden_size=width, num_hidden_layers=layers, num_attention_heads=heads,
+                ffn_dim=hidden, word_embed_proj_dim=width, vocab_size=WORDS, max_position_embeddings=64,
+                bos_token_id=1, eos_token_id=2, pad_token_id=PAD, dropout=0.0, attention_dropout=0.0,
+                tie_word_embeddings=False, **more)
 
 
 def inputs(g, config, rows=((5, 1, 4), (3, 1, 5)), left=False, labels=True):
@@ -106,7 +113,10 @@ CASES = {
         dict(vision=vision(layers=2), text=text(layers=3, model_type="qwen2", use_sliding_window=True,
                                                 sliding_window=3, max_window_layers=1)),
         dict(rows=SOME, left=True), {}),
+    # OPT was never released under a LLaVA; transformers' class takes it all the same.
+    "llava_opt": (dict(vision=vision(layers=2), text=opt()), dict(rows=SOME, left=True), {}),
 }
+KINDS = dict(llama=LlamaConfig, qwen2=Qwen2Config, opt=OPTConfig)
 
 
 def make_config(vision, text, **more):
@@ -115,7 +125,7 @@ def make_config(vision, text, **more):
     most = text.pop("max_positions", None)
     if most:
         text["max_position_embeddings"] = most
-    text = (Qwen2Config if kind == "qwen2" else LlamaConfig)(**text)
+    text = KINDS[kind](**text)
     return LlavaConfig(vision_config=CLIPVisionConfig(**vision), text_config=text,
                        image_token_index=IMAGE, image_seq_length=4, **more)
 
@@ -264,7 +274,7 @@ def main():
     out = common.out_folder(1)
     for seed, (name, (config, call, how)) in enumerate(CASES.items()):
         model, given, tensors = build(out / name, config, call, seed=seed, **how)
-        if name == "llava_qwen2_tied":
+        if name in ("llava_qwen2_tied", "llava_opt"):
             tensors.update(generated(model, given))
         made_by = "LlavaLlamaForCausalLM" if how.get("original") else type(model).__name__
         common.save_reference(out / name, tensors, made_by, most=200_000)
