@@ -449,7 +449,9 @@ void check_replies(const fs::path& folder) {
 }
 
 TEST_CASE("LLaVA: replies equal those of transformers, greedy and by beams, padded on the left") {
-  check_replies(fs::path(TANDEM_SOURCE_DIR) / "tests/reference/fixtures/llava_qwen2_tied");
+  for (const char* name : {"llava_qwen2_tied", "llava_opt"}) {
+    check_replies(fs::path(TANDEM_SOURCE_DIR) / "tests/reference/fixtures" / name);
+  }
 }
 
 TEST_CASE("LLaVA: a dialogue's pictures stand where it says, and padding makes them square") {

@@ -50,7 +50,7 @@ def text(width=16, layers=2, heads=4, kv=4, hidden=28, ends=2, **more):
 def opt(width=16, layers=2, heads=4, hidden=28, **more):
     return dict(model_type="opt", hidden_size=width, num_hidden_layers=layers, num_attention_heads=heads,
                 ffn_dim=hidden, word_embed_proj_dim=width, vocab_size=WORDS, max_position_embeddings=64,
-                bos_token_id=1, eos_token_id=2, pad_token_id=PAD, dropout=0.0, attention_dropout=0.0,
+                bos_token_id=1, eos_token_id=[2, 5], pad_token_id=PAD, dropout=0.0, attention_dropout=0.0,
                 tie_word_embeddings=False, **more)
 
 
