@@ -15,8 +15,8 @@ import sys
 import torch
 import transformers
 from safetensors.torch import load_file
-from transformers import (CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration,
-                          OPTConfig, Qwen2Config)
+from transformers import (AutoModel, Blip2VisionConfig, Blip2VisionModel, CLIPVisionConfig, LlamaConfig,
+                          LlavaConfig, LlavaForConditionalGeneration, OPTConfig, Qwen2Config)
 
 import common
 
@@ -35,8 +35,8 @@ def randomize(model, generator):
                 p.copy_(noise * (0.2 if p.dim() == 1 else 1.2 / p[0].numel() ** 0.5))
 
 
-def vision(width=16, layers=3, heads=2, hidden=24, image=8, patch=4, act="quick_gelu", eps=1e-5):
-    return dict(hidden_size=width, num_hidden_layers=layers, num_attention_heads=heads,
+def vision(width=16, layers=3, heads=2, hidden=24, image=8, patch=4, act="quick_gelu", eps=1e-5, **more):
+    return dict(**more, hidden_size=width, num_hidden_layers=layers, num_attention_heads=heads,
                 intermediate_size=hidden, image_size=image, patch_size=patch, hidden_act=act,
                 layer_norm_eps=eps)
 
@@ -115,7 +115,13 @@ CASES = {
         dict(rows=SOME, left=True), {}),
     # OPT was never released under a LLaVA; transformers' class takes it all the same.
     "llava_opt": (dict(vision=vision(layers=2), text=opt()), dict(rows=SOME, left=True), {}),
+    # Nor was BLIP-2's tower; the class takes it where AutoModel knows it (main).
+    "llava_eva": (dict(vision=vision(act="gelu", eps=1e-4, model_type="blip_2_vision_model"),
+                       text=text(layers=1), vision_feature_layer=[-2, 1],
+                       vision_feature_select_strategy="full"),
+                  dict(rows=((2, 1, 6), (4, 1, 3))), {}),
 }
+TOWERS = dict(clip_vision_model=CLIPVisionConfig, blip_2_vision_model=Blip2VisionConfig)
 KINDS = dict(llama=LlamaConfig, qwen2=Qwen2Config, opt=OPTConfig)
 
 
@@ -126,7 +132,9 @@ def make_config(vision, text, **more):
     if most:
         text["max_position_embeddings"] = most
     text = KINDS[kind](**text)
-    return LlavaConfig(vision_config=CLIPVisionConfig(**vision), text_config=text,
+    vision = dict(vision)
+    tower = TOWERS[vision.pop("model_type", "clip_vision_model")](**vision)
+    return LlavaConfig(vision_config=tower, text_config=text,
                        image_token_index=IMAGE, image_seq_length=4, **more)
 
 
@@ -262,6 +270,8 @@ def random_case(r):
 
 def main():
     transformers.logging.set_verbosity_error()
+    # AutoModel.register passes over transformers' own configurations.
+    AutoModel._model_mapping._extra_content[Blip2VisionConfig] = Blip2VisionModel
     if "--random" in sys.argv:
         count, out = int(sys.argv[2]), pathlib.Path(sys.argv[3])
         for i in range(count):
