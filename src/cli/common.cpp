@@ -8,6 +8,7 @@
 #include "tandem/eval/task.h"
 #include "tandem/jobs/model_files.h"
 #include "tandem/models/model.h"
+#include "tandem/models/processor_text.h"
 
 namespace tandem::cli {
 
@@ -32,9 +33,9 @@ config::Tables tables(bool may_lack) {
       const std::string folder = jobs::model_directory(directory).string();
       constexpr std::int64_t longest = std::int64_t{16} << 20;
       auto settings = family.from_config_json(read_file(folder + "/config.json", longest));
-      const std::string processor = folder + "/preprocessor_config.json";
-      if (family.read_processor_file && std::filesystem::exists(processor)) {
-        family.read_processor_file(*settings, read_file(processor, longest));
+      const std::string processor = models::processor_text(folder);
+      if (family.read_processor_file && !processor.empty()) {
+        family.read_processor_file(*settings, processor);
       }
       return settings;
     }

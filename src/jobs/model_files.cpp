@@ -9,6 +9,7 @@
 #include "tandem/base/json.h"
 #include "tandem/checkpoint/adapter.h"
 #include "tandem/checkpoint/checkpoint.h"
+#include "tandem/models/processor_text.h"
 #include "tandem/models/weights.h"
 #include "tandem/text/tokenizer.h"
 
@@ -133,9 +134,9 @@ ModelFiles read_model(const fs::path& directory, const std::string& made_by, boo
   ModelFiles files;
   files.family = &family_of(root, made_by, config.string());
   files.settings = files.family->from_config_json(root.dump());
-  const fs::path processor = directory / "preprocessor_config.json";
-  if (files.family->read_processor_file && fs::is_regular_file(processor, error)) {
-    files.family->read_processor_file(*files.settings, read_text(processor));
+  const std::string processor = models::processor_text(directory);
+  if (files.family->read_processor_file && !processor.empty()) {
+    files.family->read_processor_file(*files.settings, processor);
   }
   files.weights = checkpoint::load_weights(directory, average);
   if (files.family->fit_weights) files.family->fit_weights(*files.settings, files.weights);
@@ -156,10 +157,15 @@ void export_model(const fs::path& model, const fs::path& out, const WeightChoice
   models::assign_weights(*files.family->make(*files.settings, Key(0)), weights);  // complete?
   make_empty_directory(out);
   replace_file(out / "config.json", read_text(directory / "config.json"));
+  const std::string processor = models::processor_text(directory);
   for (const auto& [name, text] : files.family->processor_files(*files.settings)) {
     std::error_code error;
-    const bool there = fs::is_regular_file(directory / name, error);
-    replace_file(out / name, there ? read_text(directory / name) : text);
+    if (name == "preprocessor_config.json") {
+      replace_file(out / name, processor.empty() ? text : processor);
+    } else {
+      const bool there = fs::is_regular_file(directory / name, error);
+      replace_file(out / name, there ? read_text(directory / name) : text);
+    }
   }
   for (const char* name : text::tokenizer_file_names()) {
     std::error_code error;

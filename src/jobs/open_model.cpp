@@ -19,6 +19,7 @@ namespace fs = std::filesystem;
 bool counts(const std::string& name) {
   const auto tokenizer = text::tokenizer_file_names();
   return name == "config.json" || name == "preprocessor_config.json" ||
+         name == "processor_config.json" ||
          std::find(tokenizer.begin(), tokenizer.end(), name) != tokenizer.end() ||
          (name.ends_with(".safetensors") && name != "optimizer.safetensors");
 }

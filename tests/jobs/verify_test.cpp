@@ -370,6 +370,19 @@ TEST_CASE("importing and exporting a Hugging Face directory keeps every byte of 
         bytes_of(scratch.path() / "exported/model.safetensors"));
 }
 
+TEST_CASE("a processor inside processor_config.json is read and exported") {
+  const Copy copy("clip_mask");
+  std::ofstream(copy.directory / "processor_config.json")
+      << R"({"image_processor": {"image_mean": [0.5, 0.25, 0.125], "resample": 2}})";
+  const ModelFiles files = read_model(copy.directory);
+  const json own = json::parse(files.family->processor_files(*files.settings).at(0).second);
+  CHECK(own.at("image_mean") == json({0.5, 0.25, 0.125}));
+  export_model(copy.directory, copy.scratch.path() / "out");
+  const json out = json::parse(bytes_of(copy.scratch.path() / "out/preprocessor_config.json"));
+  CHECK(out.at("image_mean") == own.at("image_mean"));
+  CHECK(out.at("resample") == 2);
+}
+
 TEST_CASE("an import keeps half precision as it is") {
   const Copy copy("clip_mask");
   copy.weights([](TensorFile& file) {

@@ -25,8 +25,8 @@ struct OpenModel {
 // write as the settings say (text/jinja.h), unless config.json names one (`tandem: {chat: NAME}`).
 OpenModel open_model(const std::filesystem::path& path, const WeightChoice& choice = {});
 
-// XXH3-128 of what the model's numbers depend on: config.json, preprocessor_config.json, the
-// tokenizer's files and all *.safetensors of the folder but the optimizer's.
+// XXH3-128 of what the model's numbers depend on: config.json, the processor's files, the
+// tokenizer's and all *.safetensors of the folder but the optimizer's.
 std::string model_hash(const std::filesystem::path& directory);
 
 }  // namespace tandem::jobs

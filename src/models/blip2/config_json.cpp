@@ -313,7 +313,9 @@ std::vector<std::pair<std::string, std::string>> processor_files(const Settings&
 }
 
 void read_processor_file(Settings& settings, const std::string& text) {
-  read_processor(dynamic_cast<Config&>(settings).image, text);
+  auto& config = dynamic_cast<Config&>(settings);
+  read_processor(config.image, text);
+  expect_squeezing(text, config.vision.image_size);
 }
 
 }  // namespace tandem::models::blip2
