@@ -144,6 +144,9 @@ void check_language(Problems& found, const LanguageConfig& c) {
   check_ids(
       found, "language.", c.vocab_size,
       {{"bos_id", c.bos_id}, {"eos_id", c.eos_id}, {"pad_id", c.pad_id}, {"start_id", c.start_id}});
+  for (const std::int64_t id : c.more_ends) {
+    check_ids(found, "language.", c.vocab_size, {{"eos_id", id}});
+  }
 }
 
 }  // namespace
@@ -171,6 +174,13 @@ nn::VitShape VisionConfig::shape() const {
   s.patch_bias = !clip;
   s.first_norm = clip;
   return s;
+}
+
+std::vector<std::int64_t> LanguageConfig::ends() const {
+  if (eos_id < 0) return {};
+  std::vector<std::int64_t> all{eos_id};
+  all.insert(all.end(), more_ends.begin(), more_ends.end());
+  return all;
 }
 
 nn::OptShape LanguageConfig::opt() const {
@@ -228,6 +238,10 @@ Problems problems(const Config& c) {
   check_ids(found, "qformer.", c.qformer.vocab_size,
             {{"bos_id", c.qformer.bos_id}, {"sep_id", c.qformer.sep_id}});
   if (c.writes()) check_language(found, c.language);
+  if (!c.writes() && !c.qformer.text) {
+    found.emplace_back("qformer.text",
+                       "expected true, use_qformer_text_input: this kind reads texts");
+  }
   return found;
 }
 

@@ -59,6 +59,7 @@ struct LanguageConfig {
   // bos begins a text, eos ends it, start begins what T5 writes (pad in the released models), image
   // is the word that stands in texts where the queries go (-1: they go in front).
   std::int64_t bos_id = -1, eos_id = -1, pad_id = -1, start_id = -1, image_id = -1;
+  std::vector<std::int64_t> more_ends{};  // what ends a text, too: config.json's eos_token_id
   bool tied = true;
   // OPT
   std::int64_t positions = 2048, word_width = 0;
@@ -72,6 +73,7 @@ struct LanguageConfig {
 
   std::int64_t hidden() const { return mlp > 0 ? mlp : 4 * width; }
   bool is_t5() const { return kind == "t5"; }
+  std::vector<std::int64_t> ends() const;  // all marks that end a text; none: empty
   nn::OptShape opt() const;
   nn::T5Shape t5() const;
 };

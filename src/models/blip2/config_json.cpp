@@ -10,6 +10,7 @@
 #include "models/config_node.h"
 #include "models/processor_file.h"
 #include "tandem/base/error.h"
+#include "tandem/base/log.h"
 
 namespace tandem::models::blip2 {
 namespace {
@@ -42,14 +43,37 @@ void read_tower(const ConfigNode& node, Tower& t, const TowerDefaults& d) {
   t.activation = activation_in(node, "hidden_act", "gelu");
 }
 
-// An id that may be null (none) or a list of ids, of which the first counts.
+// An id that may be null (none).
 std::int64_t id_of(const ConfigNode& node, const std::string& name, std::int64_t fallback) {
-  const json* found = node.find(name);
-  if (found == nullptr) return node.value->contains(name) ? -1 : fallback;
-  if (found->is_array() && !found->empty() && found->front().is_number_integer()) {
-    return found->front().get<std::int64_t>();
+  const bool none = node.find(name) == nullptr && node.value->contains(name);
+  return none ? -1 : node.whole(name, fallback, -1, word_limit);
+}
+
+// The marks that end a text: one or a list.
+void read_ends(const ConfigNode& node, LanguageConfig& c, std::int64_t fallback) {
+  c.more_ends.clear();
+  const json* found = node.find("eos_token_id");
+  if (found == nullptr || !found->is_array()) {
+    c.eos_id = id_of(node, "eos_token_id", fallback);
+    return;
   }
-  return node.whole(name, fallback, -1, word_limit);
+  c.eos_id = -1;
+  for (const json& one : *found) {
+    const json inner = {{"eos_token_id", one}};
+    const std::int64_t id = ConfigNode{&inner, node.path}.whole("eos_token_id", -1, 0, word_limit);
+    if (c.eos_id < 0) {
+      c.eos_id = id;
+    } else {
+      c.more_ends.push_back(id);
+    }
+  }
+}
+
+// What is known only in training and not done there.
+void tell_dropped(const ConfigNode& node, const std::string& name) {
+  if (node.number(name, 0) != 0) {
+    log_warning("config.json: " + node.path + name + " is not supported and taken as 0");
+  }
 }
 
 void read_vision(const ConfigNode& v, VisionConfig& vision, bool original) {
@@ -57,6 +81,7 @@ void read_vision(const ConfigNode& v, VisionConfig& vision, bool original) {
   vision.image_size = v.side("image_size", 224);
   vision.patch_size = v.side("patch_size", 14);
   vision.qkv_bias = v.flag("qkv_bias", true);
+  tell_dropped(v, "attention_dropout");
   vision.drop_path = v.number("drop_path", 0, 0, 1);
   vision.clip = v.flag("clip", false);
   vision.last_norm_eps = v.number("post_layer_norm_eps", original ? 1e-5 : 0, 0, 1);
@@ -91,10 +116,11 @@ void read_opt(const ConfigNode& t, LanguageConfig& c) {
   c.activation = activation_in(t, "activation_function", "relu");
   c.dropout = t.number("dropout", 0.1, 0, 1);
   c.attention_dropout = t.number("attention_dropout", 0, 0, 1);
+  tell_dropped(t, "layerdrop");
   c.tied = t.flag("tie_word_embeddings", true);
   c.pad_id = id_of(t, "pad_token_id", 1);
   c.bos_id = id_of(t, "bos_token_id", 2);
-  c.eos_id = id_of(t, "eos_token_id", 2);
+  read_ends(t, c, 2);
 }
 
 // scale_decoder_outputs is what 5.17 writes; before, an untied head said the same. The head is tied
@@ -123,7 +149,7 @@ void read_t5(const ConfigNode& t, LanguageConfig& c) {
   c.scaled = t.flag("scale_decoder_outputs", t.flag("tie_word_embeddings", true));
   c.tied = true;
   c.pad_id = id_of(t, "pad_token_id", 0);
-  c.eos_id = id_of(t, "eos_token_id", 1);
+  read_ends(t, c, 1);
   c.bos_id = id_of(t, "bos_token_id", -1);
   c.start_id = id_of(t, "decoder_start_token_id", c.pad_id);
 }
@@ -242,6 +268,7 @@ json language_json(const LanguageConfig& c) {
   text["vocab_size"] = c.vocab_size;
   add_ids(text,
           {{"bos_token_id", c.bos_id}, {"eos_token_id", c.eos_id}, {"pad_token_id", c.pad_id}});
+  if (!c.more_ends.empty()) text["eos_token_id"] = c.ends();
   if (c.is_t5()) add_ids(text, {{"decoder_start_token_id", c.start_id}});
   return text;
 }
@@ -253,7 +280,10 @@ void read_language_json(LanguageConfig& language, const std::string& text) {
   const LanguageConfig given = language;
   read_language(ConfigNode{&root, ""}, language);
   // OPT's captions end with another mark than its texts (fit_vocabulary).
-  if (given.eos_id >= 0 || !language.is_t5()) language.eos_id = given.eos_id;
+  if (given.eos_id >= 0 || !language.is_t5()) {
+    language.eos_id = given.eos_id;
+    language.more_ends = given.more_ends;
+  }
   if (given.bos_id >= 0) language.bos_id = given.bos_id;
   if (given.start_id >= 0) language.start_id = given.start_id;
 }

@@ -132,7 +132,7 @@ std::vector<std::vector<std::int64_t>> Blip2Model::generated_opt(
     const at::Tensor hidden = net_->opt->forward(rows, mask, {}, &cache);
     return net_->opt->logits(hidden.select(1, hidden.size(1) - 1));
   };
-  return generate_steps(next, text.ids, {config_.language.eos_id}, options);
+  return generate_steps(next, text.ids, config_.language.ends(), options);
 }
 
 std::vector<std::vector<std::int64_t>> Blip2Model::generated_t5(
@@ -154,7 +154,7 @@ std::vector<std::vector<std::int64_t>> Blip2Model::generated_t5(
     const at::Tensor hidden = net_->t5->decode(words, {}, encoded, mask, {}, &cache);
     return net_->t5->logits(hidden.select(1, hidden.size(1) - 1));
   };
-  return generate_steps(next, begin, {config_.language.eos_id}, options);
+  return generate_steps(next, begin, config_.language.ends(), options);
 }
 
 // The first stage writes captions after the queries that went through before.

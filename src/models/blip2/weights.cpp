@@ -239,6 +239,13 @@ void drop_tied(Weights& weights, const Config& c) {
   if (c.language.tied) merge_into(weights, language_prefix + "lm_head.weight", table);
 }
 
+// Of a layer of the querying transformer: what only words go through.
+bool is_text_part(const std::string& name) {
+  return name.find(".intermediate.") != std::string::npos ||
+         (name.find(".output.") != std::string::npos &&
+          name.find("attention.") == std::string::npos);
+}
+
 // What the first stage has and the class does not.
 bool is_of(const std::string& name, const Config& c) {
   if (name.starts_with("cls.") || name == "temp") return c.the_kind() == Kind::pretrain;
@@ -247,9 +254,16 @@ bool is_of(const std::string& name, const Config& c) {
       name.starts_with("text_projection.") || name.starts_with("itm_head.")) {
     return false;
   }
-  return !name.starts_with("qformer.") || (name.find(".intermediate.") == std::string::npos &&
-                                           (name.find(".output.") == std::string::npos ||
-                                            name.find("attention.") != std::string::npos));
+  return !name.starts_with("qformer.") || !is_text_part(name);
+}
+
+// use_qformer_text_input in a class that writes: transformers makes the text parts of the querying
+// transformer's layers and never runs them.
+void drop_text_parts(Weights& weights) {
+  for (auto it = weights.begin(); it != weights.end();) {
+    const std::string& name = it->first;
+    it = name.starts_with("qformer.") && is_text_part(name) ? weights.erase(it) : std::next(it);
+  }
 }
 
 bool from_first_stage(const Weights& weights) {
@@ -272,6 +286,7 @@ Weights import_weights(Weights weights, const Settings& settings) {
       it = is_of(it->first, config) ? std::next(it) : weights.erase(it);
     }
   }
+  if (config.writes() && config.qformer.text) drop_text_parts(weights);
   drop_tied(weights, config);
   const std::string positions = vision_prefix + nn::hugging_face_vit_names().positions;
   const std::int64_t side = config.vision.shape().grid();
