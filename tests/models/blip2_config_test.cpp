@@ -1,8 +1,13 @@
 // What config.json of a BLIP-2 may say beside what the fixtures say.
 
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/equal.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/ones.h>
+#include <ATen/ops/ones_like.h>
 #include <ATen/ops/randn.h>
+#include <ATen/ops/tensor.h>
 
 #include <catch2/catch.hpp>
 #include <functional>
@@ -90,6 +95,33 @@ TEST_CASE("BLIP-2: a text ends with any of the marks that config.json names") {
   REQUIRE(endless.size() == 6);
   const std::vector<std::int64_t> ended = written(with({0, endless[0]}));
   CHECK(ended == std::vector<std::int64_t>{endless[0]});
+}
+
+TEST_CASE("BLIP-2: positions of OPT may be given, those of T5 are not used") {
+  for (const char* name : {"blip2_opt", "blip2_t5"}) {
+    CAPTURE(name);
+    blip2::Blip2Model model(read(changed(name, [](json&) {})), Key(1));
+    model.train(false);
+    const bool t5 = std::string(name) == "blip2_t5";
+    // A row's beginning is padding; the picture's places are those of word 39.
+    at::Tensor ids = at::tensor({3, 3, 39, 39, 39, 5, 6, 4, 39, 39, 39, 5, 6, 7}, at::kLong);
+    ids = ids.view({2, 7});
+    at::Tensor mask = at::ones_like(ids);
+    mask[0].narrow(0, 0, 2).fill_(0);
+    at::manual_seed(2);
+    std::map<std::string, at::Tensor> inputs{
+        {"pixel_values", at::randn({2, 3, 8, 8})}, {"input_ids", ids}, {"attention_mask", mask}};
+    if (t5) inputs["labels"] = ids.narrow(1, 4, 3).clone();
+    const auto logits = [&] { return model.reference_outputs(inputs).at("logits"); };
+    const at::Tensor counted = logits();
+    inputs["position_ids"] =
+        at::tensor({-1, -1, 0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 5, 6}, at::kLong).view({2, 7});
+    CHECK(at::equal(logits(), counted));
+    inputs["position_ids"] = at::arange(7).view({1, 7}) + 3;
+    CHECK(at::equal(logits(), counted) == t5);
+    inputs["position_ids"] = at::arange(6).view({1, 6});
+    if (!t5) CHECK(contains(error_of([&] { logits(); }).message(), "position_ids"));
+  }
 }
 
 }  // namespace blip2_config_test

@@ -15,6 +15,7 @@
 #include "models/reference_inputs.h"
 #include "models/reference_pictures.h"
 #include "tandem/base/error.h"
+#include "tandem/nn/decoder.h"
 #include "tandem/objectives/query_itc.h"
 #include "tandem/objectives/token_loss.h"
 
@@ -56,13 +57,30 @@ Prompt prompt_of(const at::Tensor& words, const at::Tensor& ids, const at::Tenso
   return {at::masked_scatter(words, places, rows), mask};
 }
 
+// Positions count the tokens, unless they are given: int64 [1 or B, T], or undefined.
+at::Tensor opt_rows(const nn::Opt& opt, const Prompt& prompt, const at::Tensor& positions) {
+  if (!positions.defined()) return opt.forward(prompt.words, prompt.mask, {});
+  const std::int64_t size = prompt.words.size(0), length = prompt.words.size(1);
+  if (positions.dim() != 2 || positions.size(1) != length ||
+      (positions.size(0) != 1 && positions.size(0) != size) ||
+      at::isFloatingType(positions.scalar_type())) {
+    refuse_reference("expected input.position_ids to be integers, a position of each token");
+  }
+  const bool all = !prompt.mask.defined();
+  const at::Tensor mask = all ? at::ones({size, length}, prompt.words.options().dtype(at::kLong))
+                              : prompt.mask.to(at::kLong);
+  return opt.forward_at(prompt.words, positions.to(at::kLong), nn::decoder_mask(mask, length, all),
+                        {});
+}
+
 }  // namespace
 
 // Logits and loss of words behind (or around) a picture.
 Outputs Blip2Model::generation_reference(const Outputs& recorded) const {
   const ReferenceInputs inputs(
       recorded, {"pixel_values", "input_ids", "attention_mask", "labels", "decoder_input_ids",
-                 "decoder_attention_mask", "interpolate_pos_encoding"});
+                 "decoder_attention_mask", "interpolate_pos_encoding",
+                 "position_ids"});  // which T5 does not use
   const std::int64_t words = config_.language.vocab_size;
   const at::Tensor ids = inputs.ids("input_ids", words);
   const at::Tensor rows = vision_rows(*net_->vision, inputs);
@@ -77,7 +95,8 @@ Outputs Blip2Model::generation_reference(const Outputs& recorded) const {
   out["qformer_outputs.last_hidden_state"] = looked;
   out["qformer_outputs.pooler_output"] = looked.select(1, 0);
   if (net_->opt) {
-    at::Tensor logits = net_->opt->logits(net_->opt->forward(prompt.words, prompt.mask, {}));
+    at::Tensor logits =
+        net_->opt->logits(opt_rows(*net_->opt, prompt, inputs.optional("position_ids")));
     out["language_model_outputs.logits"] = logits;
     if (inputs.has("labels")) {
       const at::Tensor labels = inputs.ids("labels", words, /*ignored=*/true);
