@@ -271,6 +271,41 @@ TEST_CASE("Qwen-VL: config.json goes both ways") {
   }
 }
 
+TEST_CASE("Qwen-VL: how samples are written and pictures made is in config.json, too") {
+  qwen_vl::Config config = tiny();
+  config.format = "continued";
+  config.system = "Be brief.";
+  config.max_tokens = 12;
+  config.image.mean = {0.5, 0.25, 0.125};
+  config.image.interpolation = "bilinear";
+  const auto read = qwen_vl::from_config_json(qwen_vl::to_config_json(config));
+  const auto& own = qwen_vl::config_of(*read);
+  CHECK(own.format == "continued");
+  CHECK(own.system == "Be brief.");
+  CHECK(own.max_tokens == 12);
+  CHECK(own.image.mean == config.image.mean);
+  CHECK(own.image.interpolation == "bilinear");
+  CHECK(own.eos_id == 58);
+  CHECK(own.stop_id == 59);
+  CHECK_THROWS_WITH(
+      qwen_vl::from_config_json(R"({"visual": {"output_dim": 4096}, "tandem": {"format": "x"}})"),
+      Catch::Contains("tandem.format"));
+}
+
+TEST_CASE("Qwen-VL: a head of its own in the file is the model's, also where they should be one") {
+  qwen_vl::Config config = tiny();
+  config.language.tied = true;
+  Weights weights{{"transformer.wte.weight", at::ones({60, 24})}};
+  qwen_vl::fit_weights(config, weights);
+  CHECK(config.language.tied);
+  weights["lm_head.weight"] = at::ones({60, 24});
+  qwen_vl::fit_weights(config, weights);
+  CHECK(config.language.tied);
+  weights["lm_head.weight"] = at::zeros({60, 24});
+  qwen_vl::fit_weights(config, weights);
+  CHECK_FALSE(config.language.tied);
+}
+
 TEST_CASE("Qwen-VL: what older files hold beside the weights is dropped") {
   const qwen_vl::Config config = tiny();
   qwen_vl::QwenVlModel model(config, Key(1));

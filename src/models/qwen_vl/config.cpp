@@ -46,8 +46,6 @@ void language_fields(FieldVisitor& v, LanguageConfig& c) {
           {.doc = "max_position_embeddings of config.json; not used", .min = 1, .max = 1 << 24});
   v.field("rotary_base", c.rotary_base,
           {.doc = "base of the rotary frequencies", .min = 0, .max = 1e12, .above_min = true});
-  v.field("rotary_share", c.rotary_share,
-          {.doc = "share of a head that is rotated", .min = 0, .max = 1, .above_min = true});
   v.field("rms_norm_eps", c.rms_norm_eps,
           {.doc = "added to the mean square", .min = 0, .max = 1, .above_min = true});
   v.field("bias", c.bias, {.doc = "biases also outside c_attn"});
@@ -65,11 +63,6 @@ std::int64_t VisionConfig::hidden() const {
 }
 
 std::int64_t VisionConfig::query_grid() const { return root_of(queries); }
-
-std::int64_t LanguageConfig::rotary_dim() const {
-  if (rotary_share == 1) return head_dim();
-  return static_cast<std::int64_t>(static_cast<double>(head_dim()) * rotary_share);
-}
 
 std::int64_t Config::picture_tokens() const { return vision.query_grid() * vision.query_grid(); }
 
@@ -90,9 +83,8 @@ Problems problems(const Config& c) {
     found.emplace_back("language.width",
                        "expected a multiple of the resampler's heads, width / 128 of them");
   }
-  if (c.language.rotary_dim() < 4 || c.language.rotary_dim() % 2 != 0) {
-    found.emplace_back("language.rotary_share",
-                       "expected an even number of rotated numbers a head, 4 or more");
+  if (c.language.head_dim() < 4 || c.language.head_dim() % 2 != 0) {
+    found.emplace_back("language.heads", "expected an even number of numbers a head, 4 or more");
   }
   if (c.language.vocab_size > 0 && c.image_start >= 0 && c.image_pad() >= c.language.vocab_size) {
     found.emplace_back("image_start", "expected three ids below vocab_size");

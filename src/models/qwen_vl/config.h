@@ -33,7 +33,6 @@ struct LanguageConfig {
   std::int64_t seq_length = 2048;
   std::int64_t positions = 8192;  // config.json's max_position_embeddings: noted, not used
   double rotary_base = 10000;
-  double rotary_share = 1;  // of a head's numbers that are rotated
   double rms_norm_eps = 1e-6;
   bool bias = false;  // of every layer but c_attn, which always has one
   bool dynamic_ntk = true, logn = true;
@@ -41,7 +40,6 @@ struct LanguageConfig {
   double init_std = 0.02;
 
   std::int64_t head_dim() const { return width / heads; }
-  std::int64_t rotary_dim() const;
 };
 
 struct Config final : Settings {

@@ -1,10 +1,13 @@
 // config.json as the released code writes and reads it (QWenConfig). Absent keys have its defaults.
+// Ours are in `tandem`: how samples are written and pictures made, which no file of the hub says.
 
 #include <nlohmann/json.hpp>
 
 #include "models/config_node.h"
+#include "models/processor_file.h"
 #include "models/qwen_vl/config.h"
 #include "tandem/base/error.h"
+#include "tandem/base/log.h"
 
 namespace tandem::models::qwen_vl {
 namespace {
@@ -40,6 +43,27 @@ void read_language(const ConfigNode& node, LanguageConfig& c) {
   }
 }
 
+// What only training does, and is not done there.
+void tell_dropout(const ConfigNode& node) {
+  for (const char* name : {"emb_dropout_prob", "attn_dropout_prob"}) {
+    if (node.number(name, 0) != 0) {
+      log_warning(std::string("config.json: ") + name + " is not supported and taken as 0");
+    }
+  }
+}
+
+void read_own(const ConfigNode& own, Config& c) {
+  c.format = own.text("format", c.format);
+  if (c.format != "chat" && c.format != "continued") {
+    wrong_config(own.path + "format", "chat or continued", json(c.format));
+  }
+  c.system = own.text("system", "");
+  c.max_tokens = own.whole("max_tokens", 0, 0, 1 << 20);
+  c.eos_id = own.whole("eos_id", -1, -1, most_ids);
+  c.stop_id = own.whole("stop_id", -1, -1, most_ids);
+  if (own.find("image") != nullptr) read_processor(c.image, own.part("image").value->dump());
+}
+
 void read_vision(const ConfigNode& node, const LanguageConfig& language, VisionConfig& c) {
   c.image_size = node.side("image_size", 448);
   c.patch_size = node.side("patch_size", 14);
@@ -66,6 +90,8 @@ std::unique_ptr<Settings> from_config_json(const std::string& text) {
   const ConfigNode visual = top.part("visual");
   read_vision(visual, config->language, config->vision);
   config->image_start = visual.whole("image_start_id", 151857, 0, most_ids);
+  tell_dropout(top);
+  read_own(top.part("tandem"), *config);
   for (const auto& [field, what] : problems(*config)) {
     throw Error(ErrorKind::config, "config.json: " + field + ": " + what);
   }
@@ -107,7 +133,14 @@ std::string to_config_json(const Settings& settings) {
                      {"bf16", false},
                      {"fp16", false},
                      {"fp32", true},
-                     {"visual", visual}};
+                     {"visual", visual},
+                     {"tandem",
+                      {{"format", c.format},
+                       {"system", c.system},
+                       {"max_tokens", c.max_tokens},
+                       {"eos_id", c.eos_id},
+                       {"stop_id", c.stop_id},
+                       {"image", squeezing_json(c.image_settings())}}}};
   return root.dump(2) + "\n";
 }
 

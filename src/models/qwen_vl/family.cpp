@@ -24,6 +24,7 @@ Family qwen_vl_family() {
   family.processor = qwen_vl::make_processor;
   family.fit_vocabulary = qwen_vl::fit_vocabulary;
   family.rows.words = {"transformer.wte.weight", "lm_head.weight"};
+  family.fit_weights = qwen_vl::fit_weights;
   family.import_weights = qwen_vl::import_weights;
   return family;
 }

@@ -40,6 +40,13 @@ void initialize(QwenVl& model, const Config& c, Key init) {
                    prefix + "attn_pool.attn.in_proj_weight");
 }
 
+void fit_weights(Settings& settings, const Weights& weights) {
+  auto& config = dynamic_cast<Config&>(settings);
+  const auto head = weights.find("lm_head.weight"), table = weights.find("transformer.wte.weight");
+  if (head == weights.end() || table == weights.end()) return;
+  if (!head->second.equal(table->second)) config.language.tied = false;
+}
+
 Weights import_weights(Weights weights, const Settings& settings) {
   weights = without_module_prefix(std::move(weights));
   for (const char* suffix : {".rotary_emb.inv_freq", ".attn.masked_bias", ".attn.bias",
