@@ -61,10 +61,8 @@ AskedFor prompt_in(const std::string& line, const std::string& where,
   return asked;
 }
 
-Batch prompt_of(const OpenModel& model, const AskedFor& asked, bool captions_only,
-                std::int64_t position) {
-  const bool says = !asked.words.empty() || !asked.sample.turns.empty() || captions_only;
-  Batch prompt = model.processor.prompt(asked.sample, says ? asked.words : "Describe the picture.");
+Batch prompt_of(const OpenModel& model, const AskedFor& asked, std::int64_t position) {
+  Batch prompt = model.processor.prompt(asked.sample, asked.words);
   prompt.positions = {position};
   return prompt;
 }
@@ -121,8 +119,7 @@ std::vector<std::vector<std::int64_t>> replies(const OpenModel& model,
     std::vector<Batch> prompts;
     const std::size_t end = std::min(asked.size(), all.size() + static_cast<std::size_t>(batch));
     for (std::size_t i = all.size(); i < end; ++i) {
-      prompts.push_back(
-          prompt_of(model, asked[i], can.captions_only, static_cast<std::int64_t>(i)));
+      prompts.push_back(prompt_of(model, asked[i], static_cast<std::int64_t>(i)));
     }
     const Batch whole = prompts.size() == 1
                             ? prompts[0]

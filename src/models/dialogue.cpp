@@ -276,6 +276,12 @@ std::vector<text::Turn> turns_of(const data::Sample& sample, Key key, bool train
           reply_of(caption_of(sample, key, train))};
 }
 
+std::string request_of(const data::Sample& sample, const std::string& given) {
+  const bool says = !sample.turns.empty() || !sample.question.empty() || !sample.texts.empty() ||
+                    !sample.boxes.empty();
+  return given.empty() && !says ? requests[0] : given;
+}
+
 std::vector<text::Turn> asked(std::vector<text::Turn> turns) {
   while (!turns.empty() && turns.back().role == "assistant") turns.pop_back();
   return turns;

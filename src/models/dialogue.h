@@ -83,6 +83,9 @@ text::Turn reply_of(std::string words);
 // caption (drawn in training) after a request for one; else its text alone as a reply. All pictures
 // and clips stand before the words. Throws Error(data) for a sample that says nothing.
 std::vector<text::Turn> turns_of(const data::Sample& sample, Key key, bool train);
+// The words of a prompt: those given. A sample that says nothing itself is asked, where none are
+// given, to be described.
+std::string request_of(const data::Sample& sample, const std::string& given);
 // What of them a model is asked: the turns before the last reply.
 std::vector<text::Turn> asked(std::vector<text::Turn> turns);
 

@@ -35,6 +35,15 @@ void expect_picture(const data::Sample& sample) {
   throw Error(ErrorKind::data, "[prepare] expected a picture; got none", sample.id);
 }
 
+void expect_no_dialogue(const data::Sample& sample, const std::string& words) {
+  if (sample.turns.empty() || !words.empty() || !sample.question.empty()) return;
+  throw Error(
+      ErrorKind::config,
+      "[models] expected a prompt or a question; got a dialogue, which this family does not "
+      "read",
+      sample.id, "ask it by `tandem generate --prompt`");
+}
+
 vision::Image pixels_of(const data::Picture& picture, const std::string& where,
                         const vision::ImageSettings& settings) {
   if (!picture.encoded.empty()) return vision::decode(picture.encoded, where, settings);

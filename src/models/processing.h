@@ -21,6 +21,9 @@ void expect_tokenizer(const std::shared_ptr<const text::Tokenizer>& tokenizer);
 // Throws Error(data) for a sample without a picture or without a caption.
 void expect_pair(const data::Sample& sample);
 void expect_picture(const data::Sample& sample);
+// Of a family that reads no dialogues, a sample that is asked with `words` (none: what it says
+// itself). Throws Error(config) for one that says nothing but turns.
+void expect_no_dialogue(const data::Sample& sample, const std::string& words);
 
 // Decoded where it is encoded. Throws Error(data) for an empty one.
 vision::Image pixels_of(const data::Picture& picture, const std::string& where,

@@ -162,6 +162,17 @@ TEST_CASE("BLIP-2, OPT: a prompt stands before the caption and is not learned") 
   }
 }
 
+TEST_CASE("BLIP-2: without a prompt a picture's caption is written; a dialogue is refused") {
+  data::Sample shown = captioned_picture();
+  shown.texts.clear();
+  const blip2::Config opt = writer("opt"), t5 = writer("t5");
+  CHECK(row_ids(processor_of(opt).prompt(shown, "").text->ids) == Ids{opt.language.bos_id});
+  CHECK(row_ids(processor_of(t5).prompt(shown, "").text->ids) == Ids{t5.language.eos_id});
+  shown.turns = {{"user", {text::text_part("what is it")}}};
+  CHECK_THROWS_WITH(processor_of(opt).prompt(shown, ""), Catch::Contains("got a dialogue"));
+  CHECK_NOTHROW(processor_of(opt).prompt(shown, "what is it"));
+}
+
 TEST_CASE("BLIP-2: a question is asked in its form, and its answer is learned") {
   const std::string form = "Question: what is it Short answer:";
   const blip2::Config opt = writer("opt"), t5 = writer("t5");

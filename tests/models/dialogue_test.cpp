@@ -259,6 +259,18 @@ TEST_CASE("any sample says something as a dialogue") {
   CHECK(asked(asks).size() == 1);
 }
 
+TEST_CASE("a sample that says nothing is asked to be described, where no words are given") {
+  data::Sample sample;
+  sample.pictures.resize(1);
+  CHECK(request_of(sample, "") == "Describe the picture.");
+  CHECK(request_of(sample, "how many?") == "how many?");
+  sample.boxes.resize(1);
+  CHECK(request_of(sample, "").empty());
+  sample.boxes.clear();
+  sample.question = "how many?";
+  CHECK(request_of(sample, "").empty());
+}
+
 TEST_CASE("a sentence that need not be true of its picture is not learned as its caption") {
   data::Sample sample;
   sample.id = "dev-850-0-1";

@@ -9,6 +9,7 @@
 #include "models/answers.h"
 #include "models/blip/config.h"
 #include "models/processing.h"
+#include "tandem/base/error.h"
 #include "tandem/objectives/token_loss.h"
 #include "tandem/text/words.h"
 
@@ -96,11 +97,16 @@ Processor make_processor(const Settings& settings,
   processor.text = read;
   processor.prompt = [config, image, tokenizer, read](const data::Sample& sample,
                                                       const std::string& words) {
+    expect_no_dialogue(sample, words);
     expect_picture(sample);
     Batch batch;
     batch.images = squeezed_of(sample.pictures[0], sample.id, image);
     if (config->the_kind() == Kind::answering) {
-      batch.text = read(words.empty() ? sample.question : words);
+      const std::string& question = words.empty() ? sample.question : words;
+      if (question.empty()) {
+        throw Error(ErrorKind::data, "[prepare] expected a question; got none", sample.id);
+      }
+      batch.text = read(question);
       return batch;
     }
     const std::string& begin = words.empty() ? config->prompt : words;

@@ -141,6 +141,7 @@ Batch prepared(const Maker& m, const data::Sample& sample, Key key, bool train) 
 }
 
 Batch prompted(const Maker& m, const data::Sample& sample, const std::string& words) {
+  expect_no_dialogue(sample, words);
   expect_picture(sample);
   Batch batch;
   batch.images = squeezed_of(sample.pictures[0], sample.id, m.image);

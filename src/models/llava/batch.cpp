@@ -84,7 +84,8 @@ Processor make_processor(const Settings& settings,
                                         rules->place, sample.id),
                         rules->view);
   };
-  processor.prompt = [rules, tokenizer](const data::Sample& sample, const std::string& words) {
+  processor.prompt = [rules, tokenizer](const data::Sample& sample, const std::string& given) {
+    const std::string words = request_of(sample, given);
     const auto turns = words.empty() ? asked(turns_of(sample, Key(0), false))
                                      : std::vector<text::Turn>{shown_with(sample, words)};
     return pictured_row(sample,

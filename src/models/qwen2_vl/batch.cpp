@@ -286,7 +286,8 @@ Processor make_processor(const Settings& settings,
     const auto drawn = train ? with_drawn_rate(*config, key) : nullptr;
     return example_of(sample, key, train, drawn ? *drawn : *config, *tokenizer);
   };
-  processor.prompt = [config, tokenizer](const data::Sample& sample, const std::string& words) {
+  processor.prompt = [config, tokenizer](const data::Sample& sample, const std::string& given) {
+    const std::string words = request_of(sample, given);
     const data::Sample asks = words.empty() ? sample : question_about(sample, words);
     const MakeTurns turns = [&](Gallery& gallery) {
       return written(asks, gallery, *config, Key(0), /*train=*/false);

@@ -163,7 +163,8 @@ Processor make_processor(const Settings& settings,
                                         *tokenizer, rules->place, sample.id),
                         rules->view);
   };
-  processor.prompt = [rules, tokenizer](const data::Sample& sample, const std::string& words) {
+  processor.prompt = [rules, tokenizer](const data::Sample& sample, const std::string& given) {
+    const std::string words = request_of(sample, given);
     // A question of the sample's own is written as in training.
     const bool own = words.empty() || words == sample.question;
     const std::vector<text::Turn> turns = own ? asked(rules->turns(sample, Key(0), false))
