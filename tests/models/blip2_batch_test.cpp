@@ -173,6 +173,31 @@ TEST_CASE("BLIP-2: without a prompt a picture's caption is written; a dialogue i
   CHECK_NOTHROW(processor_of(opt).prompt(shown, "what is it"));
 }
 
+TEST_CASE("BLIP-2: what is asked is not cut where captions are") {
+  for (const char* language : {"opt", "t5"}) {
+    blip2::Config config = writer(language);
+    config.language.context_length = 4;
+    const Ids ids = row_ids(processor_of(config).prompt(captioned_picture(), caption).text->ids);
+    CHECK(spelled(ids).find(caption) != std::string::npos);
+  }
+}
+
+TEST_CASE("BLIP-2: a file's words need no rows for marks that its class does not read") {
+  const auto fitted = [](const std::string& kind, std::int64_t rows) {
+    static const std::vector<std::string> lines{"a red circle", "a blue square"};
+    const text::Tokenizer words = text::train_tokenizer("wordpiece", lines, 60);
+    blip2::Config config;
+    config.kind = kind;
+    config.qformer.vocab_size = rows < 0 ? words.vocab_size() : rows;
+    blip2::fit_vocabulary(config, words);
+    return config.qformer.vocab_size - words.vocab_size();
+  };
+  CHECK(fitted("retrieval", -1) == 0);
+  CHECK_THROWS_WITH(fitted("pretrain", -1), Catch::Contains("qformer.vocab_size"));
+  CHECK(fitted("retrieval", 0) == fitted("pretrain", 0));  // one learns what the other did
+  CHECK_THROWS_WITH(fitted("retrieval", 5), Catch::Contains("qformer.vocab_size"));
+}
+
 TEST_CASE("BLIP-2: a question is asked in its form, and its answer is learned") {
   const std::string form = "Question: what is it Short answer:";
   const blip2::Config opt = writer("opt"), t5 = writer("t5");

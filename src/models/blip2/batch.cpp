@@ -151,8 +151,10 @@ Batch prompted(const Maker& m, const data::Sample& sample, const std::string& wo
                                             : words;
   if (!m.config.writes()) {
     if (!begin.empty()) batch.text = tokens_of(m.words(begin));
-  } else if (m.language().is_t5()) {
-    batch.text = with_end(m, begin);
+  } else if (m.language().is_t5()) {  // whole, as transformers and the released code have it
+    Ids ids = m.words(begin);
+    add(ids, m.language().eos_id);
+    batch.text = tokens_of(ids);
   } else {
     Ids ids;
     add(ids, m.language().bos_id);

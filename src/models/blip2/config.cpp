@@ -290,11 +290,23 @@ namespace {
               "[CLS] and [SEP], <|startoftext|> and <|endoftext|>, or <s> and </s>");
 }
 
-void fit_qformer(QFormerConfig& q, const text::Tokenizer& tokenizer) {
+// How many rows a class needs that writes nothing: transformers' processor has a word for the
+// picture behind all others, which the class cuts off before it looks words up.
+std::int64_t words_read(const text::Tokenizer& tokenizer) {
+  const std::int64_t all = tokenizer.vocab_size();
+  return tokenizer.id_of("<image>").value_or(-1) == all - 1 ? all - 1 : all;
+}
+
+void fit_qformer(QFormerConfig& q, const text::Tokenizer& tokenizer, bool writes) {
   MarkRows marks(tokenizer);
   if (q.cls_id < 0) q.cls_id = first_token(tokenizer, {"[CLS]", "<|startoftext|>"});
   if (q.sep_id < 0) q.sep_id = first_token(tokenizer, {"[SEP]", "<|endoftext|>"});
   if (q.cls_id < 0 || q.sep_id < 0) refuse_marks();
+  if (!writes && q.vocab_size > 0) {  // rows that a file has: none need be [DEC]'s
+    if (q.pad_id < 0) q.pad_id = first_token(tokenizer, {"[PAD]"});
+    fit_rows(q.vocab_size, words_read(tokenizer), "model.qformer.vocab_size");
+    return;
+  }
   marks.take(q.bos_id, {"[DEC]"});
   marks.take(q.pad_id, {"[PAD]"});  // must differ from the end mark, which is learned
   fit_rows(q.vocab_size, marks.count(), "model.qformer.vocab_size");
@@ -325,7 +337,7 @@ void fit_language(LanguageConfig& c, const text::Tokenizer& tokenizer) {
 void fit_vocabulary(Settings& settings, const text::Tokenizer& tokenizer) {
   auto& config = dynamic_cast<Config&>(settings);
   if (!config.writes()) {
-    if (config.qformer.text) fit_qformer(config.qformer, tokenizer);
+    fit_qformer(config.qformer, tokenizer, config.the_kind() == Kind::pretrain);
     return;
   }
   LanguageConfig& language = config.language;
