@@ -27,6 +27,16 @@ void merge_into(Weights& weights, const std::string& name, const std::string& fi
   weights.insert(std::move(node));
 }
 
+void merge_tied(Weights& weights, const std::string& name, const std::string& first) {
+  const auto own = weights.find(name), other = weights.find(first);
+  const bool both = own != weights.end() && other != weights.end();
+  if (both && (own->second.scalar_type() != other->second.scalar_type() ||
+               !own->second.equal(other->second))) {
+    return;
+  }
+  merge_into(weights, name, first);
+}
+
 void add_copies(Weights& weights, std::initializer_list<const char*> parts) {
   for (const std::string part : parts) {
     Weights added;

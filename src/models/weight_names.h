@@ -20,6 +20,10 @@ void erase_ending_in(Weights& weights, const std::string& suffix);
 // Moves the tensor to its first name, or drops it where that is there already.
 void merge_into(Weights& weights, const std::string& name, const std::string& first);
 
+// The same of a tensor that should be the first one by another name. One with other numbers stays
+// where it is, so that whoever takes the weights tells of it.
+void merge_tied(Weights& weights, const std::string& name, const std::string& first);
+
 // Momentum copies, "PART_m.", start as what they follow where a file has none of that part.
 void add_copies(Weights& weights, std::initializer_list<const char*> parts);
 

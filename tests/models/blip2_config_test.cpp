@@ -19,6 +19,7 @@
 #include "models/blip2/model.h"
 #include "models/blip2/weights.h"
 #include "tandem/models/weights.h"
+#include "tandem/tensor/safetensors.h"
 
 namespace blip2_config_test {
 
@@ -95,6 +96,41 @@ TEST_CASE("BLIP-2: a text ends with any of the marks that config.json names") {
   REQUIRE(endless.size() == 6);
   const std::vector<std::int64_t> ended = written(with({0, endless[0]}));
   CHECK(ended == std::vector<std::int64_t>{endless[0]});
+}
+
+TEST_CASE("BLIP-2: the head of a language model from elsewhere is the table of words, or its own") {
+  const TemporaryDirectory folder;
+  blip2::Config config = read(changed("blip2_t5", [](json&) {}));
+  config.language.tied = false;
+  const blip2::Blip2Model source(config, Key(1));
+  const std::string prefix = "language_model.";
+  NamedTensors parts;
+  at::Tensor head;
+  for (const auto& [name, tensor] : source.parameters()) {
+    if (!name.starts_with(prefix)) continue;
+    parts.emplace_back(name.substr(prefix.size()), tensor.detach());
+    if (name == prefix + "lm_head.weight") head = tensor.detach();
+  }
+  REQUIRE(head.defined());
+  save_safetensors(folder / "model.safetensors", parts);
+  const json whole = json::parse(blip2::to_config_json(config));
+  blip2::read_language_json(config.language, whole["text_config"].dump());
+  CHECK_FALSE(config.language.tied);  // what the settings said; the file says nothing
+  config.language.pretrained = folder.path().string();
+  const blip2::Blip2Model own(config, Key(2));
+  for (const auto& [name, tensor] : own.parameters()) {
+    if (name == prefix + "lm_head.weight") CHECK(at::equal(tensor, head));
+  }
+  config.language.tied = true;
+  blip2::read_language_json(config.language, whole["text_config"].dump());
+  CHECK(config.language.tied);
+  const Error error = error_of([&] { blip2::Blip2Model(config, Key(2)); });
+  CHECK(error.hint() == "model.language.tied: false");
+  for (auto& [name, tensor] : parts) {  // the same numbers under both names
+    if (name == "shared.weight") tensor = head;
+  }
+  save_safetensors(folder / "model.safetensors", parts);
+  CHECK_NOTHROW(blip2::Blip2Model(config, Key(2)));
 }
 
 TEST_CASE("BLIP-2: positions of OPT may be given, those of T5 are not used") {

@@ -286,6 +286,8 @@ void read_language_json(LanguageConfig& language, const std::string& text) {
   }
   if (given.bos_id >= 0) language.bos_id = given.bos_id;
   if (given.start_id >= 0) language.start_id = given.start_id;
+  // T5's file does not say whether the head is the table of words; OPT's may, of another head.
+  language.tied = language.tied && given.tied;
 }
 
 std::unique_ptr<Settings> from_config_json(const std::string& text) {

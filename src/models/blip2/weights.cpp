@@ -10,6 +10,7 @@
 
 #include "models/blip2/model.h"
 #include "models/pretrained_parts.h"
+#include "tandem/base/error.h"
 #include "tandem/nn/init.h"
 
 namespace tandem::models::blip2 {
@@ -236,7 +237,7 @@ void drop_tied(Weights& weights, const Config& c) {
     weights.erase(language_prefix +
                   "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight");
   }
-  if (c.language.tied) merge_into(weights, language_prefix + "lm_head.weight", table);
+  if (c.language.tied) merge_tied(weights, language_prefix + "lm_head.weight", table);
 }
 
 // Of a layer of the querying transformer: what only words go through.
@@ -335,7 +336,16 @@ void read_pretrained(Blip2& net, const Config& c) {
   for (auto& [name, value] : weights_in(c.language.pretrained)) {
     language[(name.starts_with(language_prefix) ? "" : language_prefix) + name] = value;
   }
-  take_part(net, import_weights(language, c), language_prefix, c.language.pretrained);
+  language = import_weights(language, c);
+  const std::string head = language_prefix + "lm_head.weight";
+  if (c.language.tied && language.contains(head)) {
+    throw Error(ErrorKind::config,
+                "[models] expected " + head +
+                    " to be the table of words, as language.tied says; got "
+                    "another one",
+                c.language.pretrained, "model.language.tied: false");
+  }
+  take_part(net, language, language_prefix, c.language.pretrained);
 }
 
 }  // namespace tandem::models::blip2

@@ -54,7 +54,7 @@ Weights import_weights(Weights weights, const Settings& settings) {
     erase_ending_in(weights, suffix);
   }
   if (config_of(settings).language.tied)
-    merge_into(weights, "lm_head.weight", "transformer.wte.weight");
+    merge_tied(weights, "lm_head.weight", "transformer.wte.weight");
   return weights;
 }
 
