@@ -13,14 +13,16 @@ namespace tandem::models {
 using nlohmann::json;
 
 json processor_json(const vision::ImageSettings& image) {
-  return {{"do_convert_rgb", true},
-          {"do_resize", true},
-          {"resample", image.interpolation == "bilinear" ? 2 : 3},
-          {"do_rescale", true},
-          {"rescale_factor", 1.0 / 255},
-          {"do_normalize", true},
-          {"image_mean", image.mean},
-          {"image_std", image.std}};
+  json root = {{"do_convert_rgb", true},
+               {"do_resize", true},
+               {"resample", image.interpolation == "bilinear" ? 2 : 3},
+               {"do_rescale", true},
+               {"rescale_factor", 1.0 / 255},
+               {"do_normalize", true},
+               {"image_mean", image.mean},
+               {"image_std", image.std}};
+  if (image.orientation != "exif") root["orientation"] = image.orientation;  // ours
+  return root;
 }
 
 json squeezing_json(const vision::ImageSettings& image) {
@@ -76,6 +78,10 @@ void read_processor(vision::ImageSettings& image, const std::string& text) {
     wrong_config("resample", "2 (bilinear) or 3 (bicubic)", *top.find("resample"));
   }
   image.interpolation = resample == 2 ? "bilinear" : "bicubic";
+  image.orientation = top.text("orientation", image.orientation);
+  if (image.orientation != "exif" && image.orientation != "stored") {
+    wrong_config(top.path + "orientation", "exif or stored", json(image.orientation));
+  }
 }
 
 void expect_squeezing(const std::string& text, std::int64_t side) {

@@ -8,8 +8,8 @@
 
 namespace tandem::models {
 
-// Conversion, resizing, scaling and statistics of `image`; the size and whatever else a family's
-// processor does is the family's to add.
+// Conversion, resizing, scaling, statistics and (where it is not `exif`) orientation of `image`;
+// the size and whatever else a family's processor does is the family's to add.
 nlohmann::json processor_json(const vision::ImageSettings& image);
 // The same for pictures that are squeezed into a square of image.size, and for those that are cut
 // to one in the middle.

@@ -67,6 +67,14 @@ TEST_CASE("another scale of the pixels is another mean and spread") {
   CHECK(contains(error_of([] { read(R"({"do_resize": false})"); }).message(), "do_resize"));
 }
 
+TEST_CASE("pictures that are not turned upright stay so in the file") {
+  vision::ImageSettings image;
+  CHECK_FALSE(processor_json(image).contains("orientation"));
+  image.orientation = "stored";
+  CHECK(read(processor_json(image).dump()).orientation == "stored");
+  CHECK(contains(error_of([] { read(R"({"orientation": "up"})"); }).message(), "orientation"));
+}
+
 TEST_CASE("BLIP-2: a processor that does not squeeze pictures is refused") {
   blip2::Config config;
   const auto refused = [&](const char* text) {
