@@ -45,22 +45,22 @@ namespace {
 // to; ours gives (x / 255 - mean) / std.
 void read_statistics(vision::ImageSettings& image, const ConfigNode& top) {
   std::vector<double> mean = top.three("image_mean", image.mean);
-  std::vector<double> std = top.three("image_std", image.std);
-  if (*std::min_element(std.begin(), std.end()) <= 0) {
+  std::vector<double> spread = top.three("image_std", image.std);
+  if (*std::min_element(spread.begin(), spread.end()) <= 0) {
     wrong_config("image_std", "numbers above 0", *top.find("image_std"));
   }
   if (!top.flag("do_normalize", true)) {
     mean = {0, 0, 0};
-    std = {1, 1, 1};
+    spread = {1, 1, 1};
   }
   const double factor = top.number("rescale_factor", 1.0 / 255, 1e-6, 1e6);
   const double times = 255 * (top.flag("do_rescale", true) ? factor : 1);
   if (std::abs(times - 1) > 1e-9) {
     for (double& number : mean) number /= times;
-    for (double& number : std) number /= times;
+    for (double& number : spread) number /= times;
   }
   image.mean = std::move(mean);
-  image.std = std::move(std);
+  image.std = std::move(spread);
 }
 
 }  // namespace

@@ -49,17 +49,17 @@ TEST_CASE("a processor in processor_config.json comes before one in a file of it
 TEST_CASE("another scale of the pixels is another mean and spread") {
   const vision::ImageSettings plain;
   // What (x * factor - mean) / std gives, of ours.
-  const auto expect = [&](const std::string& text, double factor, double mean, double std) {
+  const auto expect = [&](const std::string& text, double factor, double middle, double spread) {
     CAPTURE(text);
     const vision::ImageSettings image = read(text);
     for (const double x : {0.0, 17.0, 255.0}) {
-      CHECK((x / 255 - image.mean[1]) / image.std[1] == Approx((x * factor - mean) / std));
+      CHECK((x / 255 - image.mean[1]) / image.std[1] == Approx((x * factor - middle) / spread));
     }
   };
-  const double mean = plain.mean[1], std = plain.std[1];
-  expect("{}", 1.0 / 255, mean, std);
-  expect(R"({"rescale_factor": 0.00784313725490196})", 2.0 / 255, mean, std);
-  expect(R"({"do_rescale": false})", 1, mean, std);
+  const double mean = plain.mean[1], spread = plain.std[1];
+  expect("{}", 1.0 / 255, mean, spread);
+  expect(R"({"rescale_factor": 0.00784313725490196})", 2.0 / 255, mean, spread);
+  expect(R"({"do_rescale": false})", 1, mean, spread);
   expect(R"({"do_normalize": false})", 1.0 / 255, 0, 1);
   expect(R"({"do_normalize": false, "do_rescale": false})", 1, 0, 1);
   // The usual factor leaves every bit of the statistics.
