@@ -3,6 +3,8 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/mm.h>
@@ -44,7 +46,8 @@ struct Work {
 
 std::int64_t chunk_of(const LmOptions& options, const at::Tensor& weight) {
   if (options.chunk > 0) return options.chunk;
-  const std::int64_t bytes = (weight.is_cpu() ? 64 : 256) << 20;
+  // Fewer rows at once would read the table more often than the products take.
+  const std::int64_t bytes = (weight.is_cpu() ? 160 : 256) << 20;
   return std::clamp<std::int64_t>(bytes / (4 * weight.size(0)) / 32 * 32, 32, 4096);
 }
 
@@ -67,6 +70,21 @@ Work work_of(const at::Tensor& hidden, const at::Tensor& weight, const at::Tenso
   return work;
 }
 
+// hidden [n, D], weight [V, D] -> the scores of all words, [n, V]. On a CPU some words at a time: MKL
+// copies what a product reads into an order of its own, and half the table would double the memory.
+at::Tensor scores_of(const at::Tensor& hidden, const at::Tensor& weight) {
+  constexpr std::int64_t block = 16384;
+  const std::int64_t words = weight.size(0);
+  if (!weight.is_cpu() || words <= block) return at::mm(hidden, weight.t());
+  const at::Tensor scores = at::empty({hidden.size(0), words}, hidden.options());
+  for (std::int64_t first = 0; first < words; first += block) {
+    const std::int64_t count = std::min(block, words - first);
+    at::Tensor some = scores.narrow(1, first, count);
+    at::mm_out(some, hidden, weight.narrow(0, first, count).t());
+  }
+  return scores;
+}
+
 // One piece: -log p of each row and, where asked for, the gradient of each row's loss with respect
 // to its scores, times its share, which takes the scores' place. Smoothing as in cross_entropy.
 struct Asked {
@@ -85,7 +103,7 @@ SoftmaxLoss piece_of(const Work& work, std::int64_t first, std::int64_t rows, co
   in.shares = of_piece(asked.shares);
   in.smoothing = asked.smoothing;
   in.slopes = asked.slopes;
-  return softmax_loss(at::mm(work.hidden.narrow(0, first, rows), work.weight.t()), in);
+  return softmax_loss(scores_of(work.hidden.narrow(0, first, rows), work.weight), in);
 }
 
 // Gradients that grow piece by piece.

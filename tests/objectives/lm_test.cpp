@@ -26,9 +26,9 @@ struct Case {
   at::Tensor hidden, weight, labels;
 };
 
-Case make_case() {
+Case make_case(std::int64_t words = 37) {
   at::manual_seed(3);
-  Case c{at::randn({2, 11, 8}), at::randn({37, 8}), at::randint(0, 37, {2, 11}, at::kLong)};
+  Case c{at::randn({2, 11, 8}), at::randn({words, 8}), at::randint(words, {2, 11}, at::kLong)};
   for (std::int64_t t = 0; t < 11; t += 3) c.labels.select(1, t).fill_(ignored);
   c.hidden.set_requires_grad(true);
   c.weight.set_requires_grad(true);
@@ -68,6 +68,16 @@ TEST_CASE("the LM loss in pieces is the whole one, and so are its gradients") {
       }
     }
   }
+}
+
+TEST_CASE("the LM loss of more words than a product takes at once is the whole one") {
+  const Case c = make_case(40'000);
+  const double count = count_labels(c.labels);
+  const Result whole = result_of(c, lm_loss_plain(c.hidden, c.weight, c.labels, count));
+  const Result pieces = result_of(c, lm_loss(c.hidden, c.weight, c.labels, count));
+  CHECK(near(pieces.sum, whole.sum));
+  CHECK(near(pieces.hidden, whole.hidden));
+  CHECK(near(pieces.weight, whole.weight));
 }
 
 TEST_CASE("the LM loss computes the gradients that are wanted and no others") {
