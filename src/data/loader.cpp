@@ -15,6 +15,7 @@
 
 #include "data/first_fit.h"
 #include "tandem/base/error.h"
+#include "tandem/data/others.h"
 #include "tandem/tensor/pack.h"
 
 namespace tandem::data {
@@ -35,6 +36,7 @@ void check(const LoaderOptions& o, std::size_t sources) {
     refuse("expected a batch, a micro-batch, threads and steps ahead of at least 1");
   }
   if (o.max_tokens < 0) refuse("expected a budget of tokens, or 0; got one below");
+  if (o.others < 0) refuse("expected a number of other texts, or 0; got one below");
   if (o.world_size < 1 || o.rank < 0 || o.rank >= o.world_size) {
     refuse("expected a rank in [0, " + std::to_string(o.world_size) + "); got " +
            std::to_string(o.rank));
@@ -151,9 +153,12 @@ struct Loader::State {
   Batch read_and_prepare(const Place& place, std::int64_t position, std::string& id,
                          Waits& spent) const {
     auto start = Clock::now();
-    Sample sample = sources[static_cast<std::size_t>(place.source)]->read(place.index);
-    spent.read += seconds_since(start);
+    const Source& source = *sources[static_cast<std::size_t>(place.source)];
+    const Key key = sample_key(order.key(), position);
+    Sample sample = source.read(place.index);
     id = sample.id;
+    sample.others = texts_of_others(source, sample, options.others, key.fold("others"));
+    spent.read += seconds_since(start);
     if (sources.size() > 1) {  // numbers of pictures are a source's own
       sample.picture_id =
           static_cast<std::int64_t>(Key(static_cast<std::uint64_t>(place.source))
@@ -162,7 +167,7 @@ struct Loader::State {
                                     1);
     }
     start = Clock::now();
-    Batch example = prepare(sample, sample_key(order.key(), position), options.train);
+    Batch example = prepare(sample, key, options.train);
     example.positions = {position};
     if (!example.picture_ids.defined()) {
       example.picture_ids = at::full({1}, sample.picture_id, at::kLong);

@@ -77,6 +77,7 @@ data::Loader loader_of(const Input& input, data::LoaderOptions options) {
   options.threads = input.threads;
   options.pad_id = input.processor->pad_id;
   options.train = false;
+  options.others = input.processor->others;
   return data::Loader({input.source}, std::move(order), input.processor->prepare, options);
 }
 

@@ -27,7 +27,7 @@ void each_tensor(Batch& batch, const std::function<void(at::Tensor&)>& visit) {
   }
   defined(batch.answer_rows);
   defined(batch.answer_weights);
-  for (auto* text : {&batch.text, &batch.masked, &batch.rejected, &batch.answers}) {
+  for (auto* text : {&batch.text, &batch.masked, &batch.rejected, &batch.answers, &batch.others}) {
     if (!*text) continue;
     Tokens& tokens = **text;
     for (auto* t : {&tokens.ids, &tokens.mask, &tokens.labels, &tokens.positions, &tokens.segments})
@@ -281,6 +281,7 @@ Batch collate(const std::vector<Batch>& examples, std::int64_t pad_id, Padding p
   batch.masked = collate_tokens(examples, &Batch::masked, "masked", pad_id);
   batch.rejected = collate_tokens(examples, &Batch::rejected, "rejected", pad_id);
   batch.answers = collate_tokens(examples, &Batch::answers, "answers", pad_id);
+  batch.others = collate_tokens(examples, &Batch::others, "others", pad_id);
   batch.answer_rows = collate_rows(examples, "answer_rows", &Batch::answer_rows);
   const Tensors weights = gather(examples, "answer_weights",
                                  [](const Batch& example) { return example.answer_weights; });

@@ -90,7 +90,7 @@ std::optional<Tokens> row_of(std::vector<Batch>& examples, std::optional<Tokens>
 }  // namespace
 
 std::int64_t packed_length(const Batch& example) {
-  if (example.masked || example.answers || example.second) {
+  if (example.masked || example.answers || example.second || example.others) {
     cannot_pack("one text a sample, or two answers, with its pictures", "other parts");
   }
   return row_length(example.text) + (example.rejected ? row_length(example.rejected) : 0);

@@ -49,6 +49,7 @@ data::LoaderOptions loader_options(const Session& session, const config::StageCo
   options.start_position = session.cursor.stage_step * stage.data.batch;
   options.end_position = total * stage.data.batch;
   options.pad_id = session.parts.processor.pad_id;
+  options.others = session.parts.processor.others;
   options.pin = session.options.device.is_cuda();
   return options;
 }

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "tandem/base/error.h"
+#include "tandem/data/others.h"
 #include "tandem/models/contrast_columns.h"
 #include "tandem/tensor/batch.h"
 #include "tandem/text/kinds.h"
@@ -41,8 +42,9 @@ std::optional<Batch> largest_example(const StageData& data, const Parts& parts) 
   for (std::int64_t position = 0; position < tried; ++position) {
     try {
       const data::Place place = data.order.at(position);
-      const data::Sample sample =
-          data.sources[static_cast<std::size_t>(place.source)]->read(place.index);
+      const data::Source& source = *data.sources[static_cast<std::size_t>(place.source)];
+      data::Sample sample = source.read(place.index);
+      sample.others = data::texts_of_others(source, sample, parts.processor.others, Key(0));
       Batch example = parts.processor.prepare(sample, Key(0), /*train=*/true);
       example.positions = {position};
       if (!example.picture_ids.defined()) example.picture_ids = at::zeros({1}, at::kLong);

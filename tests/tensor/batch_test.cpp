@@ -123,6 +123,27 @@ TEST_CASE("answers know their questions' rows, and questions may have several an
   CHECK(contains(refusal({asked(1, 1), example(1, 1)}), "answers.ids"));
 }
 
+TEST_CASE("texts of other pictures stand in the order of the rows, as many for each") {
+  const auto told = [](std::int64_t position, std::int64_t length) {
+    Batch one = example(position, 1);
+    one.others =
+        Tokens{at::full({2, length}, position, at::kLong), at::ones({2, length}, at::kLong)};
+    one.others->lengths = {length, length};
+    return one;
+  };
+  Batch batch = collate({told(4, 1), told(7, 2)}, 9);
+  CHECK(at::equal(batch.others->ids, at::tensor({4, 9, 4, 9, 7, 7, 7, 7}, at::kLong).view({4, 2})));
+  CHECK(
+      at::equal(batch.others->mask, at::tensor({1, 0, 1, 0, 1, 1, 1, 1}, at::kLong).view({4, 2})));
+  CHECK(batch.others->lengths == std::vector<std::int64_t>{1, 1, 2, 2});
+  std::int64_t seen = 0;
+  each_tensor(batch, [&](at::Tensor& tensor) {
+    seen += tensor.is_same(batch.others->ids) || tensor.is_same(batch.others->mask);
+  });
+  CHECK(seen == 2);
+  CHECK(contains(refusal({told(0, 1), example(1, 1)}), "others.ids"));
+}
+
 TEST_CASE("prompts are padded on the left where the model writes on behind them") {
   const Batch batch = collate({example(4, 2), example(7, 3)}, 49, Padding::left);
   CHECK(at::equal(batch.text->ids, at::tensor({49, 5, 5, 8, 8, 8}, at::kLong).view({2, 3})));

@@ -45,7 +45,8 @@ struct LoaderOptions {
   std::int64_t pad_id = 0;
   Padding padding = Padding::right;
   bool train = true;
-  bool pin = false;  // in pinned memory, for copies that do not wait
+  std::int64_t others = 0;  // texts of other pictures that a sample comes with (data/others.h)
+  bool pin = false;         // in pinned memory, for copies that do not wait
 };
 
 struct BadSample {

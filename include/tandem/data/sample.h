@@ -69,6 +69,8 @@ struct Sample {
   std::vector<Answer> answers{};
   std::int64_t label = -1;
   std::string kind{};  // of the question or the sentence: figures are also given for each
+  // Texts of other pictures of the source, where a model asks for them (data/others.h).
+  std::vector<std::string> others{};
 };
 
 }  // namespace tandem::data

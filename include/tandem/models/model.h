@@ -166,6 +166,9 @@ struct Processor {
   Padding prompt_padding = Padding::right;
   // A candidate for `rank`: its ids with the marks that the model learned.
   std::function<Tokens(const std::string&)> answer{};
+  // Texts of other pictures that the losses need beside a sample (Sample::others); whoever reads it
+  // for them draws these (data/others.h).
+  std::int64_t others = 0;
   // Losses that samples laid end to end (tensor/pack.h) give as each alone does; empty: none.
   std::vector<std::string> packed_losses{};
   // How many tokens `prepare` makes of a sample, pictures' included, from the headers of its

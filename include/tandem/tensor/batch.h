@@ -59,6 +59,8 @@ struct Batch {
   std::optional<Tokens> answers{};
   at::Tensor answer_rows;     // [A] int64: the question's row
   at::Tensor answer_weights;  // [A] float32
+  // Texts of other pictures, N for each row: [B N, T], row i's from i N on.
+  std::optional<Tokens> others{};
 
   std::int64_t size() const { return static_cast<std::int64_t>(positions.size()); }
 };
