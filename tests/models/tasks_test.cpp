@@ -153,6 +153,10 @@ Batch make_batch(std::int64_t rows, const std::string& loss) {
     batch.labels = at::randint(0, 2, {rows}, at::kLong);
   }
   if (loss == "ve") batch.labels = at::randint(0, 3, {rows}, at::kLong);
+  if (loss == "itm") {  // two texts of other pictures beside each
+    const at::Tensor others = at::randint(5, 28, {2 * rows, length}, at::kLong);
+    batch.others = Tokens{others, at::ones_like(others)};
+  }
   return batch;
 }
 

@@ -3,9 +3,11 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/full_like.h>
+#include <ATen/ops/log_softmax.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/randint.h>
 #include <ATen/ops/randn.h>
+#include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/autograd.h>
@@ -249,6 +251,7 @@ TEST_CASE("retrieval's loss does not see the texts that do not count") {
   vilt::Config config = tiny();
   config.parts = {"rank"};
   config.others = 3;
+  config.others_of = "micro_batch";
   config.dropout = 0;
   vilt::ViltModel model(config, Key(1));
   model.train(false);
@@ -259,6 +262,46 @@ TEST_CASE("retrieval's loss does not see the texts that do not count") {
   CHECK(model.losses(batch, ranks, {}).at("itm").sum.item<float>() == 0);
   batch.picture_ids = at::arange(size, at::kLong);
   CHECK(model.losses(batch, ranks, {}).at("itm").sum.item<float>() > 0);
+}
+
+TEST_CASE("retrieval tells a picture's text from those that came with it, padded or not") {
+  vilt::Config config = tiny();
+  config.parts = {"rank"};
+  vilt::ViltModel model(config, Key(1));
+  model.train(false);
+  for (const auto& [name, p] : model.parameters()) {
+    const at::NoGradGuard no_grad;
+    if (p.dim() > 1) at::Tensor(p).mul_(5);  // so that texts score differently
+  }
+  Batch batch = make_batch();
+  const LossRequest ranks{{{"itm", 1.0}}};
+  CHECK_THROWS_AS(model.losses(batch, ranks, {}), Error);  // nobody drew texts
+  Tokens others{at::zeros({8, 9}, at::kLong),
+                at::zeros({8, 9}, at::kLong)};  // longer than own ones
+  for (std::int64_t i = 0; i < 8; ++i) {
+    others.ids[i].narrow(0, 0, 2 + i).copy_(at::randint(5, 50, {2 + i}));
+    others.mask[i].narrow(0, 0, 2 + i).fill_(1);
+    others.lengths.push_back(2 + i);
+  }
+  batch.others = others;
+  std::vector<at::Tensor> scores{model.abilities().match_score(batch)};  // [4], of own texts
+  for (std::int64_t first : {0, 1}) {
+    Batch other = batch;
+    other.text = Tokens{others.ids.slice(0, first, 8, 2), others.mask.slice(0, first, 8, 2)};
+    for (std::int64_t i = first; i < 8; i += 2) other.text->lengths.push_back(2 + i);
+    scores.push_back(model.abilities().match_score(other));
+  }
+  const at::Tensor all = at::stack(scores, 1);  // [4, 3]
+  CHECK(all.std().item<double>() > 1e-3);
+  const double expected = -at::log_softmax(all, 1).select(1, 0).sum().item<double>();
+  const LossTerm packed = model.losses(batch, ranks, {}).at("itm");
+  CHECK(packed.sum.item<double>() == Approx(expected).epsilon(1e-4));
+  CHECK(packed.count == 4);
+  CHECK(model.counts(batch, ranks).at("itm") == 4);
+  batch.images->sizes.clear();
+  batch.text->lengths.clear();
+  CHECK(model.losses(batch, ranks, {}).at("itm").sum.item<double>() ==
+        Approx(expected).epsilon(1e-4));
 }
 
 TEST_CASE("the same key draws the same dropout and pairs, another one others") {
@@ -385,6 +428,37 @@ TEST_CASE("a sample becomes words, hidden words and a picture of its own size") 
   CHECK(both.text->lengths.size() == 2);
   CHECK(both.images->pixels.size(2) == 48);
   CHECK_THROWS_AS(processor.prepare(data::Sample{}, Key(1), true), Error);
+  CHECK(processor.others == 0);
+  CHECK_FALSE(one.others.has_value());
+}
+
+TEST_CASE("retrieval asks for texts of other pictures, which become rows beside the sample's own") {
+  std::vector<std::string> lines{"a red circle above a blue square", "a green triangle"};
+  const auto tokenizer =
+      std::make_shared<const text::Tokenizer>(text::train_tokenizer("wordpiece", lines, 60));
+  vilt::Config config = tiny();
+  config.parts = {"rank"};
+  config.others = 2;
+  config.text.vocab_size = 0;
+  config.text.pad_id = -1;
+  vilt::fit_vocabulary(config, *tokenizer);
+  const Processor processor = vilt::make_processor(config, tokenizer);
+  CHECK(processor.others == 2);
+  data::Sample sample;
+  sample.texts = {lines[1]};
+  sample.others = {lines[1], lines[0]};
+  sample.pictures.push_back({{}, vision::make_image(50, 30)});
+  const Batch one = processor.prepare(sample, Key(1), true);
+  REQUIRE(one.others.has_value());
+  const std::int64_t own = one.text->ids.size(1);
+  CHECK(one.others->lengths == std::vector<std::int64_t>{own, one.others->ids.size(1)});
+  CHECK(at::equal(one.others->ids[0].narrow(0, 0, own), one.text->ids[0]));
+  CHECK(one.others->mask[0].sum().item<std::int64_t>() == own);
+  config.others_of = "micro_batch";
+  CHECK(vilt::make_processor(config, tokenizer).others == 0);
+  config.others_of = "source";
+  config.parts = {"rank", "itm"};  // then matching is what is trained
+  CHECK(vilt::make_processor(config, tokenizer).others == 0);
 }
 
 TEST_CASE("the levels of chance are those of guessing, and an untrained model is there") {
@@ -400,7 +474,9 @@ TEST_CASE("the levels of chance are those of guessing, and an untrained model is
     CHECK(loss == Approx(levels.at(name).value).epsilon(0.25));
   }
   vilt::Config config = tiny();
-  config.parts = {"rank"};  // a picture's text among those of 15 others, or of the batch
+  config.parts = {"rank"};  // a picture's text among those of 15 others
+  CHECK(vilt::ViltModel(config, Key(1)).chance_levels(4).at("itm").value == Approx(std::log(16.0)));
+  config.others_of = "micro_batch";  // of 15 others or as many as there are
   const vilt::ViltModel ranker(config, Key(1));
   CHECK(ranker.chance_levels(64).at("itm").value == Approx(std::log(16.0)));
   CHECK(ranker.chance_levels(4).at("itm").value == Approx(std::log(4.0)));

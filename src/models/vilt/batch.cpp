@@ -62,6 +62,16 @@ void add_truth(const Preparation& p, const data::Sample& sample, Key key, bool t
   batch.second = view(p, sample, 1, key.fold("second"), train);
 }
 
+// As rows of one length, [N, T].
+Tokens rows_of_texts(const Preparation& p, const std::vector<std::string>& texts) {
+  std::vector<Batch> rows(texts.size());
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    rows[i].text = counted(tokens_of(
+        p.tokenizer->encode_with_marks(texts[i], static_cast<int>(p.config.text.context_length))));
+  }
+  return collate(rows, padding_of(p.config)).text.value();
+}
+
 Batch prepare(const Preparation& p, const data::Sample& sample, Key key, bool train) {
   expect_picture(sample);
   const auto ids = p.tokenizer->encode_with_marks(words_asked(sample, key, train),
@@ -71,6 +81,7 @@ Batch prepare(const Preparation& p, const data::Sample& sample, Key key, bool tr
   batch.images = view(p, sample, 0, key, train);
   batch.text = counted(tokens_of(ids));
   add_truth(p, sample, key, train, batch);
+  if (!sample.others.empty()) batch.others = rows_of_texts(p, sample.others);
   if (p.config.has("mlm")) {
     batch.masked =
         counted(masked_tokens(ids, p.config.text.masking, p.vocabulary, key.fold("mlm")));
@@ -106,7 +117,8 @@ Processor make_processor(const Settings& settings,
   if (config.has("mlm")) vocabulary = text::masking_vocabulary(*tokenizer);
   const auto p = std::make_shared<const Preparation>(Preparation{config, tokenizer, vocabulary});
   Processor processor;
-  processor.pad_id = std::max<std::int64_t>(config.text.pad_id, 0);
+  processor.pad_id = padding_of(config);
+  processor.others = config.others_drawn();
   processor.prepare = [p](const data::Sample& sample, Key key, bool train) {
     return prepare(*p, sample, key, train);
   };

@@ -164,9 +164,14 @@ void Config::fields(FieldVisitor& v) {
            .min = 0,
            .max = 10'000'000});
   v.field("others", others,
-          {.doc = "rank: a picture's text is told from so many of the batch's other texts",
+          {.doc = "rank: a picture's text is told from so many texts of other pictures",
            .min = 1,
            .max = 65536});
+  v.field(
+      "others_of", others_of,
+      {.doc = "rank: what these are drawn of: the picture's whole source, as in the original, or "
+              "the micro-batch, which has so many of them at most",
+       .choices = {"source", "micro_batch"}});
   v.field("pictures", pictures, {.doc = "pictures of an nlvr2 example", .min = 1, .max = 64});
   v.block("text", {.doc = "words and their embedding"},
           [&](FieldVisitor& inner) { text_fields(inner, text); });

@@ -56,6 +56,7 @@ struct Config final : Settings {
   bool tied = false;                      // MLM's decoder is the word table; the original's is not
   std::int64_t labels = 0, pictures = 2;  // of the classifiers, 0: as `answers`; of nlvr2
   std::int64_t others = 15;               // rank: texts of other pictures beside the right one
+  std::string others_of = "source";       // they are drawn of it, or of the "micro_batch"
   std::vector<std::string> answers{};     // their names; empty: unknown
   TextConfig text;
   PictureConfig image;
@@ -65,6 +66,10 @@ struct Config final : Settings {
   std::int64_t hidden() const { return mlp > 0 ? mlp : 4 * width; }
   std::int64_t grid() const { return image_size / patch_size; }
   bool has(const std::string& part) const;
+  // How many such texts a sample must come with.
+  std::int64_t others_drawn() const {
+    return has("rank") && !has("itm") && others_of == "source" ? others : 0;
+  }
   // Of the classifier: 3129 answers of VQAv2 where nothing says how many; true and false.
   std::int64_t classes() const;
   // No pooler for a label of each token, as in transformers.
@@ -89,5 +94,10 @@ void fit_answers(Settings& settings, const std::vector<std::string>& answers);
 void fit_vocabulary(Settings& settings, const text::Tokenizer& tokenizer);
 
 const Config& config_of(const Settings& settings);
+
+// The word that fills texts up to one length.
+inline std::int64_t padding_of(const Config& config) {
+  return config.text.pad_id > 0 ? config.text.pad_id : 0;
+}
 
 }  // namespace tandem::models::vilt

@@ -182,7 +182,9 @@ std::vector<std::string> ViltModel::losses_known() const {
 }
 
 std::map<std::string, ChanceLevel> ViltModel::chance_levels(std::int64_t batch) const {
-  const std::int64_t others = std::min(config_.others, batch - 1);
+  // Of a micro-batch, which has no more than the step.
+  const std::int64_t others =
+      config_.others_drawn() > 0 ? config_.others : std::min(config_.others, batch - 1);
   return {{"mlm", chance_among(config_.text.vocab_size)},
           {"itm", chance_among(config_.has("itm") ? 2 : 1 + others)},
           {"nlvr2", chance_among(config_.classes())},

@@ -37,8 +37,8 @@ struct MatchingPairs {
 // those of other samples of the batch.
 MatchingPairs draw_pairs(const Images& images, Key key);
 
-// The texts that retrieval compares: for each of B pictures its own, then different ones of other
-// pictures, drawn evenly.
+// The texts of a micro-batch that retrieval compares: for each of B pictures its own, then
+// different ones of other pictures, drawn evenly.
 struct DrawnTexts {
   at::Tensor rows;  // int64 [B, 1 + others]
   // bool, the same shape: no text of another picture was left, this one does not count.

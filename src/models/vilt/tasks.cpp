@@ -4,7 +4,7 @@
 
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/ones.h>
+#include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
 
@@ -45,6 +45,50 @@ Images repeated(const Images& images, std::int64_t times) {
   return out;
 }
 
+// What a picture's text is told from, itself first.
+struct Candidates {
+  Tokens texts;        // [B (1 + N), T]
+  at::Tensor surplus;  // bool [B, 1 + N]: it does not count; undefined: all do
+};
+
+Candidates of_micro_batch(const Batch& batch, std::int64_t most, Key key) {
+  const std::int64_t others = std::min(most, batch.picture_ids.size(0) - 1);
+  const DrawnTexts drawn = draw_texts(batch.picture_ids, others, key);
+  return {chosen(batch.text.value(), drawn.rows.flatten()), drawn.surplus};
+}
+
+// [B, T] and [B N, T'] become [B (1 + N), the longer of both].
+at::Tensor side_by_side(const at::Tensor& own, const at::Tensor& others, std::int64_t fill) {
+  const std::int64_t size = own.size(0), length = std::max(own.size(1), others.size(1));
+  const auto widened = [&](const at::Tensor& rows) {
+    return at::constant_pad_nd(rows, {0, length - rows.size(1)}, fill).view({size, -1, length});
+  };
+  return at::cat({widened(own), widened(others)}, 1).flatten(0, 1);
+}
+
+// The texts that came with the samples (data/others.h).
+Candidates of_source(const Batch& batch, std::int64_t pad_id) {
+  const Tokens& own = batch.text.value();
+  const std::int64_t size = own.ids.size(0);
+  if (!batch.others || batch.others->ids.size(0) < size || batch.others->ids.size(0) % size != 0) {
+    throw Error(ErrorKind::config, "[itm] expected texts of other pictures beside each pair",
+                "others_of: source", "the loader draws them where it is told Processor::others");
+  }
+  const Tokens& others = *batch.others;
+  Candidates all;
+  all.texts.ids = side_by_side(own.ids, others.ids, pad_id);
+  all.texts.mask = side_by_side(own.mask, others.mask, 0);
+  if (own.lengths.empty() || others.lengths.empty()) return all;
+  const auto each = static_cast<std::ptrdiff_t>(others.lengths.size() / own.lengths.size());
+  auto next = others.lengths.begin();
+  for (const std::int64_t length : own.lengths) {
+    all.texts.lengths.push_back(length);
+    all.texts.lengths.insert(all.texts.lengths.end(), next, next + each);
+    next += each;
+  }
+  return all;
+}
+
 }  // namespace
 
 DrawnTexts draw_texts(const at::Tensor& picture_ids, std::int64_t others, Key key) {
@@ -71,21 +115,23 @@ at::Tensor ViltModel::answer_logits(const Batch& batch, const nn::BlockContext& 
   return heads_->classifier->forward(at::cat({first, second}, -1));
 }
 
-// The score of a picture's own text among those of other pictures of the micro-batch. (The original
-// draws 15 texts of the whole data set; a small micro-batch has fewer, one pair alone none, and a
-// picture that is there twice one less.)
+// The score of a picture's own text among those of other pictures. (A small micro-batch has fewer
+// than are asked for, one pair alone none, and a picture that is there twice one less.)
 LossTerm ViltModel::ranking(const Batch& batch, const StepContext& context) const {
   const Images& images = batch.images.value();
   const std::int64_t size = images.pixels.size(0);
-  const std::int64_t others = std::min(config_.others, size - 1);
-  const DrawnTexts drawn = draw_texts(batch.picture_ids, others, context.key.fold("other texts"));
-  const at::Tensor rows = drawn.rows.flatten();
-  const at::Tensor scores = heads_->rank_output->forward(pooled(chosen(batch.text.value(), rows),
-                                                                repeated(images, 1 + others), 1,
-                                                                blocks_of(context, "ranking")));
-  const at::Tensor among = scores.view({size, 1 + others})
-                               .masked_fill(drawn.surplus, -std::numeric_limits<float>::infinity());
-  return objectives::cross_entropy(among, at::zeros({size}, rows.options()),
+  const Candidates among =
+      config_.others_drawn() > 0
+          ? of_source(batch, padding_of(config_))
+          : of_micro_batch(batch, config_.others, context.key.fold("other texts"));
+  const std::int64_t each = among.texts.ids.size(0) / size;
+  at::Tensor scores = heads_->rank_output->forward(pooled(
+      among.texts, repeated(images, each), 1, blocks_of(context, "ranking")));  // [B each, 1]
+  scores = scores.view({size, each});
+  if (among.surplus.defined()) {
+    scores = scores.masked_fill(among.surplus, -std::numeric_limits<float>::infinity());
+  }
+  return objectives::cross_entropy(scores, at::zeros({size}, among.texts.ids.options()),
                                    static_cast<double>(size));
 }
 
