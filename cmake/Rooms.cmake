@@ -86,7 +86,7 @@ function(tandem_tests room)
   tandem_in_batches(test_${room} 4)
   if(room STREQUAL "data")
     # c10 prints vectors of anything, and fails at what cannot be printed: apart from the others.
-    foreach(one loader kept_rows ranks)
+    foreach(one loader kept_rows others ranks)
       set_source_files_properties(${CMAKE_SOURCE_DIR}/tests/data/${one}_test.cpp
                                   PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
     endforeach()
