@@ -1,6 +1,9 @@
 #include "models/weight_names.h"
 
+#include <ATen/ops/cat.h>
+
 #include <utility>
+#include <vector>
 
 #include "tandem/nn/vision_input.h"
 
@@ -53,6 +56,23 @@ void cut_rows(Weights& weights, const std::string& name, std::int64_t rows) {
   const auto found = weights.find(name);
   if (found == weights.end() || found->second.dim() != 2 || found->second.size(0) <= rows) return;
   found->second = found->second.narrow(0, 0, rows).clone();
+}
+
+void cut_rows_ending_in(Weights& weights, const std::string& suffix, std::int64_t rows) {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : weights) {
+    if (name.ends_with(suffix)) names.push_back(name);
+  }
+  for (const std::string& name : names) cut_rows(weights, name, rows);
+}
+
+void set_rows(Weights& weights, const std::string& name, std::int64_t rows, std::int64_t like) {
+  cut_rows(weights, name, rows);
+  const auto found = weights.find(name);
+  if (found == weights.end() || found->second.dim() != 2) return;
+  at::Tensor& table = found->second;
+  if (table.size(0) >= rows || table.size(0) <= like) return;
+  table = at::cat({table, table.narrow(0, like, 1).expand({rows - table.size(0), -1})});
 }
 
 void resize_grid(Weights& weights, const std::string& name, std::int64_t grid) {

@@ -29,6 +29,11 @@ void add_copies(Weights& weights, std::initializer_list<const char*> parts);
 
 // A table [N, D] of more than `rows` rows keeps its first ones.
 void cut_rows(Weights& weights, const std::string& name, std::int64_t rows);
+// The same of every table whose name ends so.
+void cut_rows_ending_in(Weights& weights, const std::string& suffix, std::int64_t rows);
+
+// The same, and one of fewer rows goes on with copies of row `like`, where it has that.
+void set_rows(Weights& weights, const std::string& name, std::int64_t rows, std::int64_t like);
 
 // A table of positions [1, 1 + P, D] to a grid x grid of patches, where it is there.
 void resize_grid(Weights& weights, const std::string& name, std::int64_t grid);

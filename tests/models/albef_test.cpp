@@ -339,6 +339,21 @@ TEST_CASE("ALBEF: tied tensors of a file become one, copies are made where it ha
   CHECK_NOTHROW(assign_weights(model, out));
 }
 
+TEST_CASE("ALBEF: a model of fewer positions begins with the first ones, copies too") {
+  const albef::Config config = tiny();
+  albef::Config longer = tiny();
+  longer.text.positions = 17;
+  albef::AlbefModel model(longer, Key(1)), shorter(config, Key(2));
+  Weights file;
+  for (const auto& [name, t] : model.parameters()) file[name] = t.detach();
+  const Weights out = albef::import_weights(file, config);
+  const std::string table = ".bert.embeddings.position_embeddings.weight";
+  const at::Tensor first = file.at("text_encoder" + table).narrow(0, 0, 10);
+  CHECK(at::equal(out.at("text_encoder" + table), first));
+  CHECK(at::equal(out.at("text_encoder_m" + table), first));
+  CHECK_NOTHROW(assign_weights(shorter, out));
+}
+
 TEST_CASE("ALBEF: in retrieval a picture's texts share the target and are no negatives") {
   albef::Config config = tiny();
   config.kind = "retrieval";

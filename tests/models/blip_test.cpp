@@ -382,6 +382,22 @@ TEST_CASE("BLIP: a released file's double tensors are one, whichever of the name
   }
 }
 
+TEST_CASE("BLIP: a model of fewer positions begins with the first ones, copies too") {
+  blip::Config longer = tiny();
+  longer.text.positions = 17;
+  const Weights file = values(blip::BlipModel(longer, Key(1)).parameters());
+  const std::string table = ".embeddings.position_embeddings.weight";
+  const at::Tensor first = file.at("text_encoder" + table).narrow(0, 0, 12);
+  blip::BlipModel shorter(tiny(), Key(2));
+  const Weights out = blip::import_weights(file, tiny());
+  CHECK(at::equal(out.at("text_encoder" + table), first));
+  CHECK(at::equal(out.at("text_encoder_m" + table), first));
+  CHECK_NOTHROW(assign_weights(shorter, out));
+  blip::BlipModel captioner(tiny("captioning"), Key(2));
+  const Weights task = blip::import_weights(file, tiny("captioning"));
+  CHECK(at::equal(task.at("text_decoder.bert" + table), first));
+}
+
 TEST_CASE("BLIP: a pre-trained model becomes a captioner, an answerer and a retriever") {
   blip::BlipModel model(tiny(), Key(1));
   model.train(false);

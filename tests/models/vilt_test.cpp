@@ -396,6 +396,19 @@ TEST_CASE("a third modality row and positions of another grid are made on import
   CHECK(out.at(base + "text_embeddings.position_embeddings.weight").size(0) == 10);
 }
 
+TEST_CASE("a modality row of each picture begins as the first one's, and goes with its picture") {
+  vilt::Config config = tiny();
+  const std::string name = "vilt.embeddings.token_type_embeddings.weight";
+  const at::Tensor three = at::randn({3, 24});
+  config.modalities = 5;
+  const at::Tensor five = vilt::import_weights({{name, three}}, config).at(name);
+  REQUIRE(five.size(0) == 5);
+  CHECK(at::equal(five.narrow(0, 0, 3), three));
+  for (std::int64_t row : {3, 4}) CHECK(at::equal(five[row], three[1]));
+  config.modalities = 2;
+  CHECK(at::equal(vilt::import_weights({{name, five}}, config).at(name), three.narrow(0, 0, 2)));
+}
+
 TEST_CASE("the view of a picture has the sides of transformers' processor") {
   CHECK(vilt::view_size(640, 480, 384, 32) == std::pair(512, 384));
   CHECK(vilt::view_size(480, 640, 384, 32) == std::pair(384, 512));

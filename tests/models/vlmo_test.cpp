@@ -217,6 +217,57 @@ TEST_CASE("a table of relative positions is resampled as SciPy's splines do, its
   CHECK(at::allclose(resized.select(1, 1), resized.select(1, 0) * 2));
 }
 
+TEST_CASE(
+    "a table for another text keeps the row of each offset, farther ones begin as the farthest") {
+  const vlmo::RelativePositions from{2, 4}, to{2, 7};
+  const at::Tensor table = at::arange(from.rows(), at::kDouble).unsqueeze(1);
+  const at::Tensor longer = vlmo::resize_table(table, from, to);
+  REQUIRE(longer.size(0) == to.rows());
+  const auto seen = [](const at::Tensor& rows, const at::Tensor& index) {
+    return rows.select(1, 0).index_select(0, index.flatten()).view(index.sizes());
+  };
+  const at::Tensor text = vlmo::text_index(from, 4), image = vlmo::image_index(from);
+  CHECK(at::equal(seen(longer, vlmo::joint_index(to, vlmo::text_index(to, 4), image)),
+                  seen(table, vlmo::joint_index(from, text, image))));
+  const at::Tensor words = seen(longer, vlmo::text_index(to, 7)), old = seen(table, text);
+  CHECK(at::equal(words[1].narrow(0, 3, 4), old[1][3].expand({4})));  // 2 words on, and more
+  CHECK(at::equal(words[6].narrow(0, 1, 4), old[3][1].expand({4})));  // 2 words back, and more
+  CHECK(at::equal(vlmo::resize_table(longer, to, from), table));
+}
+
+TEST_CASE("a table for another text is taken where the settings say for which, else refused") {
+  vlmo::Config config = tiny();  // 2 x 2 patches, texts of 8
+  const std::string name = "relative_position_bias_table";
+  const Weights shorter{{name, at::randn({9 + 3 + 2 + 10, 6})}};  // texts of 5
+  CHECK_THROWS_WITH(vlmo::import_weights(shorter, config),
+                    Catch::Contains("2 x 2 patches and texts of 8") && Catch::Contains("[24, 6]"));
+  config.longest_text_before = 5;
+  const at::Tensor taken = vlmo::import_weights(shorter, config).at(name);
+  CHECK(taken.size(0) == 9 + 3 + 2 + 16);
+  CHECK(at::equal(taken.narrow(0, 0, 14), shorter.at(name).narrow(0, 0, 14)));
+  // Of its own length, as a later stage has it.
+  CHECK(at::equal(vlmo::import_weights({{name, taken}}, config).at(name), taken));
+  // Another grid with it.
+  const Weights other{{name, at::randn({25 + 3 + 2 + 10, 6})}};
+  CHECK(vlmo::import_weights(other, config).at(name).size(0) == 9 + 3 + 2 + 16);
+  config.image_size = 24;
+  CHECK_THROWS_WITH(vlmo::import_weights(shorter, config), Catch::Contains("at least 3 x 3"));
+  config.longest_text_before = 1;
+  CHECK(vlmo::problems(config).at(0).first == "longest_text_before");
+}
+
+TEST_CASE("kinds of tokens follow the number of pictures, the second begins as the first") {
+  vlmo::Config config = tiny();
+  const std::string name = "token_type_embeddings.weight";
+  const at::Tensor two = at::randn({2, 16});
+  CHECK(at::equal(vlmo::import_weights({{name, two}}, config).at(name), two));
+  config.parts.nlvr2 = true;
+  const at::Tensor three = vlmo::import_weights({{name, two}}, config).at(name);
+  CHECK(at::equal(three, at::cat({two, two.narrow(0, 1, 1)})));
+  config.parts.nlvr2 = false;
+  CHECK(at::equal(vlmo::import_weights({{name, three}}, config).at(name), two));
+}
+
 TEST_CASE("without relative positions a text gets a table, with them it does not") {
   vlmo::Config config = tiny();
   const auto moves = [&] {
@@ -310,7 +361,10 @@ TEST_CASE("a BEiT becomes the image experts, its tables the columns of one") {
   CHECK(at::equal(made.at("transformer.blocks.1.norm2_imag.bias"), beit.at("blocks.1.norm2.bias")));
   CHECK(made.contains("transformer.blocks.1.norm1.bias"));
   const at::Tensor table = made.at("relative_position_bias_table");
-  CHECK(at::equal(table.slice(1, 2), beit.at("blocks.1.attn.relative_position_bias_table")));
+  CHECK(at::equal(table.slice(0, 0, 12).slice(1, 2),
+                  beit.at("blocks.1.attn.relative_position_bias_table")));
+  CHECK(table.size(0) == 12 + 2 + 16);  // those of words are not in it
+  CHECK(table.slice(0, 12).eq(0).all().item<bool>());
 }
 
 TEST_CASE("settings of all kinds survive config.json") {

@@ -153,6 +153,7 @@ Weights import_weights(Weights weights, const Settings& settings) {
     add_copies(weights, {"visual_encoder", "vision_proj", "text_encoder", "text_proj",
                          "text_decoder", "cls_head"});
   }
+  cut_rows_ending_in(weights, ".embeddings.position_embeddings.weight", config.text.positions);
   for (const char* table : {"visual_encoder.pos_embed", "visual_encoder_m.pos_embed"}) {
     resize_grid(weights, table, config.vision.shape().grid());
   }

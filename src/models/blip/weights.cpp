@@ -173,6 +173,7 @@ Weights import_weights(Weights weights, const Settings& settings) {
   if (config.copies()) {
     add_copies(weights, {"visual_encoder", "vision_proj", "text_encoder", "text_proj"});
   }
+  cut_rows_ending_in(weights, ".embeddings.position_embeddings.weight", config.text.positions);
   const std::string tower = original_names(kind) ? "visual_encoder" : "vision_model";
   for (const char* copy : {"", "_m"}) {
     resize_grid(weights, tower + copy + "." + names_of_vision(kind).positions,

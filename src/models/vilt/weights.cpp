@@ -132,12 +132,8 @@ void resize_tables(Weights& weights, const Config& c) {
     grid->second = at::cat({grid->second.narrow(1, 0, 1), resized.unsqueeze(0)}, 1);
   }
   cut_rows(weights, base + "text_embeddings.position_embeddings.weight", c.text.context_length);
-  const auto modality = weights.find(base + "token_type_embeddings.weight");
-  if (modality != weights.end() && modality->second.dim() == 2 && modality->second.size(0) == 2) {
-    for (std::int64_t row = 2; row < c.modalities; ++row) {
-      modality->second = at::cat({modality->second, modality->second.narrow(0, 1, 1)});
-    }
-  }
+  // More pictures begin as the first one, as the second does in the original.
+  set_rows(weights, base + "token_type_embeddings.weight", c.modalities, 1);
 }
 
 }  // namespace

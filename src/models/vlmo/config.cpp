@@ -60,6 +60,11 @@ void shape_fields(FieldVisitor& v, Config& c) {
                   "the language stage",
            .min = 2,
            .max = 65536});
+  v.field("longest_text_before", c.longest_text_before,
+          {.doc = "longest_text of the weights that the model begins with, where it was another: "
+                  "offsets keep their rows, farther ones begin as the farthest; 0: the same",
+           .min = 0,
+           .max = 65536});
   v.field("vocab_size", c.vocab_size,
           {.doc = "tokens; 0: the tokenizer's", .min = 0, .max = 10'000'000});
   v.field("pad_id", c.pad_id, {.doc = "-1: the tokenizer's", .min = -1, .max = 10'000'000});
@@ -84,6 +89,9 @@ Problems problems(const Config& c) {
   // The rows of the table end there.
   if (c.relative_positions && c.context_length > c.longest_text + 3) {
     found.emplace_back("context_length", "expected at most longest_text + 3");
+  }
+  if (c.longest_text_before == 1) {
+    found.emplace_back("longest_text_before", "expected 2 or more, or 0");
   }
   if (c.parts.vqa && c.parts.nlvr2) {
     found.emplace_back("parts", "expected at most one of vqa and nlvr2");

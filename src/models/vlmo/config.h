@@ -36,6 +36,7 @@ struct Config final : Settings {
   std::int64_t joint_from = 10;
   std::int64_t context_length = 40;  // tokens of a text
   std::int64_t longest_text = 196;   // of the first stage's texts: the table's rows follow from it
+  std::int64_t longest_text_before = 0;  // of the weights that it begins with; 0: the same
   std::int64_t vocab_size = 0, pad_id = -1;
   double layer_scale = 0.1;         // initial value; below 0: no LayerScale
   bool absolute_positions = false;  // of patches, as a table that is added
@@ -55,6 +56,10 @@ struct Config final : Settings {
   void fields(FieldVisitor& visitor) override;
   std::int64_t grid() const { return image_size / patch_size; }
   std::int64_t patches() const { return grid() * grid(); }
+  // Of the table that it begins with.
+  std::int64_t longest_begun() const {
+    return longest_text_before > 0 ? longest_text_before : longest_text;
+  }
   std::int64_t hidden() const {
     return static_cast<std::int64_t>(static_cast<double>(width) * mlp_ratio);
   }

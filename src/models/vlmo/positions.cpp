@@ -110,25 +110,40 @@ at::Tensor spline_matrix(const std::vector<double>& x, const std::vector<double>
   return at::matmul(basis(to), coefficients);
 }
 
+// Of the offsets between patches: [(2 g - 1)^2, C] of one grid for another.
+at::Tensor resampled(const at::Tensor& offsets, std::int64_t from, std::int64_t to) {
+  const std::int64_t old_side = 2 * from - 1, side = 2 * to - 1, columns = offsets.size(1);
+  TANDEM_CHECK(old_side >= 5, "[positions] expected a grid of at least 3 x 3");
+  std::vector<double> targets;
+  for (std::int64_t i = -(side / 2); i <= side / 2; ++i) targets.push_back(static_cast<double>(i));
+  const at::Tensor matrix = spline_matrix(places(old_side / 2, side / 2), targets);  // [n, o]
+  const at::Tensor grid =
+      offsets.to(at::kDouble).t().reshape({columns, old_side, old_side});       // [C, o, o]
+  const at::Tensor resized = at::matmul(at::matmul(matrix, grid), matrix.t());  // [C, n, n]
+  return resized.reshape({columns, side * side}).t().to(offsets.scalar_type());
+}
+
+// Of words, 2 M rows: offsets from -(M - 2) to M - 2, then the three of [CLS].
+at::Tensor of_other_texts(const at::Tensor& words, std::int64_t from, std::int64_t to) {
+  const std::int64_t middle = from - 2, reach = to - 2;
+  const at::Tensor offsets = at::arange(-reach, reach + 1, at::kLong).clamp(-middle, middle);
+  return at::cat({words.index_select(0, offsets.add(middle)), words.narrow(0, 2 * from - 3, 3)});
+}
+
 }  // namespace
 
 at::Tensor resize_table(const at::Tensor& table, const RelativePositions& from,
                         const RelativePositions& to) {
-  const std::int64_t old_side = 2 * from.grid - 1, side = 2 * to.grid - 1;
-  const std::int64_t columns = table.size(1);
-  const std::int64_t rest = table.size(0) - old_side * old_side;
-  TANDEM_CHECK(rest == to.rows() - side * side && old_side >= 5,
-               "[positions] expected tables that differ in the grid alone");
-  std::vector<double> targets;
-  for (std::int64_t i = -(side / 2); i <= side / 2; ++i) targets.push_back(static_cast<double>(i));
-  const at::Tensor matrix = spline_matrix(places(old_side / 2, side / 2), targets);  // [n, o]
-  const at::Tensor grid = table.narrow(0, 0, old_side * old_side)
-                              .to(at::kDouble)
-                              .t()
-                              .reshape({columns, old_side, old_side});
-  const at::Tensor resized = at::matmul(at::matmul(matrix, grid), matrix.t());  // [C, n, n]
-  return at::cat({resized.reshape({columns, side * side}).t().to(table.scalar_type()),
-                  table.narrow(0, old_side * old_side, rest)});
+  TANDEM_CHECK(table.size(0) == from.rows(), "[positions] expected the rows of `from`");
+  const std::int64_t cells = (2 * from.grid - 1) * (2 * from.grid - 1);
+  at::Tensor patches = table.narrow(0, 0, cells);
+  const at::Tensor marks = table.narrow(0, cells, 3 + 2);
+  at::Tensor words = table.narrow(0, cells + 3 + 2, 2 * from.longest_text);
+  if (from.grid != to.grid) patches = resampled(patches, from.grid, to.grid);
+  if (from.longest_text != to.longest_text) {
+    words = of_other_texts(words, from.longest_text, to.longest_text);
+  }
+  return at::cat({patches, marks, words});
 }
 
 }  // namespace tandem::models::vlmo

@@ -27,9 +27,11 @@ at::Tensor text_index(const RelativePositions& positions, std::int64_t length); 
 at::Tensor joint_index(const RelativePositions& positions, const at::Tensor& text,
                        const at::Tensor& image);
 
-// The table of one grid for another, as the original code does it: the offsets between patches are
-// resampled by cubic splines from places that lie in a geometric progression (dense in the middle),
-// the other rows stay. table: [rows of `from`, C] -> [rows of `to`, C], fp32 or fp64.
+// The table of one grid and text for others. As the original code does it, the offsets between
+// patches are resampled by cubic splines from places that lie in a geometric progression (dense in
+// the middle); grids that differ have at least 3 x 3 patches in `from`. The original's text is
+// always as long: here a word keeps the row of each offset, and offsets farther than `from` has
+// begin as its farthest. table: [rows of `from`, C] -> [rows of `to`, C], fp32 or fp64.
 at::Tensor resize_table(const at::Tensor& table, const RelativePositions& from,
                         const RelativePositions& to);
 

@@ -1,17 +1,22 @@
 #include "models/vlmo/weights.h"
 
 #include <ATen/ops/cat.h>
+#include <ATen/ops/zeros.h>
 
+#include <algorithm>
 #include <cmath>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "models/vlmo/model.h"
+#include "models/vlmo/positions.h"
 #include "tandem/base/error.h"
+#include "tandem/base/log.h"
 #include "tandem/nn/init.h"
+#include "tandem/tensor/shape.h"
 
 namespace tandem::models::vlmo {
-namespace {}  // namespace
 
 // Weights 0.02 and biases 0, norms 1 and 0 (BERT's rule, and timm's); the exceptions below.
 void initialize(Vlmo& net, const Config& c, Key init) {
@@ -50,8 +55,8 @@ bool can_be_made_again(const std::string& name) {
 }
 
 // A BEiT stands below `transformer.`, its MLPs are the image experts, and the tables of its layers
-// become columns of the one table, whose other rows it does not have.
-Weights from_beit(const Weights& weights) {
+// become columns of the one table, whose other rows it does not have: they begin as zeros.
+Weights from_beit(const Weights& weights, const Config& c) {
   Weights out;
   std::map<std::int64_t, at::Tensor> tables;
   for (const auto& [name, value] : weights) {
@@ -68,7 +73,10 @@ Weights from_beit(const Weights& weights) {
   }
   std::vector<at::Tensor> columns;
   for (const auto& [layer, table] : tables) columns.push_back(table);
-  if (!columns.empty()) out["relative_position_bias_table"] = at::cat(columns, 1);
+  if (columns.empty()) return out;
+  const at::Tensor pictures = at::cat(columns, 1);
+  out["relative_position_bias_table"] = at::cat(
+      {pictures, at::zeros({2 + 2 * c.longest_begun(), pictures.size(1)}, pictures.options())});
   return out;
 }
 
@@ -79,37 +87,48 @@ std::int64_t grid_of(const at::Tensor& table, std::int64_t rest) {
   return side % 2 == 1 && side * side + rest == table.size(0) ? (side + 1) / 2 : 0;
 }
 
+void resize_relative(at::Tensor& table, const Config& c) {
+  const RelativePositions to{c.grid(), c.longest_text};
+  if (table.size(0) == to.rows()) return;
+  const std::int64_t words = c.longest_begun();
+  const RelativePositions from{grid_of(table, 3 + 2 + 2 * words), words};
+  const auto told = [](const RelativePositions& p) {
+    const std::string side = std::to_string(p.grid);
+    return side + " x " + side + " patches and texts of " + std::to_string(p.longest_text);
+  };
+  if (from.grid < 1 || (from.grid != to.grid && from.grid < 3)) {
+    throw Error(ErrorKind::data,
+                "[weights] expected relative_position_bias_table for " + told(to) +
+                    ", or for another grid of at least 3 x 3; got " + shape_text(table) +
+                    ", which no grid with texts of " + std::to_string(words) + " has",
+                "",
+                "set model.longest_text to that of the weights (196 in the released ones), or "
+                "model.longest_text_before to it for a table of longer or shorter texts");
+  }
+  log_info("relative_position_bias_table for " + told(from) + " becomes one for " + told(to));
+  table = resize_table(table, from, to);
+}
+
 void resize_positions(Weights& weights, const Config& c) {
   if (c.absolute_positions) resize_grid(weights, "transformer.pos_embed", c.grid());
   cut_rows(weights, "text_embeddings.position_embeddings.weight", c.context_length);
   const auto relative = weights.find("relative_position_bias_table");
   if (relative == weights.end() || relative->second.dim() != 2 || !c.relative_positions) return;
-  const RelativePositions to{c.grid(), c.longest_text};
-  const RelativePositions from{grid_of(relative->second, 3 + 2 * c.longest_text + 2),
-                               c.longest_text};
-  // Anything else is refused where the shapes are compared.
-  if (from.grid >= 3 && from.grid != to.grid) {
-    relative->second = resize_table(relative->second, from, to);
-  }
-}
-
-// The second picture's kind begins as the first one's, as in the original.
-void add_kind(Weights& weights, const Config& c) {
-  const auto kinds = weights.find("token_type_embeddings.weight");
-  if (kinds == weights.end() || kinds->second.dim() != 2 || kinds->second.size(0) != 2) return;
-  if (c.kinds() == 3) kinds->second = at::cat({kinds->second, kinds->second.narrow(0, 1, 1)});
+  resize_relative(relative->second, c);
 }
 
 }  // namespace
 
 Weights import_weights(Weights weights, const Settings& settings) {
+  const Config& config = config_of(settings);
   weights = without_module_prefix(std::move(weights));
   if (weights.contains("cls_token") && weights.contains("patch_embed.proj.weight")) {
-    weights = from_beit(weights);
+    weights = from_beit(weights, config);
   }
   std::erase_if(weights, [](const auto& item) { return can_be_made_again(item.first); });
-  resize_positions(weights, config_of(settings));
-  add_kind(weights, config_of(settings));
+  resize_positions(weights, config);
+  // The second picture's kind begins as the first one's, as in the original.
+  set_rows(weights, "token_type_embeddings.weight", config.kinds(), 1);
   return weights;
 }
 
