@@ -92,7 +92,7 @@ class StageLoop {
                  .fold("train")
                  .fold(static_cast<std::uint64_t>(session.cursor.stage))),
         progress_(!session.leads()),
-        chance_(chance_levels(*session.parts.model, stage)),
+        chance_(chance_levels(*session.parts.model, stage, session.options.mesh->size())),
         watch_(chance_, stage.optimizer.warmup, report::chance_window(total_)),
         lane_(session.options.device) {
     const bool begins = session.cursor.stage_step == 0;

@@ -150,7 +150,7 @@ std::string columns_line(const config::StageConfig& stage, const models::Model& 
                          std::int64_t micro, int ranks) {
   const auto* own = dynamic_cast<const models::ContrastsMicroBatches*>(&model);
   const std::int64_t columns = micro * ranks;
-  if (own == nullptr || columns >= stage.data.batch) return {};
+  if (own == nullptr || !own->sees_all_ranks() || columns >= stage.data.batch) return {};
   const std::vector<std::string> compared = own->losses_of_micro_batch();
   std::string names;
   for (const auto& [name, weight] : stage.losses) {

@@ -1,11 +1,15 @@
 #include "train/telling.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <span>
+#include <string>
+#include <vector>
 
 #include "tandem/base/error.h"
 #include "tandem/base/files.h"
 #include "tandem/base/log.h"
+#include "tandem/models/contrast_columns.h"
 
 namespace tandem::train {
 namespace {
@@ -49,14 +53,42 @@ std::vector<Run> runs_of(const Tokens& tokens) {
   return runs;
 }
 
+// Of a loss that compares `micro` of a rank's `share` samples at a time, `ranks` of those together.
+// The last of them may be fewer.
+ChanceLevel level_within(const models::Model& model, const std::string& name, std::int64_t share,
+                         std::int64_t micro, std::int64_t ranks) {
+  const auto level = [&](std::int64_t size) {
+    return model.chance_levels(size * ranks).at(name);  // as of a step of so many
+  };
+  ChanceLevel mean = level(micro);
+  const std::int64_t rest = share % micro;
+  if (rest == 0) return mean;
+  const ChanceLevel last = level(rest);
+  const double of_last = static_cast<double>(rest) / static_cast<double>(share);
+  mean.value = (1 - of_last) * mean.value + of_last * last.value;
+  mean.meaning += " and " + last.meaning;
+  return mean;
+}
+
 }  // namespace
 
-report::ChanceLevels chance_levels(const models::Model& model, const config::StageConfig& stage) {
-  report::ChanceLevels levels;
+report::ChanceLevels chance_levels(const models::Model& model, const config::StageConfig& stage,
+                                   int ranks) {
   const auto known = model.chance_levels(stage.data.batch);
+  const auto* narrow = dynamic_cast<const models::ContrastsMicroBatches*>(&model);
+  std::vector<std::string> within;
+  if (narrow != nullptr) within = narrow->losses_of_micro_batch();
+  const std::int64_t share = std::max<std::int64_t>(1, stage.data.batch / ranks);
+  const std::int64_t micro = config::micro_batch_of(stage.data, ranks);
+  const std::int64_t together = narrow != nullptr && narrow->sees_all_ranks() ? ranks : 1;
+  report::ChanceLevels levels;
   for (const auto& [name, weight] : stage.losses) {
-    const auto level = known.find(name);
-    if (level != known.end()) levels[name] = {level->second.value, level->second.meaning};
+    const auto found = known.find(name);
+    if (found == known.end()) continue;
+    const bool is_narrow = std::find(within.begin(), within.end(), name) != within.end();
+    const ChanceLevel level =
+        is_narrow ? level_within(model, name, share, micro, together) : found->second;
+    levels[name] = {level.value, level.meaning};
   }
   return levels;
 }

@@ -10,7 +10,9 @@
 
 namespace tandem::train {
 
-report::ChanceLevels chance_levels(const models::Model& model, const config::StageConfig& stage);
+// Of the stage's losses; a contrast's is that of as many pairs as it tells apart at once.
+report::ChanceLevels chance_levels(const models::Model& model, const config::StageConfig& stage,
+                                   int ranks);
 
 // "seen.SOURCE" for each source of a stage that has several: how many of the samples at positions
 // [first, last) are its.

@@ -564,6 +564,9 @@ TEST_CASE("BLIP: the levels of chance are those of guessing, and an untrained mo
   const auto levels = model.chance_levels(8);
   CHECK(levels.size() == 3);
   CHECK(levels.at("itc").value == Approx(std::log(8.0 + 6)));  // the batch and the queue
+  CHECK(model.losses_of_micro_batch() == std::vector<std::string>{"itc"});
+  CHECK_FALSE(model.sees_all_ranks());
+  CHECK(blip::BlipModel(tiny("captioning"), Key(1)).losses_of_micro_batch().empty());
   // One pair in three matches: the entropy of that.
   CHECK(levels.at("itm").value == Approx(-(std::log(1.0 / 3) + 2 * std::log(2.0 / 3)) / 3));
   CHECK(levels.at("lm").value == Approx(std::log(50.0)));

@@ -493,6 +493,8 @@ TEST_CASE("the levels of chance are those of guessing, and an untrained model is
   const vilt::ViltModel ranker(config, Key(1));
   CHECK(ranker.chance_levels(64).at("itm").value == Approx(std::log(16.0)));
   CHECK(ranker.chance_levels(4).at("itm").value == Approx(std::log(4.0)));
+  CHECK(ranker.losses_of_micro_batch() == std::vector<std::string>{"itm"});
+  CHECK(model.losses_of_micro_batch().empty());
   config.parts = {"nlvr2"};
   config.modalities = 3;
   CHECK(vilt::ViltModel(config, Key(1)).chance_levels(8).at("nlvr2").value ==

@@ -1,7 +1,7 @@
 #pragma once
 // Families whose contrast is solved a micro-batch at a time: a pair is told from those of the same
-// micro-batch on all ranks, and not from the whole step's. (Model::features and solve are the way
-// to the whole step's.)
+// micro-batch, and not from the whole step's. (Model::features and solve are the way to the whole
+// step's.)
 
 #include <string>
 #include <vector>
@@ -13,6 +13,8 @@ class ContrastsMicroBatches {
   virtual ~ContrastsMicroBatches() = default;
   // Names of the losses that compare pairs so; none in a stage without such a loss.
   virtual std::vector<std::string> losses_of_micro_batch() const = 0;
+  // The micro-batches of all ranks are one contrast, or each is its own, beside what a queue holds.
+  virtual bool sees_all_ranks() const { return true; }
 };
 
 }  // namespace tandem::models

@@ -15,6 +15,7 @@
 #include "models/albef/config.h"
 #include "models/feature_queues.h"
 #include "tandem/base/random.h"
+#include "tandem/models/contrast_columns.h"
 #include "tandem/models/model.h"
 #include "tandem/nn/bert.h"
 #include "tandem/nn/momentum.h"
@@ -83,7 +84,7 @@ struct Negatives {
 void initialize(Albef& model, const Config& config, Key init);
 
 // Pre-training and retrieval.
-class AlbefModel final : public Model {
+class AlbefModel final : public Model, public ContrastsMicroBatches {
  public:
   AlbefModel(const Config& config, Key init);
 
@@ -101,6 +102,8 @@ class AlbefModel final : public Model {
   Abilities abilities() override;
   std::map<std::string, at::Tensor> reference_outputs(
       const std::map<std::string, at::Tensor>& inputs) override;
+  std::vector<std::string> losses_of_micro_batch() const override;
+  bool sees_all_ranks() const override { return false; }
 
  private:
   // What the three losses have in common; a part is computed once and only where it is needed.

@@ -178,6 +178,9 @@ std::vector<std::string> AlbefModel::losses_known() const {
   return {"itc", "itm", "mlm"};
 }
 
+// Of the rank's own, and the queue's.
+std::vector<std::string> AlbefModel::losses_of_micro_batch() const { return {"itc"}; }
+
 std::map<std::string, ChanceLevel> AlbefModel::chance_levels(std::int64_t batch) const {
   return {{"itc", chance_among(batch + config_.queue)},
           {"itm", {std::log(3.0) - 2 * std::log(2.0) / 3, "one in three matches"}},

@@ -15,6 +15,7 @@
 #include "models/blip/nlvr.h"
 #include "models/feature_queues.h"
 #include "tandem/base/random.h"
+#include "tandem/models/contrast_columns.h"
 #include "tandem/models/model.h"
 #include "tandem/nn/bert.h"
 #include "tandem/nn/momentum.h"
@@ -67,7 +68,7 @@ struct Texts {
 // As the original initialises it; every tensor from the key and its own name.
 void initialize(Blip& blip, const Config& config, Key init);
 
-class BlipModel final : public Model {
+class BlipModel final : public Model, public ContrastsMicroBatches {
  public:
   BlipModel(const Config& config, Key init);
 
@@ -85,6 +86,8 @@ class BlipModel final : public Model {
   Abilities abilities() override;
   std::map<std::string, at::Tensor> reference_outputs(
       const std::map<std::string, at::Tensor>& inputs) override;
+  std::vector<std::string> losses_of_micro_batch() const override;
+  bool sees_all_ranks() const override { return false; }
 
  private:
   using Outputs = std::map<std::string, at::Tensor>;

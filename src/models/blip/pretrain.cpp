@@ -142,6 +142,11 @@ std::vector<std::string> BlipModel::losses_known() const {
   return {};
 }
 
+// Of the rank's own, and the queue's.
+std::vector<std::string> BlipModel::losses_of_micro_batch() const {
+  return config_.copies() ? std::vector<std::string>{"itc"} : std::vector<std::string>{};
+}
+
 std::map<std::string, ChanceLevel> BlipModel::chance_levels(std::int64_t batch) const {
   std::map<std::string, ChanceLevel> levels{{"lm", chance_among(config_.text.vocab_size)}};
   if (kind_ == Kind::reasoning) levels["nlvr2"] = chance_among(2);

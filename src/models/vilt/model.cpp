@@ -181,8 +181,13 @@ std::vector<std::string> ViltModel::losses_known() const {
   return names;
 }
 
+std::vector<std::string> ViltModel::losses_of_micro_batch() const {
+  const bool ranks = config_.has("rank") && !config_.has("itm");
+  return ranks && config_.others_drawn() == 0 ? std::vector<std::string>{"itm"}
+                                              : std::vector<std::string>{};
+}
+
 std::map<std::string, ChanceLevel> ViltModel::chance_levels(std::int64_t batch) const {
-  // Of a micro-batch, which has no more than the step.
   const std::int64_t others =
       config_.others_drawn() > 0 ? config_.others : std::min(config_.others, batch - 1);
   return {{"mlm", chance_among(config_.text.vocab_size)},

@@ -8,6 +8,7 @@
 
 #include "models/vilt/config.h"
 #include "models/vilt/transformer.h"
+#include "tandem/models/contrast_columns.h"
 #include "tandem/models/model.h"
 #include "tandem/nn/classifier.h"
 
@@ -47,7 +48,7 @@ struct DrawnTexts {
 // picture_ids: int64 [B]; others < B.
 DrawnTexts draw_texts(const at::Tensor& picture_ids, std::int64_t others, Key key);
 
-class ViltModel final : public Model {
+class ViltModel final : public Model, public ContrastsMicroBatches {
  public:
   ViltModel(const Config& config, Key init);
 
@@ -66,6 +67,8 @@ class ViltModel final : public Model {
   at::Tensor reference_aligned(const std::string& name,
                                const std::map<std::string, at::Tensor>& outputs,
                                const at::Tensor& recorded) override;
+  std::vector<std::string> losses_of_micro_batch() const override;
+  bool sees_all_ranks() const override { return false; }
 
  private:
   // The objectives, their random choices made.
