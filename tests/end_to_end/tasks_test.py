@@ -46,6 +46,23 @@ class Tasks(common.RunTest):
         self.assertIn("stage vqa leaves out itm_score.*, mlm_score.*", error)
         self.assertNotIn("retrieval begins with new", error)  # its score is that of a match
 
+    def test_retrieval_is_told_from_texts_of_the_source_not_of_the_batch(self):
+        # Three others come with each pair, whether it is evaluated among 2 or among 12; of two pairs in a
+        # batch only one is another.
+        found = {}
+        for of in ("source", "micro_batch"):
+            for batch in (2, 12):
+                name = "%s %d" % (of, batch)
+                self.train(name, "eval.tasks=[{task: loss, source: test, size: 12, stages: [retrieval]}]",
+                           "eval.batch=%d" % batch, "stages.retrieval.model.others_of=" + of,
+                           "stages.retrieval.model.most_patches=-1",  # none is drawn
+                           config=TASKS["vilt"])
+                rows = metrics(self.folder / name)
+                found[name] = [row["eval.test.loss.itm"] for row in rows if "eval.test.loss.itm" in row]
+                self.assertEqual(len(found[name]), 1)
+        self.assert_close(found["source 2"], found["source 12"], 1e-5, "texts of the source")
+        self.assertLess(found["micro_batch 2"][0] + 0.3, found["micro_batch 12"][0])
+
     def test_answers_travel_with_an_export(self):
         config = TASKS["vilt"]
         self.train("run", "--stage", "vqa", config=config)
