@@ -70,8 +70,9 @@ Work work_of(const at::Tensor& hidden, const at::Tensor& weight, const at::Tenso
   return work;
 }
 
-// hidden [n, D], weight [V, D] -> the scores of all words, [n, V]. On a CPU some words at a time: MKL
-// copies what a product reads into an order of its own, and half the table would double the memory.
+// hidden [n, D], weight [V, D] -> the scores of all words, [n, V]. On a CPU some words at a time:
+// MKL copies what a product reads into an order of its own, and half the table would double the
+// memory.
 at::Tensor scores_of(const at::Tensor& hidden, const at::Tensor& weight) {
   constexpr std::int64_t block = 16384;
   const std::int64_t words = weight.size(0);
