@@ -76,8 +76,12 @@ TEST_CASE("the LM loss of more words than a product takes at once is the whole o
   const Result whole = result_of(c, lm_loss_plain(c.hidden, c.weight, c.labels, count));
   const Result pieces = result_of(c, lm_loss(c.hidden, c.weight, c.labels, count));
   CHECK(near(pieces.sum, whole.sum));
-  CHECK(near(pieces.hidden, whole.hidden));
-  CHECK(near(pieces.weight, whole.weight));
+  // Sums of 40,000 words: in fp32 the whole one is itself 4e-5 of the largest from fp64's.
+  const auto off = [](const at::Tensor& a, const at::Tensor& b) {
+    return ((a - b).abs().max() / b.abs().max()).item<double>();
+  };
+  CHECK(off(pieces.hidden, whole.hidden) < 2e-4);
+  CHECK(off(pieces.weight, whole.weight) < 2e-4);
 }
 
 TEST_CASE("the LM loss computes the gradients that are wanted and no others") {
