@@ -37,16 +37,16 @@ at::Tensor BertEmbeddings::forward(const at::Tensor& ids, const at::Tensor& posi
   return drop(LayerNorm_->forward(x), rate, is_training());
 }
 
-BertAttention::BertAttention(const BertShape& s, std::int64_t key_width)
+BertAttention::BertAttention(const BertShape& s, std::int64_t key_width, const std::string& maps)
     : heads(s.heads), rate(s.dropout), attention_rate(s.attention_dropout) {
   TANDEM_CHECK(heads > 0 && s.width % heads == 0,
                "[attention] expected heads that divide the width");
-  const auto linear = [&](const char* path, std::int64_t in) {
+  const auto linear = [&](const std::string& path, std::int64_t in) {
     return register_module_at(*this, path, std::make_shared<Linear>(in, s.width));
   };
-  query = linear("self.query", s.width);
-  key = linear("self.key", key_width);
-  value = linear("self.value", key_width);
+  query = linear(maps + ".query", s.width);
+  key = linear(maps + ".key", key_width);
+  value = linear(maps + ".value", key_width);
   dense = linear("output.dense", s.width);
   norm = register_module_at(*this, "output.LayerNorm", std::make_shared<LayerNorm>(s.width, s.eps));
 }

@@ -6,40 +6,28 @@
 #include <string>
 
 #include "tandem/base/error.h"
-#include "tandem/nn/attention.h"
 #include "tandem/nn/dropout.h"
 #include "tandem/nn/naming.h"
 
 namespace tandem::nn {
+namespace {
 
-QAttention::QAttention(const QFormerShape& s, std::int64_t key_width)
-    : heads(s.heads), rate(s.dropout), attention_rate(s.attention_dropout) {
-  TANDEM_CHECK(heads > 0 && s.width % heads == 0,
-               "[attention] expected heads that divide the width");
-  const auto linear = [&](const char* path, std::int64_t in) {
-    return register_module_at(*this, path, std::make_shared<Linear>(in, s.width));
-  };
-  query = linear("attention.query", s.width);
-  key = linear("attention.key", key_width);
-  value = linear("attention.value", key_width);
-  dense = linear("output.dense", s.width);
-  norm = register_module_at(*this, "output.LayerNorm", std::make_shared<LayerNorm>(s.width, s.eps));
+std::shared_ptr<BertAttention> make_attention(const QFormerShape& s, std::int64_t key_width) {
+  BertShape bert;
+  bert.width = s.width;
+  bert.heads = s.heads;
+  bert.eps = s.eps;
+  bert.dropout = s.dropout;
+  bert.attention_dropout = s.attention_dropout;
+  return std::make_shared<BertAttention>(bert, key_width, "attention");
 }
 
-at::Tensor QAttention::forward(const at::Tensor& x, const at::Tensor& rows,
-                               const Mask& mask) const {
-  const auto q = split_heads(query->forward(x), 1, heads);
-  const auto k = split_heads(key->forward(rows), 1, heads);
-  const auto v = split_heads(value->forward(rows), 1, heads);
-  const at::Tensor seen = attend(q[0], k[0], v[0], mask, is_training() ? attention_rate : 0);
-  return norm->forward(x + drop(dense->forward(seen), rate, is_training()));
-}
+}  // namespace
 
 QLayer::QLayer(const QFormerShape& s, bool cross) : activation(s.activation), rate(s.dropout) {
-  attention = register_module("attention", std::make_shared<QAttention>(s, s.width));
+  attention = register_module("attention", make_attention(s, s.width));
   if (cross) {
-    crossattention =
-        register_module("crossattention", std::make_shared<QAttention>(s, s.image_width));
+    crossattention = register_module("crossattention", make_attention(s, s.image_width));
   }
   const auto part = [&](const std::string& suffix, std::shared_ptr<Linear>& in,
                         std::shared_ptr<Linear>& out, std::shared_ptr<LayerNorm>& norm) {

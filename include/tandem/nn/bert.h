@@ -42,14 +42,15 @@ struct BertEmbeddings : torch::nn::Module {
   at::Tensor forward(const at::Tensor& ids, const at::Tensor& positions = {}) const;
 };
 
-// self.{query, key, value}, output.{dense, LayerNorm}: LayerNorm(x + dropout(dense(attend))).
+// MAPS.{query, key, value}, output.{dense, LayerNorm}: LayerNorm(x + dropout(dense(attend))).
 struct BertAttention : torch::nn::Module {
   std::shared_ptr<Linear> query, key, value, dense;
   std::shared_ptr<LayerNorm> norm;
   std::int64_t heads;
   double rate, attention_rate;
 
-  BertAttention(const BertShape& shape, std::int64_t key_width);
+  // Of the shape: width, heads, eps and the shares that are dropped.
+  BertAttention(const BertShape& shape, std::int64_t key_width, const std::string& maps = "self");
   // Queries of x [B, T, D], keys and values of `rows` [B, S, E] (x itself in self-attention).
   at::Tensor forward(const at::Tensor& x, const at::Tensor& rows, const Mask& mask) const;
 };

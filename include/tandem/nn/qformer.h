@@ -9,6 +9,7 @@
 #include <memory>
 #include <vector>
 
+#include "tandem/nn/bert.h"
 #include "tandem/nn/linear.h"
 #include "tandem/nn/mask.h"
 #include "tandem/nn/mlp.h"
@@ -24,20 +25,9 @@ struct QFormerShape {
   Activation activation = erf_gelu;
 };
 
-// "attention.{query, key, value}", "output.{dense, LayerNorm}": LayerNorm(x + dropout(dense(...))).
-struct QAttention : torch::nn::Module {
-  std::shared_ptr<Linear> query, key, value, dense;
-  std::shared_ptr<LayerNorm> norm;
-  std::int64_t heads;
-  double rate, attention_rate;
-
-  QAttention(const QFormerShape& shape, std::int64_t key_width);
-  // Queries of x [B, T, D], keys and values of rows [B, S, E].
-  at::Tensor forward(const at::Tensor& x, const at::Tensor& rows, const Mask& mask) const;
-};
-
 struct QLayer : torch::nn::Module {
-  std::shared_ptr<QAttention> attention, crossattention;  // the second in every n-th layer
+  // Their maps lie in "attention"; the second in every n-th layer.
+  std::shared_ptr<BertAttention> attention, crossattention;
   std::shared_ptr<Linear> query_in, query_out, text_in, text_out;
   std::shared_ptr<LayerNorm> query_norm, text_norm;  // text_*: null without words
   Activation activation;
