@@ -66,10 +66,10 @@ struct Config final : Settings {
   std::int64_t hidden() const { return mlp > 0 ? mlp : 4 * width; }
   std::int64_t grid() const { return image_size / patch_size; }
   bool has(const std::string& part) const;
+  // Retrieval is what the loss itm is of (parts: rank, without the matching of pre-training).
+  bool ranks() const { return has("rank") && !has("itm"); }
   // How many such texts a sample must come with.
-  std::int64_t others_drawn() const {
-    return has("rank") && !has("itm") && others_of == "source" ? others : 0;
-  }
+  std::int64_t others_drawn() const { return ranks() && others_of == "source" ? others : 0; }
   // Of the classifier: 3129 answers of VQAv2 where nothing says how many; true and false.
   std::int64_t classes() const;
   // No pooler for a label of each token, as in transformers.

@@ -175,16 +175,15 @@ std::vector<std::string> ViltModel::losses_known() const {
   std::vector<std::string> names;
   if (config_.has("mlm")) names.emplace_back("mlm");
   if (config_.has("itm")) names.insert(names.end(), {"itm", "wpa"});
-  if (config_.has("rank") && !config_.has("itm")) names.emplace_back("itm");
+  if (config_.ranks()) names.emplace_back("itm");
   if (config_.has("vqa")) names.emplace_back("vqa");
   if (config_.has("nlvr2")) names.emplace_back("nlvr2");
   return names;
 }
 
 std::vector<std::string> ViltModel::losses_of_micro_batch() const {
-  const bool ranks = config_.has("rank") && !config_.has("itm");
-  return ranks && config_.others_drawn() == 0 ? std::vector<std::string>{"itm"}
-                                              : std::vector<std::string>{};
+  if (!config_.ranks() || config_.others_drawn() > 0) return {};
+  return {"itm"};
 }
 
 std::map<std::string, ChanceLevel> ViltModel::chance_levels(std::int64_t batch) const {
