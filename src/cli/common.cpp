@@ -33,10 +33,7 @@ config::Tables tables(bool may_lack) {
       const std::string folder = jobs::model_directory(directory).string();
       constexpr std::int64_t longest = std::int64_t{16} << 20;
       auto settings = family.from_config_json(read_file(folder + "/config.json", longest));
-      const std::string processor = models::processor_text(folder);
-      if (family.read_processor_file && !processor.empty()) {
-        family.read_processor_file(*settings, processor);
-      }
+      models::read_processor_text(family, *settings, folder);
       return settings;
     }
     return nullptr;

@@ -134,10 +134,7 @@ ModelFiles read_model(const fs::path& directory, const std::string& made_by, boo
   ModelFiles files;
   files.family = &family_of(root, made_by, config.string());
   files.settings = files.family->from_config_json(root.dump());
-  const std::string processor = models::processor_text(directory);
-  if (files.family->read_processor_file && !processor.empty()) {
-    files.family->read_processor_file(*files.settings, processor);
-  }
+  models::read_processor_text(*files.family, *files.settings, directory);
   files.weights = checkpoint::load_weights(directory, average);
   if (files.family->fit_weights) files.family->fit_weights(*files.settings, files.weights);
   return files;

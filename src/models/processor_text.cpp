@@ -20,4 +20,10 @@ std::string processor_text(const std::filesystem::path& folder) {
   return std::filesystem::is_regular_file(alone, error) ? read_file(alone, longest) : "";
 }
 
+void read_processor_text(const Family& family, Settings& settings,
+                         const std::filesystem::path& folder) {
+  const std::string text = processor_text(folder);
+  if (family.read_processor_file && !text.empty()) family.read_processor_file(settings, text);
+}
+
 }  // namespace tandem::models
