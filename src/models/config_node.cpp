@@ -2,6 +2,7 @@
 
 #include "tandem/base/error.h"
 #include "tandem/base/json.h"
+#include "tandem/base/log.h"
 
 namespace tandem::models {
 
@@ -42,6 +43,11 @@ std::int64_t ConfigNode::whole(const std::string& name, std::int64_t fallback, s
     wrong_config(path + name, range, *found);
   }
   return found->get<std::int64_t>();
+}
+
+std::int64_t ConfigNode::id(const std::string& name, std::int64_t fallback) const {
+  const bool none = find(name) == nullptr && value->contains(name);
+  return none ? -1 : whole(name, fallback, -1, 10'000'000);
 }
 
 double ConfigNode::number(const std::string& name, double fallback) const {
@@ -104,6 +110,11 @@ ConfigNode ConfigNode::part(const std::string& name) const {
   if (found == nullptr) return {&empty, path + name + "."};
   if (!found->is_object()) wrong_config(path + name, "a map", *found);
   return {found, path + name + "."};
+}
+
+void warn_of_dropout(const ConfigNode& node, const std::string& name) {
+  if (node.number(name, 0) == 0) return;
+  log_warning("config.json: " + node.path + name + " is not supported and taken as 0");
 }
 
 std::string architecture_of(const json& root) {

@@ -24,6 +24,8 @@ struct ConfigNode {
   const nlohmann::json* find(const std::string& name) const;
   std::int64_t whole(const std::string& name, std::int64_t fallback, std::int64_t low,
                      std::int64_t high) const;
+  // Of a token or -1: none, which null says, too. Absent: the fallback.
+  std::int64_t id(const std::string& name, std::int64_t fallback) const;
   double number(const std::string& name, double fallback) const;
   double number(const std::string& name, double fallback, double low, double high) const;
   bool flag(const std::string& name, bool fallback) const;
@@ -34,6 +36,9 @@ struct ConfigNode {
   // The object of that name; an empty one where it is absent.
   ConfigNode part(const std::string& name) const;
 };
+
+// Warns where the file says a share other than 0 to be dropped in training, where none is here.
+void warn_of_dropout(const ConfigNode& node, const std::string& name);
 
 // architectures[0]; "" where there is none.
 std::string architecture_of(const nlohmann::json& root);

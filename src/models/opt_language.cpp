@@ -1,19 +1,8 @@
 #include "models/opt_language.h"
 
 #include "models/limits.h"
-#include "tandem/base/log.h"
 
 namespace tandem::models {
-namespace {
-
-// An id; null: none.
-std::int64_t opt_id(const ConfigNode& node, const std::string& name, std::int64_t fallback) {
-  const bool null = node.find(name) == nullptr && node.value->contains(name);
-  return null ? -1 : node.whole(name, fallback, -1, 10'000'000);
-}
-
-}  // namespace
-
 void opt_fields(FieldVisitor& v, OptConfig& c) {
   v.field("activation", c.activation,
           {.doc = "between the MLP's layers",
@@ -53,8 +42,8 @@ void read_opt_language(const ConfigNode& t, LanguageConfig& c) {
   c.tied = t.flag("tie_word_embeddings", true);
   c.init = t.number("init_std", 0.02, 0, 10);
   c.vocab_size = t.whole("vocab_size", 50272, 1, 10'000'000);
-  c.pad_id = opt_id(t, "pad_token_id", 1);
-  c.bos_id = opt_id(t, "bos_token_id", 2);
+  c.pad_id = t.id("pad_token_id", 1);
+  c.bos_id = t.id("bos_token_id", 2);
   c.eos_ids = read_eos(t, 2);
   c.opt.word_width = t.whole("word_embed_proj_dim", 0, 0, 65536);
   if (c.opt.word_width == c.width) c.opt.word_width = 0;
@@ -66,10 +55,7 @@ void read_opt_language(const ConfigNode& t, LanguageConfig& c) {
   if (nn::activation_of(c.opt.activation) == nullptr) {
     wrong_config(t.path + "activation_function", "an activation", c.opt.activation);
   }
-  for (const char* name : {"dropout", "attention_dropout"}) {
-    if (t.number(name, 0) == 0) continue;
-    log_warning("config.json: " + t.path + name + " is not supported here and taken as 0");
-  }
+  for (const char* name : {"dropout", "attention_dropout"}) warn_of_dropout(t, name);
 }
 
 nlohmann::json opt_language_json(const LanguageConfig& c) {

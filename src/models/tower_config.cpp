@@ -4,7 +4,6 @@
 
 #include "models/limits.h"
 #include "models/tower_text.h"
-#include "tandem/base/log.h"
 #include "tandem/nn/init.h"
 
 namespace tandem::models {
@@ -70,9 +69,7 @@ void read_tower(const ConfigNode& node, Tower& t, std::int64_t width, std::int64
   if (t.activation != "quick_gelu" && t.activation != "gelu") {
     wrong_config(node.path + "hidden_act", "quick_gelu or gelu", *node.find("hidden_act"));
   }
-  if (node.number("attention_dropout", 0) != 0) {
-    log_warning("config.json: " + node.path + "attention_dropout is not supported and taken as 0");
-  }
+  warn_of_dropout(node, "attention_dropout");
 }
 
 nlohmann::json tower_json(const Tower& t, std::int64_t embed_dim) {

@@ -30,24 +30,17 @@ void read_tower(const ConfigNode& node, Tower& t, std::int64_t heads, double eps
   }
 }
 
-// An id that may be a list of ids, of which the first counts.
-std::int64_t id_of(const ConfigNode& node, const std::string& name, std::int64_t fallback) {
-  const json* found = node.find(name);
-  if (found == nullptr) return node.value->contains(name) ? -1 : fallback;
-  return node.whole(name, fallback, -1, most_words);
-}
-
 void read_text(const ConfigNode& t, TextConfig& text, bool pretrain) {
   read_tower(t, text, 8, 1e-12);
   text.vocab_size = t.whole("vocab_size", 30524, 1, most_words);
   text.positions = t.whole("max_position_embeddings", 512, 1, 65536);
   text.context_length =
       t.whole("context_length", std::min<std::int64_t>(text.positions, 30), 1, text.positions);
-  text.bos_id = id_of(t, "bos_token_id", 30522);
-  text.sep_id = id_of(t, "sep_token_id", 102);
-  text.pad_id = id_of(t, "pad_token_id", 0);
-  text.enc_id = id_of(t, "enc_token_id", text.bos_id < 0 ? -1 : text.bos_id + 1);
-  text.cls_id = id_of(t, "cls_token_id", -1);
+  text.bos_id = t.id("bos_token_id", 30522);
+  text.sep_id = t.id("sep_token_id", 102);
+  text.pad_id = t.id("pad_token_id", 0);
+  text.enc_id = t.id("enc_token_id", text.bos_id < 0 ? -1 : text.bos_id + 1);
+  text.cls_id = t.id("cls_token_id", -1);
   text.cross_attention = t.flag("is_decoder", true);
   text.dropout = t.number("hidden_dropout_prob", pretrain ? 0.1 : 0, 0, 1);
   text.attention_dropout = t.number("attention_probs_dropout_prob", pretrain ? 0.1 : 0, 0, 1);

@@ -10,7 +10,6 @@
 #include "models/config_node.h"
 #include "models/processor_file.h"
 #include "tandem/base/error.h"
-#include "tandem/base/log.h"
 
 namespace tandem::models::blip2 {
 namespace {
@@ -43,18 +42,12 @@ void read_tower(const ConfigNode& node, Tower& t, const TowerDefaults& d) {
   t.activation = activation_in(node, "hidden_act", "gelu");
 }
 
-// An id that may be null (none).
-std::int64_t id_of(const ConfigNode& node, const std::string& name, std::int64_t fallback) {
-  const bool none = node.find(name) == nullptr && node.value->contains(name);
-  return none ? -1 : node.whole(name, fallback, -1, word_limit);
-}
-
 // The marks that end a text: one or a list.
 void read_ends(const ConfigNode& node, LanguageConfig& c, std::int64_t fallback) {
   c.more_ends.clear();
   const json* found = node.find("eos_token_id");
   if (found == nullptr || !found->is_array()) {
-    c.eos_id = id_of(node, "eos_token_id", fallback);
+    c.eos_id = node.id("eos_token_id", fallback);
     return;
   }
   c.eos_id = -1;
@@ -69,19 +62,12 @@ void read_ends(const ConfigNode& node, LanguageConfig& c, std::int64_t fallback)
   }
 }
 
-// What is known only in training and not done there.
-void tell_dropped(const ConfigNode& node, const std::string& name) {
-  if (node.number(name, 0) != 0) {
-    log_warning("config.json: " + node.path + name + " is not supported and taken as 0");
-  }
-}
-
 void read_vision(const ConfigNode& v, VisionConfig& vision, bool original) {
   read_tower(v, vision, {1408, 39, 16, 6144, 1e-6});
   vision.image_size = v.side("image_size", 224);
   vision.patch_size = v.side("patch_size", 14);
   vision.qkv_bias = v.flag("qkv_bias", true);
-  tell_dropped(v, "attention_dropout");
+  warn_of_dropout(v, "attention_dropout");
   vision.drop_path = v.number("drop_path", 0, 0, 1);
   vision.clip = v.flag("clip", false);
   vision.last_norm_eps = v.number("post_layer_norm_eps", original ? 1e-5 : 0, 0, 1);
@@ -95,10 +81,10 @@ void read_qformer(const ConfigNode& q, QFormerConfig& qformer, Kind kind) {
   qformer.text = kind == Kind::pretrain || q.flag("use_qformer_text_input", false);
   qformer.dropout = q.number("hidden_dropout_prob", 0.1, 0, 1);
   qformer.attention_dropout = q.number("attention_probs_dropout_prob", 0.1, 0, 1);
-  qformer.pad_id = id_of(q, "pad_token_id", 0);
-  qformer.bos_id = id_of(q, "bos_token_id", kind == Kind::pretrain ? qformer.vocab_size - 1 : -1);
-  qformer.cls_id = id_of(q, "cls_token_id", -1);
-  qformer.sep_id = id_of(q, "sep_token_id", -1);
+  qformer.pad_id = q.id("pad_token_id", 0);
+  qformer.bos_id = q.id("bos_token_id", kind == Kind::pretrain ? qformer.vocab_size - 1 : -1);
+  qformer.cls_id = q.id("cls_token_id", -1);
+  qformer.sep_id = q.id("sep_token_id", -1);
 }
 
 void read_opt(const ConfigNode& t, LanguageConfig& c) {
@@ -116,10 +102,10 @@ void read_opt(const ConfigNode& t, LanguageConfig& c) {
   c.activation = activation_in(t, "activation_function", "relu");
   c.dropout = t.number("dropout", 0.1, 0, 1);
   c.attention_dropout = t.number("attention_dropout", 0, 0, 1);
-  tell_dropped(t, "layerdrop");
+  warn_of_dropout(t, "layerdrop");
   c.tied = t.flag("tie_word_embeddings", true);
-  c.pad_id = id_of(t, "pad_token_id", 1);
-  c.bos_id = id_of(t, "bos_token_id", 2);
+  c.pad_id = t.id("pad_token_id", 1);
+  c.bos_id = t.id("bos_token_id", 2);
   read_ends(t, c, 2);
 }
 
@@ -148,10 +134,10 @@ void read_t5(const ConfigNode& t, LanguageConfig& c) {
   c.gated = t.flag("is_gated_act", gated);
   c.scaled = t.flag("scale_decoder_outputs", t.flag("tie_word_embeddings", true));
   c.tied = true;
-  c.pad_id = id_of(t, "pad_token_id", 0);
+  c.pad_id = t.id("pad_token_id", 0);
   read_ends(t, c, 1);
-  c.bos_id = id_of(t, "bos_token_id", -1);
-  c.start_id = id_of(t, "decoder_start_token_id", c.pad_id);
+  c.bos_id = t.id("bos_token_id", -1);
+  c.start_id = t.id("decoder_start_token_id", c.pad_id);
 }
 
 void read_language(const ConfigNode& t, LanguageConfig& c) {
@@ -308,8 +294,8 @@ std::unique_ptr<Settings> from_config_json(const std::string& text) {
       std::min(config->qformer.positions, top.whole("max_txt_len", 32, 1, width_limit));
   config->language.context_length = top.whole("max_txt_len", 32, 1, width_limit);
   if (config->writes()) read_language(top.part("text_config"), config->language);
-  config->language.image_id = id_of(top, "image_token_index", -1);
-  if (config->language.image_id < 0) config->language.image_id = id_of(top, "image_token_id", -1);
+  config->language.image_id = top.id("image_token_index", -1);
+  if (config->language.image_id < 0) config->language.image_id = top.id("image_token_id", -1);
   for (const auto& [field, what] : problems(*config)) {
     throw Error(ErrorKind::config, "config.json: " + field + ": " + what);
   }

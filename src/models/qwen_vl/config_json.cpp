@@ -43,15 +43,6 @@ void read_language(const ConfigNode& node, LanguageConfig& c) {
   }
 }
 
-// What only training does, and is not done there.
-void tell_dropout(const ConfigNode& node) {
-  for (const char* name : {"emb_dropout_prob", "attn_dropout_prob"}) {
-    if (node.number(name, 0) != 0) {
-      log_warning(std::string("config.json: ") + name + " is not supported and taken as 0");
-    }
-  }
-}
-
 void read_own(const ConfigNode& own, Config& c) {
   c.format = own.text("format", c.format);
   if (c.format != "chat" && c.format != "continued") {
@@ -90,7 +81,7 @@ std::unique_ptr<Settings> from_config_json(const std::string& text) {
   const ConfigNode visual = top.part("visual");
   read_vision(visual, config->language, config->vision);
   config->image_start = visual.whole("image_start_id", 151857, 0, most_ids);
-  tell_dropout(top);
+  for (const char* name : {"emb_dropout_prob", "attn_dropout_prob"}) warn_of_dropout(top, name);
   read_own(top.part("tandem"), *config);
   for (const auto& [field, what] : problems(*config)) {
     throw Error(ErrorKind::config, "config.json: " + field + ": " + what);
