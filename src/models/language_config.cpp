@@ -9,9 +9,9 @@
 
 #include "models/limits.h"
 #include "models/opt_language.h"
+#include "models/pass.h"
 #include "tandem/base/error.h"
 #include "tandem/base/files.h"
-#include "tandem/base/log.h"
 #include "tandem/nn/init.h"
 
 namespace tandem::models {
@@ -244,9 +244,7 @@ void read_rotary_language(const ConfigNode& node, LanguageConfig& c) {
   c.bos_id = node.whole("bos_token_id", qwen ? -1 : 1, -1, 10'000'000);
   c.eos_ids = read_eos(node, qwen ? -1 : 2);
   if (qwen) c.sliding = read_sliding(node, c.layers, 28);
-  if (node.number("attention_dropout", 0) != 0) {
-    log_warning("config.json: " + node.path + "attention_dropout is not supported and taken as 0");
-  }
+  warn_of_dropout(node, "attention_dropout");
   read_rope(node, c);
 }
 
@@ -383,6 +381,13 @@ std::vector<std::int64_t> fit_language(LanguageConfig& c, const text::Tokenizer&
   return ids;
 }
 
+DecoderAndHead::DecoderAndHead(const nn::DecoderShape& shape, bool tied) {
+  decoder = register_module("model", std::make_shared<nn::Decoder>(shape));
+  if (tied) return;
+  head = register_module("lm_head", std::make_shared<nn::Linear>(shape.width, shape.vocab_size,
+                                                                 /*with_bias=*/false));
+}
+
 at::Tensor head_matrix(const nn::Linear* head, const nn::Decoder& decoder) {
   if (head == nullptr) return decoder.embed_tokens->weight;
   if (!head->adapted()) return head->weight;
@@ -391,10 +396,7 @@ at::Tensor head_matrix(const nn::Linear* head, const nn::Decoder& decoder) {
 
 void initialize_decoder(nn::Decoder& decoder, const LanguageConfig& config,
                         const std::string& prefix, Key init) {
-  NamedTensors named;
-  for (auto& item : decoder.named_parameters())
-    named.emplace_back(prefix + item.key(), item.value());
-  nn::initialize_normal(named, config.init, init);
+  nn::initialize_normal(parameters_of(decoder, prefix), config.init, init);
 }
 
 }  // namespace tandem::models

@@ -83,6 +83,14 @@ nn::RopeShape rope_of(const LanguageConfig& config);
 std::vector<std::int64_t> fit_language(LanguageConfig& config, const text::Tokenizer& tokenizer,
                                        const std::vector<std::string>& marks);
 
+// "model", and "lm_head" unless the table of words is the head.
+struct DecoderAndHead : torch::nn::Module {
+  std::shared_ptr<nn::Decoder> decoder;
+  std::shared_ptr<nn::Linear> head;  // null: tied
+
+  DecoderAndHead(const nn::DecoderShape& shape, bool tied);
+};
+
 // The matrix that gives the words' scores, [V, D], with what an adapter adds; the table of words
 // where there is no head.
 at::Tensor head_matrix(const nn::Linear* head, const nn::Decoder& decoder);

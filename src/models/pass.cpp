@@ -50,12 +50,12 @@ std::vector<std::int64_t> ends_of_pack(const Tokens& text) {
   return ends.back() == text.ids.size(1) ? ends : nn::ends_of_segments(text.segments);
 }
 
-NamedTensors parameters_of(const torch::nn::Module& module) {
+NamedTensors parameters_of(const torch::nn::Module& module, const std::string& prefix) {
   NamedTensors all;
   std::unordered_set<const void*> seen;
   for (const auto& item : module.named_parameters()) {
     if (seen.insert(item.value().unsafeGetTensorImpl()).second) {
-      all.emplace_back(item.key(), item.value());
+      all.emplace_back(prefix + item.key(), item.value());
     }
   }
   return all;

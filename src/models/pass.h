@@ -33,7 +33,7 @@ nn::PixelStatistics statistics_of(const vision::ImageSettings& image);
 // or read from the device's `segments`.
 std::vector<std::int64_t> ends_of_pack(const Tokens& text);
 
-// By their names, a shared one once, under its first.
-NamedTensors parameters_of(const torch::nn::Module& module);
+// By their names behind the prefix, a shared one once, under its first.
+NamedTensors parameters_of(const torch::nn::Module& module, const std::string& prefix = "");
 
 }  // namespace tandem::models

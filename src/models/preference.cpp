@@ -10,7 +10,6 @@
 
 #include "models/pass.h"
 #include "tandem/base/error.h"
-#include "tandem/nn/naming.h"
 #include "tandem/objectives/divergence.h"
 #include "tandem/objectives/lm.h"
 #include "tandem/tensor/autocast.h"
@@ -75,15 +74,6 @@ WithoutAdapters::~WithoutAdapters() {
 }
 
 // --- The copy ----------------------------------------------------------------------------------
-
-LanguageCopy::LanguageCopy(const nn::DecoderShape& shape, bool tied, const std::string& prefix) {
-  decoder = nn::register_module_at(*this, prefix + "model", std::make_shared<nn::Decoder>(shape));
-  if (!tied) {
-    head = nn::register_module_at(
-        *this, prefix + "lm_head",
-        std::make_shared<nn::Linear>(shape.width, shape.vocab_size, /*with_bias=*/false));
-  }
-}
 
 void freeze_copy(torch::nn::Module& copy, const torch::nn::Module& policy) {
   const at::NoGradGuard no_grad;

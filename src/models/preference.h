@@ -14,7 +14,6 @@
 #include "models/weight_names.h"
 #include "tandem/base/fields.h"
 #include "tandem/models/model.h"
-#include "tandem/nn/decoder.h"
 #include "tandem/nn/linear.h"
 #include "tandem/objectives/dpo.h"
 
@@ -47,15 +46,6 @@ class WithoutAdapters {
  private:
   std::vector<std::pair<std::shared_ptr<nn::Linear>, double>> scales_;
   bool is_reference_ = false;
-};
-
-// The language model that preferences are compared with: it learns nothing. Its names are the
-// policy's, "PREFIXmodel" and "PREFIXlm_head".
-struct LanguageCopy : torch::nn::Module {
-  std::shared_ptr<nn::Decoder> decoder;
-  std::shared_ptr<nn::Linear> head;  // null: tied
-
-  LanguageCopy(const nn::DecoderShape& shape, bool tied, const std::string& prefix);
 };
 
 // Each tensor of the copy takes the value of the policy's of the same name, and learns nothing.

@@ -96,6 +96,8 @@ Opt::Opt(const OptShape& s) : shape(s) {
                                         make_parameter({s.vocab_size, s.words()}));
 }
 
+at::Tensor opt_positions(const at::Tensor& mask) { return at::cumsum(mask, 1) * mask - 1; }
+
 at::Tensor Opt::embed(const at::Tensor& ids) const {
   return at::embedding(embed_tokens->weight, ids, shape.pad_id);
 }
@@ -109,7 +111,7 @@ at::Tensor Opt::forward(const at::Tensor& words, const at::Tensor& given,
                                                      words.options().dtype(at::kLong));
   TANDEM_CHECK(mask.size(1) == earlier + queries, "[opt] expected a mask of all keys");
   expect_room(mask.size(1));
-  const at::Tensor positions = (at::cumsum(mask, 1) * mask - 1).narrow(1, earlier, queries);
+  const at::Tensor positions = opt_positions(mask).narrow(1, earlier, queries);
   return forward_at(words, positions, decoder_mask(mask, queries, /*every_token=*/!given.defined()),
                     context, cache);
 }

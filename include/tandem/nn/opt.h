@@ -53,6 +53,10 @@ struct OptLayer : torch::nn::Module {
                      std::size_t number = 0) const;
 };
 
+// Where the tokens of texts [B, S] stand, of which `mask` int64 says which are tokens: counted from
+// 0, of padding -1.
+at::Tensor opt_positions(const at::Tensor& mask);
+
 struct Opt : torch::nn::Module {
   std::shared_ptr<Embedding> embed_tokens, embed_positions;  // [V, W], [positions + 2, D]
   std::shared_ptr<Linear> project_in, project_out;           // null where W = D

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "models/pass.h"
 #include "tandem/nn/init.h"
 #include "tandem/nn/linear.h"
 #include "tandem/nn/mask.h"
@@ -176,11 +177,7 @@ class QueryConnector final : public Connector {
   }
 
   void initialize(const std::string& prefix, Key init) const override {
-    NamedTensors named;
-    for (const auto& item : parts_->named_parameters()) {
-      named.emplace_back(prefix + item.key(), item.value());
-    }
-    nn::initialize_normal(named, 0.02, init);
+    nn::initialize_normal(parameters_of(*parts_, prefix), 0.02, init);
     nn::fill_constant(parts_->ln_vision->weight, 1);
     fill_plain(*parts_->language_projection, prefix + "language_projection", init);
   }

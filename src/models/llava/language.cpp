@@ -1,11 +1,11 @@
 #include "models/llava/language.h"
 
 #include <ATen/ops/arange.h>
-#include <ATen/ops/cumsum.h>
 
 #include <map>
 
 #include "models/opt_language.h"
+#include "models/pass.h"
 #include "tandem/base/error.h"
 #include "tandem/nn/decoder.h"
 #include "tandem/nn/init.h"
@@ -18,24 +18,13 @@ at::Tensor places_in_row(const at::Tensor& ids) {
   return at::arange(ids.size(1), ids.options()).unsqueeze(0);
 }
 
-// "model", and "lm_head" unless the table of words is the head.
-struct DecoderAndHead : torch::nn::Module {
-  std::shared_ptr<nn::Decoder> decoder;
-  std::shared_ptr<nn::Linear> head;  // null: tied
-
-  explicit DecoderAndHead(const LanguageConfig& c) {
-    decoder = register_module("model", std::make_shared<nn::Decoder>(shape_of(c)));
-    if (c.tied) return;
-    head = register_module(
-        "lm_head", std::make_shared<nn::Linear>(c.width, c.vocab_size, /*with_bias=*/false));
-  }
-};
-
 // LLaMA and Qwen2.
 class RotaryLanguage final : public LanguageModel {
  public:
   explicit RotaryLanguage(const LanguageConfig& config)
-      : config_(config), rope_(rope_of(config)), own_(std::make_shared<DecoderAndHead>(config)) {}
+      : config_(config),
+        rope_(rope_of(config)),
+        own_(std::make_shared<DecoderAndHead>(shape_of(config), config.tied)) {}
 
   std::shared_ptr<torch::nn::Module> module() const override { return own_; }
   std::int64_t layers() const override { return config_.layers; }
@@ -85,16 +74,11 @@ class OptLanguage final : public LanguageModel {
   // They are learned, so padding must not count.
   at::Tensor positions_of(const at::Tensor& ids, const at::Tensor& mask) const override {
     if (!mask.defined()) return places_in_row(ids);
-    const at::Tensor tokens = mask.to(at::kLong);
-    return at::cumsum(tokens, 1) * tokens - 1;
+    return nn::opt_positions(mask.to(at::kLong));
   }
 
   void initialize(const std::string& prefix, Key init) const override {
-    NamedTensors named;
-    for (const auto& item : opt_->named_parameters()) {
-      named.emplace_back(prefix + item.key(), item.value());
-    }
-    nn::initialize_normal(named, init_, init);
+    nn::initialize_normal(parameters_of(*opt_, prefix), init_, init);
   }
 
  private:

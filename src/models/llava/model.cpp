@@ -60,9 +60,7 @@ at::Tensor LlavaModel::seen_rows(const at::Tensor& pixels, const std::vector<std
 TowerPart LlavaModel::tower_part() const {
   const auto seen = static_cast<std::int64_t>(config_.feature_layers.size());
   TowerPart part{.rows = config_.rows_seen(), .width = seen * config_.vision.width};
-  for (const auto& item : llava_->tower->module()->named_parameters()) {
-    part.weights.emplace_back("vision_tower.vision_model." + item.key(), item.value());
-  }
+  part.weights = parameters_of(*llava_->tower->module(), "vision_tower.vision_model.");
   part.settings = llava_->tower->text(config_.image_settings());
   for (const std::int64_t block : config_.blocks()) {
     part.settings += " block " + std::to_string(block);

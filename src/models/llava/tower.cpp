@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "models/pass.h"
 #include "models/tower_text.h"
 #include "tandem/base/error.h"
 #include "tandem/nn/init.h"
@@ -61,11 +62,7 @@ class EvaTower final : public PictureTower {
   }
 
   void initialize(const std::string& prefix, Key init) const override {
-    NamedTensors named;
-    for (const auto& item : tower_->named_parameters()) {
-      named.emplace_back(prefix + item.key(), item.value());
-    }
-    nn::initialize_normal(named, 0.02, init);
+    nn::initialize_normal(parameters_of(*tower_, prefix), 0.02, init);
   }
 
   std::string text(const vision::ImageSettings& image) const override {

@@ -43,7 +43,7 @@ Qwen2VlModel::Qwen2VlModel(const Config& config, Key init)
   initialize(*model_, init);
   read_pretrained(*model_, config);
   if (config.preference.reference != "copy") return;
-  reference_ = std::make_shared<LanguageCopy>(config.decoder_shape(), config.text.tied, "");
+  reference_ = std::make_shared<DecoderAndHead>(config.decoder_shape(), config.text.tied);
   freeze_copy(*reference_, *model_);
 }
 

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "models/language_config.h"
 #include "models/qwen2_vl/config.h"
 #include "models/qwen2_vl/vision.h"
 #include "tandem/base/random.h"
@@ -77,7 +78,7 @@ class Qwen2VlModel final : public Model, public KeepsFiles {
   Config config_;
   nn::PixelStatistics statistics_;
   std::shared_ptr<Qwen2Vl> model_;
-  std::shared_ptr<LanguageCopy> reference_;  // null unless preferences want a copy
+  std::shared_ptr<DecoderAndHead> reference_;  // null unless preferences want a copy
   KeptReference kept_{config_.preference.keep};
 };
 
